@@ -1,0 +1,61 @@
+# Two commands matter: `make run` (the demo, on 127.0.0.1) and `make test` (everything CI asks).
+# Both set up what they need on a bare Debian or Ubuntu with Python 3.11+ and make.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+STATE         ?= var
+OUTBOUND_PORT ?= 2525
+INBOUND_PORT  ?= 2526
+WEB_PORT      ?= 8025
+STATUS_PORT   ?= 8026
+
+VENV    := .venv
+RUNTIME := $(VENV)/.runtime-installed
+DEV     := $(VENV)/.dev-installed
+SETUP   := deploy/development/venv.sh
+
+# A virtual environment knows its absolute path and its interpreter: moved or outlived, it is remade.
+ifneq ($(shell cat $(VENV)/.checkout 2>/dev/null && $(VENV)/bin/python -c "" 2>&1),$(CURDIR))
+STALE := stale
+endif
+
+.PHONY: run test check static format lock bench clean stale
+.DEFAULT_GOAL := test
+# Each target is one conversation with a person or with CI; its output stays in order.
+.NOTPARALLEL:
+
+run: $(RUNTIME)
+	@exec deploy/demo/run.sh "$(STATE)" $(OUTBOUND_PORT) $(INBOUND_PORT) $(WEB_PORT) $(STATUS_PORT)
+
+test: $(DEV) static
+	@$(VENV)/bin/python -m tests.peers install
+	$(VENV)/bin/python -m pytest --durations=15 $(PYTEST_ARGS)
+
+check static: $(DEV)
+	$(VENV)/bin/ruff format --check --quiet
+	$(VENV)/bin/ruff check --quiet
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+
+format: $(DEV)
+	$(VENV)/bin/ruff format
+	$(VENV)/bin/ruff check --fix
+
+bench: $(DEV)
+	@$(VENV)/bin/python -m tests.peers install
+	$(VENV)/bin/python -m tests.perf $(BENCH_ARGS)
+
+lock:
+	deploy/development/lock.sh
+
+# The development lock holds all of the runtime lock, so either stamp serves `make run`.
+$(RUNTIME): requirements.lock requirements-build.lock pyproject.toml $(STALE)
+	@$(SETUP) runtime "$(VENV)"
+
+$(DEV): requirements-dev.lock pyproject.toml $(STALE)
+	@$(SETUP) dev "$(VENV)"
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
+	find smime_proxy tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What administrators use: the command line and the read model behind it."""

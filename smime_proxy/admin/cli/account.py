@@ -1,0 +1,200 @@
+"""`account`: whose mailboxes there are, their policy, their keys.
+
+No RFC; the synopsis of every verb is in docs/commands.md.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smime_proxy.admin import queries
+from smime_proxy.admin.cli import key_import
+from smime_proxy.admin.cli.account_change import Change, EncryptWord, SignWord, refuse_readers
+from smime_proxy.admin.cli.adapters import act, opened_store, settings
+from smime_proxy.admin.cli.arguments import Address, Json, PasswordFile, mailbox
+from smime_proxy.admin.cli.output import emit_fields, emit_json, emit_table, plain, tell
+from smime_proxy.admin.cli.program import noun
+from smime_proxy.admin.queries import KeyView
+from smime_proxy.policy.rules import Account, Kind
+from smime_proxy.stores import accounts, keys
+
+app = noun("Accounts, their policy and their keys.")
+
+KindOption = Annotated[
+    Kind | None, typer.Option("--kind", help="A team is never encrypted to. [default: personal]")
+]
+SignOption = Annotated[SignWord | None, typer.Option("--sign", help="When its mail is signed.")]
+EncryptOption = Annotated[
+    EncryptWord | None, typer.Option("--encrypt", help="When its mail is encrypted.")
+]
+AliasOption = Annotated[
+    list[str] | None,
+    typer.Option("--alias", metavar="A", help="A further address of the mailbox; repeatable."),
+]
+LoginOption = Annotated[
+    list[str] | None,
+    typer.Option("--login", metavar="NAME", help="A login granted to it; default the address."),
+]
+ReaderOption = Annotated[
+    list[str] | None,
+    typer.Option("--reader", metavar="A", help="Not supported in this version."),
+]
+SentCopyOption = Annotated[
+    str | None,
+    typer.Option("--sent-copy", metavar="URL", help="upstream:NAME, maildir:///path or default."),
+]
+KeyId = Annotated[str, typer.Argument(metavar="ID", help="As `account keys` shows it.")]
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    address: Address,
+    *,
+    kind: KindOption = None,
+    sign: SignOption = None,
+    encrypt: EncryptOption = None,
+    alias: AliasOption = None,
+    login: LoginOption = None,
+    reader: ReaderOption = None,
+    sent_copy: SentCopyOption = None,
+) -> None:
+    """Add an account; adding an identical one again is no error."""
+    refuse_readers(reader)
+    loaded, acting = settings(context), act(context)
+    change = Change(kind, sign, encrypt, tuple(alias or ()), tuple(login or ()), sent_copy)
+    wanted = change.apply(Account(address=mailbox(address)), loaded)
+    with opened_store(context, loaded) as store:
+        is_new = accounts.add(store, acting, wanted)
+    tell(f"{wanted.address}: {'added' if is_new else 'is there already'}")
+
+
+@app.command(name="set")
+def set_(
+    context: typer.Context,
+    address: Address,
+    *,
+    kind: KindOption = None,
+    sign: SignOption = None,
+    encrypt: EncryptOption = None,
+    alias: AliasOption = None,
+    login: LoginOption = None,
+    reader: ReaderOption = None,
+    sent_copy: SentCopyOption = None,
+    enable: Annotated[bool, typer.Option("--enable", help="Undo `account disable`.")] = False,
+) -> None:
+    """Change an account: what is given replaces what was, all else stays.
+
+    One empty --alias or --login takes all away; --sign, --encrypt and --sent-copy know `default`.
+    """
+    refuse_readers(reader)
+    loaded, acting = settings(context), act(context)
+    change = Change(kind, sign, encrypt, tuple(alias or ()), tuple(login or ()), sent_copy, enable)
+    wanted = mailbox(address)
+    with opened_store(context, loaded) as store:
+        accounts.change(store, acting, wanted, lambda account: change.apply(account, loaded))
+
+
+@app.command()
+def show(context: typer.Context, address: Address, as_json: Json = False) -> None:
+    """Show one account and its keys."""
+    at, wanted = act(context).at, mailbox(address)
+    with opened_store(context) as store:
+        view = queries.account(store, wanted, at)
+        held = queries.key_list(store, wanted, at)
+    if as_json:
+        emit_json(plain(view) | {"key_list": plain(held)})
+        return
+    emit_fields(view)
+    _emit_keys(held)
+
+
+@app.command(name="list")
+def list_(context: typer.Context, as_json: Json = False) -> None:
+    """List all accounts."""
+    at = act(context).at
+    with opened_store(context) as store:
+        views = queries.account_list(store, at)
+    if as_json:
+        emit_json(views)
+        return
+    emit_table(
+        ("address", "kind", "enabled", "sign", "encrypt", "keys", "signs until"),
+        [(v.address, v.kind, v.enabled, v.sign, v.encrypt, v.keys, v.signs_until) for v in views],
+    )
+
+
+@app.command()
+def disable(context: typer.Context, address: Address) -> None:
+    """Let an account sign no more; it still decrypts."""
+    acting, wanted = act(context), mailbox(address)
+    with opened_store(context) as store:
+        accounts.disable(store, acting, wanted)
+
+
+@app.command()
+def remove(
+    context: typer.Context,
+    address: Address,
+    destroy_keys: Annotated[
+        bool, typer.Option("--destroy-keys", help="Mail encrypted to them is lost for good.")
+    ] = False,
+) -> None:
+    """Remove an account; one with keys only when they may be destroyed."""
+    acting, wanted = act(context), mailbox(address)
+    with opened_store(context) as store:
+        accounts.remove(store, acting, wanted, destroy_keys=destroy_keys)
+
+
+@app.command(name="import-key")
+def import_key(
+    context: typer.Context,
+    address: Address,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="PKCS#12, PEM, or a directory.")],
+    password_file: PasswordFile = None,
+) -> None:
+    """Give an account a private key with its certificate and chain, current or former."""
+    acting, wanted = act(context), mailbox(address)
+    key_files = key_import.read_all(file, password_file)
+    with opened_store(context) as store:
+        key_import.import_all(store, acting, wanted, key_files)
+
+
+@app.command(name="keys")
+def keys_(context: typer.Context, address: Address, as_json: Json = False) -> None:
+    """List all keys of an account, current and former."""
+    at, wanted = act(context).at, mailbox(address)
+    with opened_store(context) as store:
+        held = queries.key_list(store, wanted, at)
+    if as_json:
+        emit_json(held)
+    else:
+        _emit_keys(held)
+
+
+@app.command(name="retire-key")
+def retire_key(context: typer.Context, address: Address, key_id: KeyId) -> None:
+    """Make a key a former one: it goes on decrypting and signs no more."""
+    acting, wanted = act(context), mailbox(address)
+    with opened_store(context) as store:
+        keys.retire(store, acting, wanted, key_id)
+
+
+def _emit_keys(held: list[KeyView]) -> None:
+    emit_table(
+        ("id", "state", "validity", "key", "until", "signs", "decrypts", "fingerprint"),
+        [
+            (
+                view.id,
+                view.state,
+                view.certificate.validity,
+                view.certificate.key,
+                view.certificate.not_after,
+                view.state == "current" and view.certificate.may_sign,
+                view.certificate.may_encrypt,
+                view.certificate.fingerprint[:16],
+            )
+            for view in held
+        ],
+    )

@@ -1,0 +1,75 @@
+"""What the composition root builds for commands, and how a command gets at it.
+
+No RFC; the names are those of ARCHITECTURE.md.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+import typer
+
+from smime_proxy.admin.cli.errors import CommandError
+from smime_proxy.admin.cli.output import say
+from smime_proxy.admin.cli.ownership import act_as_owner, invoker
+from smime_proxy.admin.cli.program import Invocation
+from smime_proxy.gateway.context import Context
+from smime_proxy.settings import Settings, SettingsError, load
+from smime_proxy.stores.connection import Act, Store
+from smime_proxy.stores.open import Opened
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """`open_store` opens the store of the settings; `context` is a gateway's that sends nothing.
+
+    `serve` runs the service until it is told to stop, and gives the exit code.
+    """
+
+    open_store: Callable[[Settings], Opened]
+    context: Callable[[Settings, Store], Context]
+    serve: Callable[[Settings], int]
+
+
+def adapters(context: typer.Context) -> Adapters:
+    """Give what the composition root builds."""
+    return cast("Adapters", invocation(context).adapters())
+
+
+def invocation(context: typer.Context) -> Invocation:
+    """Give what every command starts from."""
+    return cast("Invocation", context.find_root().obj)
+
+
+def settings(context: typer.Context) -> Settings:
+    """Load the settings; raises `CommandError` with a line for each fault."""
+    started = invocation(context)
+    try:
+        return load(started.config, started.environment)
+    except SettingsError as error:
+        raise CommandError(str(error)) from None
+
+
+@contextmanager
+def opened_store(context: typer.Context, loaded: Settings | None = None) -> Iterator[Store]:
+    """Open the store as the owner of the state directory; named files have to be open before.
+
+    Says the one line about a master key that was made just now.
+    """
+    found = loaded or settings(context)
+    act_as_owner(found.service.state_dir)
+    opened = adapters(context).open_store(found)
+    if opened.warning:
+        say(opened.warning)
+    try:
+        yield opened.store
+    finally:
+        opened.store.close()
+
+
+def act(context: typer.Context) -> Act:
+    """Say who acts now, for the audit; called before root is given up."""
+    sudo_user = invocation(context).environment.get("SUDO_USER", "")
+    return Act(f"cli:{invoker(sudo_user)}", datetime.now(UTC))

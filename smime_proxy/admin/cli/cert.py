@@ -1,0 +1,126 @@
+"""`cert`: certificates of the people mail is exchanged with.
+
+RFC 8550 3 (the addresses a certificate carries), RFC 7468 (PEM).
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smime_proxy.admin import queries
+from smime_proxy.admin.cli import partner_import
+from smime_proxy.admin.cli.adapters import act, opened_store
+from smime_proxy.admin.cli.arguments import Fingerprint, Json, mailbox, to_pem
+from smime_proxy.admin.cli.errors import CommandError
+from smime_proxy.admin.cli.output import emit_fields, emit_json, emit_table
+from smime_proxy.admin.cli.program import noun
+from smime_proxy.admin.queries import PartnerView
+from smime_proxy.stores import partners
+from smime_proxy.stores.connection import Store
+
+app = noun("Partner certificates.")
+
+Wanted = Annotated[
+    str, typer.Argument(metavar="ID", help="An address, a fingerprint, or 8 digits of one.")
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option("--address", metavar="A", help="Whose it is, whatever it carries itself."),
+]
+
+
+@app.command(name="import")
+def import_(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="PEM, DER, PKCS#7, or a directory of such files.")
+    ],
+    address: AddressOption = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Trust exactly this one, whoever issued it.")
+    ] = False,
+) -> None:
+    """Take in a partner's certificate; further certificates in the file are kept as chain."""
+    acting = act(context)
+    bound_to = mailbox(address) if address is not None else None
+    partner_files = partner_import.read_all(file)
+    with opened_store(context) as store:
+        partner_import.import_all(store, acting, partner_files, bound_to, pinned=trust)
+
+
+@app.command(name="list")
+def list_(
+    context: typer.Context,
+    address: Annotated[
+        str | None, typer.Argument(metavar="[ADDRESS]", help="Only those for this address.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List partner certificates, the newest first, and say which are usable."""
+    at = act(context).at
+    wanted = mailbox(address) if address is not None else None
+    with opened_store(context) as store:
+        views = queries.partner_list(store, wanted, at)
+    if as_json:
+        emit_json(views)
+        return
+    emit_table(
+        ("id", "addresses", "usable", "pinned", "until", "reason"),
+        [
+            (
+                view.certificate.fingerprint[:16],
+                view.addresses,
+                view.usable,
+                view.pinned,
+                view.certificate.not_after,
+                view.reason,
+            )
+            for view in views
+        ],
+    )
+
+
+@app.command()
+def show(context: typer.Context, wanted: Wanted, as_json: Json = False) -> None:
+    """Show the partner certificates of an address, or one by its fingerprint."""
+    at = act(context).at
+    with opened_store(context) as store:
+        views = _find(store, wanted, at)
+    if as_json:
+        emit_json(views[0] if "@" not in wanted else views)
+        return
+    for number, view in enumerate(views):
+        if number:
+            typer.echo()
+        emit_fields(view)
+
+
+@app.command()
+def export(context: typer.Context, wanted: Wanted) -> None:
+    """Print partner certificates as PEM, each with its chain."""
+    at = act(context).at
+    with opened_store(context) as store:
+        views = _find(store, wanted, at)
+        found = [partners.find(store, view.certificate.fingerprint) for view in views]
+    for partner in found:
+        for certificate in (partner.certificate, *partner.chain):
+            typer.echo(to_pem(certificate), nl=False)
+
+
+@app.command()
+def remove(context: typer.Context, fingerprint: Fingerprint) -> None:
+    """Forget a partner certificate, its pin and its bindings."""
+    acting = act(context)
+    with opened_store(context) as store:
+        partners.remove(store, acting, fingerprint)
+
+
+def _find(store: Store, wanted: str, at: datetime) -> list[PartnerView]:
+    if "@" not in wanted:
+        return [queries.partner(store, wanted, at)]
+    views = queries.partner_list(store, mailbox(wanted), at)
+    if not views:
+        raise CommandError(f"there is no certificate for {wanted}")
+    return views

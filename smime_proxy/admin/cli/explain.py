@@ -1,0 +1,98 @@
+"""`explain`: says which rule decides what for each recipient of a message, and sends nothing.
+
+The very steps of the mail path; RFC 5321 2.3.1 (envelope).
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smime_proxy.admin.cli import files
+from smime_proxy.admin.cli.adapters import act, adapters, opened_store, settings
+from smime_proxy.admin.cli.arguments import Json, mailbox
+from smime_proxy.admin.cli.errors import CommandError
+from smime_proxy.admin.cli.inspect import without_mbox_line
+from smime_proxy.admin.cli.output import emit_json, emit_table, tell
+from smime_proxy.admin.cli.program import noun
+from smime_proxy.envelope import Envelope, ForwardPath, Role, Session
+from smime_proxy.gateway.explain import Explained
+from smime_proxy.gateway.explain import explain as explain_envelope
+from smime_proxy.settings import Settings
+from smime_proxy.smtp.intake import normalise
+
+app = noun()
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A message; - for stdin.")],
+    *,
+    sender: Annotated[
+        str, typer.Option("--from", metavar="A", help="Reverse-path; empty for the null one.")
+    ],
+    recipients: Annotated[
+        list[str], typer.Option("--to", metavar="B", help="A recipient; repeatable.")
+    ],
+    listener: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="As if it came there; default the first outbound one."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which rule decides what for each recipient; sends nothing."""
+    loaded, acting = settings(context), act(context)
+    envelope = Envelope(
+        identifier="explain",
+        session=_session(loaded, listener),
+        reverse_path=mailbox(sender) if sender and sender != "<>" else None,
+        forward_paths=tuple(ForwardPath(mailbox(text)) for text in recipients),
+        content=normalise(without_mbox_line(files.read(file))),
+        received_at=acting.at,
+    )
+    with opened_store(context, loaded) as store:
+        found = explain_envelope(adapters(context).context(loaded, store), envelope)
+    order = [str(path.mailbox) for path in envelope.forward_paths]
+    in_order = sorted(found.recipients, key=lambda one: order.index(one.recipient))
+    found = replace(found, recipients=tuple(in_order))
+    if as_json:
+        emit_json(found)
+    else:
+        _show(found)
+
+
+def _session(settings: Settings, name: str | None) -> Session:
+    """Give the session of a trusted client of a listener."""
+    outbound = [key for key, one in settings.listeners.items() if one.role is Role.OUTBOUND]
+    chosen = name or next(iter(outbound), "")
+    if chosen not in settings.listeners:
+        raise CommandError(
+            f"there is no listener {name!r} in the settings"
+            if name
+            else "the settings have no outbound listener"
+        )
+    role = settings.listeners[chosen].role
+    return Session(chosen, role, peer="127.0.0.1", helo="localhost", trusted=True)
+
+
+def _show(found: Explained) -> None:
+    emit_table(
+        ("recipient", "action", "group", "rule", "certificates", "remark"),
+        [
+            (
+                one.recipient,
+                one.action,
+                one.group or "",
+                one.rule,
+                [fingerprint[:16] for fingerprint in one.certificates],
+                one.reply or one.problem,
+            )
+            for one in found.recipients
+        ],
+    )
+    for exemption in found.exemptions:
+        tell(f"exemption: {exemption}")
+    for name, source in found.sources.items():
+        tell(f"{name}: from {source}")

@@ -1,0 +1,126 @@
+"""What one process of the service works with: gateway, upstreams, snapshot, counters.
+
+Implements `smtp.service.Engine`. RFC 5321 2.2.1 (extensions are offered hop by hop), RFC 1870.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import structlog
+
+from smime_proxy.admin.metrics import Counters
+from smime_proxy.envelope import Role
+from smime_proxy.gateway.pipeline import Gateway
+from smime_proxy.gateway.ports import Extensions, Transaction
+from smime_proxy.smtp.errors import TlsSetupError
+
+# A message grows when it is protected: base64 (4/3 and line ends) once around what is encrypted.
+ENCRYPTED_GROWTH = 1.4
+ENCRYPTED_ROOM = 64 * 1024  # octets; recipientInfos, certificates, header fields
+INBOUND_ROOM = 16 * 1024  # octets; the fields we add
+
+_log = structlog.get_logger("smime_proxy.service")
+
+
+class Outlet(Protocol):
+    """An upstream that can be closed."""
+
+    async def open(self) -> Transaction:
+        """Take a session from the pool or make one."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of idle sessions."""
+        ...
+
+
+class Remembering:
+    """An upstream that remembers what it offered last, for what we offer ourselves."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        """Begin with what nearly every server offers today."""
+        self._outlet = outlet
+        self.extensions = Extensions()
+
+    async def open(self) -> Transaction:
+        """Take a session from the pool or make one; raises `UpstreamError`."""
+        transaction = await self._outlet.open()
+        self.extensions = transaction.extensions
+        return transaction
+
+    async def close(self) -> None:
+        """Let go of idle sessions."""
+        await self._outlet.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A listener's direction and the upstream its mail goes to."""
+
+    role: Role
+    upstream: Remembering
+
+
+class ServiceEngine:
+    """Everything of one process; made in its event loop and closed when no mail comes any more."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        measures: Counters,
+        ways: Mapping[str, Way],
+        *,
+        background: asyncio.Task[None],
+        reload: Callable[[], None],
+        release: Callable[[], None],
+    ) -> None:
+        """Take over what was built; `background` is cancelled and `release` called at the end."""
+        self.gateway = gateway
+        self.measures = measures
+        self._ways = ways
+        self._background = background
+        self._reload = reload
+        self._release = release
+
+    def extensions(self, listener: str) -> Extensions:
+        """Say what a listener may offer, in view of what its upstream offered last."""
+        way = self._ways[listener]
+        return offered(way.upstream.extensions, way.role)
+
+    def not_ready(self) -> str:
+        """Say what is missing before mail can be taken: nothing, once it was built."""
+        return "the store is not watched" if self._background.done() else ""
+
+    def counts(self) -> Mapping[str, int]:
+        """Give all counters under their full names."""
+        return self.measures.counts()
+
+    def reload(self) -> None:
+        """Read again what may have changed on disk; what cannot be read stays as it was."""
+        try:
+            self._reload()
+            _log.info("reloaded")
+        except TlsSetupError as error:
+            _log.error("not reloaded", reason=str(error), consequence="old state in use")
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        self._background.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._background
+        for upstream in {way.upstream for way in self._ways.values()}:
+            await upstream.close()
+        self._release()
+
+
+def offered(extensions: Extensions, role: Role) -> Extensions:
+    """Give what may be offered so that what comes out still fits the upstream's SIZE."""
+    if not extensions.size:
+        return extensions
+    size = extensions.size - INBOUND_ROOM
+    if role is Role.OUTBOUND:
+        size = int((extensions.size - ENCRYPTED_ROOM) / ENCRYPTED_GROWTH)
+    return replace(extensions, size=max(1, size))

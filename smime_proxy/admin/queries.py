@@ -1,0 +1,207 @@
+"""The one read model behind command line, web pages and REST: what there is, and how it stands.
+
+No RFC; each view is a flat value whose names are those of the JSON.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from smime_proxy.address import Mailbox
+from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.selection import PartnerCertificate, choose_recipient, choose_signing
+from smime_proxy.stores import accounts, anchors, keys, partners
+from smime_proxy.stores.accounts import StoredAccount
+from smime_proxy.stores.anchors import StoredAnchor
+from smime_proxy.stores.connection import Store
+from smime_proxy.stores.keys import StoredKey
+from smime_proxy.stores.partners import StoredPartner
+from smime_proxy.stores.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateView:
+    """One certificate in words; `validity` is valid, expired or not-yet-valid."""
+
+    fingerprint: str
+    subject: str
+    issuer: str
+    serial: str
+    addresses: tuple[str, ...]
+    not_before: datetime
+    not_after: datetime
+    validity: str
+    key: str
+    may_sign: bool
+    may_encrypt: bool
+    weak: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """An account; empty policy values leave the settings in force.
+
+    `signs_until` is the end of the certificate that signs now, None when none can.
+    """
+
+    address: str
+    kind: str
+    enabled: bool
+    aliases: tuple[str, ...]
+    logins: tuple[str, ...]
+    sign: str
+    encrypt: str
+    sent_copy: str | None
+    keys: int
+    former_keys: int
+    signs_until: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """A key of an account; `state` is current or former."""
+
+    id: str
+    state: str
+    imported_at: datetime
+    retired_at: datetime | None
+    provenance: str
+    certificate: CertificateView
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerView:
+    """A partner certificate; `reason` says why it is not `usable` for any of its addresses."""
+
+    addresses: tuple[str, ...]
+    pinned: bool
+    usable: bool
+    reason: str
+    source: str
+    imported_at: datetime
+    certificate: CertificateView
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorView:
+    """A trust anchor; without `domains` it vouches for addresses everywhere."""
+
+    domains: tuple[str, ...]
+    added_at: datetime
+    certificate: CertificateView
+
+
+def account_list(store: Store, at: datetime) -> list[AccountView]:
+    """Give all accounts, sorted by address."""
+    return [_account(store, stored, at) for stored in accounts.listing(store)]
+
+
+def account(store: Store, mailbox: Mailbox, at: datetime) -> AccountView:
+    """Give one account by address or alias; raises `StoreError` when there is none."""
+    return _account(store, accounts.find(store, mailbox), at)
+
+
+def key_list(store: Store, mailbox: Mailbox, at: datetime) -> list[KeyView]:
+    """Give the keys of an account, the current first; raises `StoreError` when it is unknown."""
+    return [key_view(key, at) for key in keys.listing(store, mailbox)]
+
+
+def partner_list(store: Store, mailbox: Mailbox | None, at: datetime) -> list[PartnerView]:
+    """Give all partner certificates, or those for one address, the newest first."""
+    snapshot = _snapshot(store)
+    return [_partner(stored, snapshot, at) for stored in partners.listing(store, mailbox)]
+
+
+def partner(store: Store, fingerprint: str, at: datetime) -> PartnerView:
+    """Give one partner certificate; raises `StoreError` unless exactly one begins so."""
+    return _partner(partners.find(store, fingerprint), _snapshot(store), at)
+
+
+def anchor_list(store: Store, at: datetime) -> list[AnchorView]:
+    """Give all trust anchors, sorted by subject."""
+    return [anchor_view(stored, at) for stored in anchors.listing(store)]
+
+
+def anchor_view(stored: StoredAnchor, at: datetime) -> AnchorView:
+    """Put a trust anchor into words."""
+    return AnchorView(stored.domains, stored.added_at, certificate_view(stored.certificate, at))
+
+
+def key_view(key: StoredKey, at: datetime) -> KeyView:
+    """Put a stored key into words."""
+    return KeyView(
+        id=key.key_id,
+        state="former" if key.former else "current",
+        imported_at=key.imported_at,
+        retired_at=key.retired_at,
+        provenance=key.provenance,
+        certificate=certificate_view(key.certificate, at),
+    )
+
+
+def certificate_view(certificate: Certificate, at: datetime) -> CertificateView:
+    """Put a certificate into words; `at` is the time its validity is judged at, aware UTC."""
+    size = certificate.curve or certificate.key_size
+    return CertificateView(
+        fingerprint=certificate.fingerprint,
+        subject=certificate.subject,
+        issuer=certificate.issuer,
+        serial=_hexadecimal(certificate.serial),
+        addresses=tuple(mailbox.text for mailbox in certificate.identities(dn_address=True)),
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+        validity=certificate.valid_at(at).value,
+        key=f"{certificate.key_type} {size}",
+        may_sign=certificate.may_sign,
+        may_encrypt=certificate.may_encrypt,
+        weak=certificate.weak,
+    )
+
+
+def _hexadecimal(serial: int) -> str:
+    digits = f"{abs(serial):X}"
+    return ("-" if serial < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
+
+
+def _snapshot(store: Store) -> Snapshot:
+    """Give the state of the store as the mail path sees it."""
+    with store.reading() as connection:
+        return Snapshot.load(connection, store.vault)
+
+
+def _account(store: Store, stored: StoredAccount, at: datetime) -> AccountView:
+    known = stored.account
+    held = keys.listing(store, known.address)
+    signing = choose_signing(held, known.address, at).chosen if known.enabled else None
+    return AccountView(
+        address=known.address.text,
+        kind=known.kind.value,
+        enabled=known.enabled,
+        aliases=tuple(sorted(alias.text for alias in known.aliases)),
+        logins=tuple(sorted(known.logins)),
+        sign=known.override.sign.value if known.override.sign else "",
+        encrypt=known.override.encrypt.value if known.override.encrypt else "",
+        sent_copy=known.override.sent_copy,
+        keys=sum(not key.former for key in held),
+        former_keys=sum(key.former for key in held),
+        signs_until=signing.certificate.not_after if signing else None,
+        created_at=stored.created_at,
+    )
+
+
+def _partner(stored: StoredPartner, snapshot: Snapshot, at: datetime) -> PartnerView:
+    candidate = PartnerCertificate(
+        stored.certificate, stored.chain, pinned=stored.pinned, bound_to=stored.bound
+    )
+    trusted = snapshot.anchors()
+    choices = [choose_recipient([candidate], mailbox, at, trusted) for mailbox in stored.addresses]
+    usable = any(choice.chosen for choice in choices)
+    return PartnerView(
+        addresses=tuple(mailbox.text for mailbox in stored.addresses),
+        pinned=stored.pinned,
+        usable=usable,
+        reason="" if usable or not choices else choices[0].why_none,
+        source=stored.source,
+        imported_at=stored.imported_at,
+        certificate=certificate_view(stored.certificate, at),
+    )

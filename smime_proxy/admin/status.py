@@ -1,0 +1,106 @@
+"""The status endpoint: /livez, /readyz and /metrics for probes and Prometheus, nothing else.
+
+RFC 9110, RFC 9112 (HTTP/1.1). Read-only and without names of people, so it asks for no login.
+"""
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from smime_proxy import __version__
+from smime_proxy.admin.metrics import render
+from smime_proxy.smtp.service import Overview
+
+MAX_HEADER_OCTETS = 8192  # probes and Prometheus send a few hundred
+HEADER_SECONDS = 5  # from connecting to the end of the header; probes are near
+MAX_CLIENTS = 50  # at once; a probe and a few scrapers
+_TEXT = "text/plain; charset=utf-8"
+_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One response."""
+
+    status: HTTPStatus
+    content: bytes
+    content_type: str = _TEXT
+
+    def encode(self, *, head: bool) -> bytes:
+        """Give the wire form; to HEAD without the content (RFC 9110 9.3.2)."""
+        allow = "Allow: GET, HEAD\r\n" if self.status is HTTPStatus.METHOD_NOT_ALLOWED else ""
+        header = (
+            f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\n"
+            f"Content-Type: {self.content_type}\r\n"
+            f"Content-Length: {len(self.content)}\r\n"
+            f"{allow}Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+        )
+        return header.encode("ascii") + (b"" if head else self.content)
+
+
+async def serve_status(sock: socket.socket, overview: Overview) -> None:
+    """Answer on a listening socket until cancelled."""
+    clients: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(clients) >= MAX_CLIENTS:
+            writer.close()
+            return
+        clients.add(writer)
+        try:
+            async with asyncio.timeout(HEADER_SECONDS):
+                writer.write(await _respond(reader, overview))
+                await writer.drain()
+        except (TimeoutError, ConnectionError):
+            writer.transport.abort()
+        finally:
+            clients.discard(writer)
+            writer.close()
+
+    server = await asyncio.start_server(serve, sock=sock, limit=MAX_HEADER_OCTETS)
+    try:
+        await server.serve_forever()
+    finally:
+        for writer in clients:
+            writer.transport.abort()
+
+
+async def _respond(reader: asyncio.StreamReader, overview: Overview) -> bytes:
+    try:
+        header = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.LimitOverrunError:
+        too_large = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        return Answer(too_large, b"header too large\n").encode(head=False)
+    except asyncio.IncompleteReadError:
+        return b""
+    words = header.partition(b"\r\n")[0].split(b" ")
+    return answer(words, overview).encode(head=words[0] == b"HEAD")
+
+
+def answer(words: list[bytes], overview: Overview) -> Answer:
+    """Answer a request line split at its blanks (RFC 9112 3)."""
+    match words:
+        case [b"GET" | b"HEAD", target, b"HTTP/1.1" | b"HTTP/1.0"]:
+            return _answer_path(target.partition(b"?")[0], overview)
+        case [_, _, b"HTTP/1.1" | b"HTTP/1.0"]:
+            return Answer(HTTPStatus.METHOD_NOT_ALLOWED, b"only GET and HEAD\n")
+        case _:
+            return Answer(HTTPStatus.BAD_REQUEST, b"not a request\n")
+
+
+def _answer_path(path: bytes, overview: Overview) -> Answer:
+    match path:
+        case b"/livez":
+            return Answer(HTTPStatus.OK, b"ok\n")
+        case b"/readyz":
+            reason = overview.not_ready()
+            if reason:
+                return Answer(HTTPStatus.SERVICE_UNAVAILABLE, f"{reason}\n".encode())
+            return Answer(HTTPStatus.OK, b"ok\n")
+        case b"/metrics":
+            ready = not overview.not_ready()
+            shown = render(overview.counts(), ready=ready, version=__version__)
+            return Answer(HTTPStatus.OK, shown, _METRICS)
+        case _:
+            return Answer(HTTPStatus.NOT_FOUND, b"not found\n")

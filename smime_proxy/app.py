@@ -1,0 +1,259 @@
+"""The composition root and console script: builds the adapters and hands them to the commands.
+
+No RFC. The only module that knows every part; nothing imports it. Parts are imported when they
+are built, so that `--help` is quick and no command pays for what it does not use.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smime_proxy.admin.cli.program import run
+
+if TYPE_CHECKING:
+    from smime_proxy.address import Mailbox
+    from smime_proxy.admin.cli.adapters import Adapters
+    from smime_proxy.admin.engine import Outlet, ServiceEngine
+    from smime_proxy.gateway.context import Context, Route
+    from smime_proxy.gateway.ports import Directory, Measures, Upstream
+    from smime_proxy.settings import Settings
+    from smime_proxy.settings.tables import Upstream as UpstreamTable
+    from smime_proxy.smtp.admission import ListenerOptions
+    from smime_proxy.stores.connection import Store
+    from smime_proxy.stores.open import Opened
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:], os.environ, build))
+
+
+def build() -> "Adapters":
+    """Build what commands ask for."""
+    from smime_proxy.admin.cli.adapters import Adapters
+
+    return Adapters(open_store=_open_store, context=_context_without_upstreams, serve=_serve)
+
+
+def _open_store(settings: "Settings", *, migrate: bool = False) -> "Opened":
+    from smime_proxy.stores.open import open_store
+
+    return open_store(
+        settings.store.url,
+        settings.service.state_dir,
+        settings.keys.master_key_file,
+        migrate=migrate,
+    )
+
+
+def _context_without_upstreams(settings: "Settings", store: "Store") -> "Context":
+    """Build what a gateway works with, on the store as it is and without a way out."""
+    from smime_proxy.smtp.maildir import MaildirUpstream
+    from smime_proxy.stores.snapshot import Snapshot
+
+    with store.reading() as connection:
+        snapshot = Snapshot.load(connection, store.vault)
+    nowhere = dict.fromkeys(settings.upstreams, MaildirUpstream(Path(os.devnull)))
+    return _context(settings, lambda: snapshot, nowhere, _NoMeasures())
+
+
+class _NoMeasures:
+    def count(self, name: str, **labels: str) -> None:
+        """Count nothing: no mail is being handled."""
+
+
+def _context(
+    settings: "Settings",
+    directory: "Callable[[], Directory]",
+    upstreams: "Mapping[str, Upstream]",
+    measures: "Measures",
+) -> "Context":
+    from smime_proxy.gateway.context import Context
+    from smime_proxy.settings.rules import to_rules
+
+    return Context(
+        hostname=settings.service.hostname,
+        authserv_id=settings.service.effective_authserv_id,
+        rules=to_rules(settings),
+        routes=_routes(settings, upstreams),
+        directory=directory,
+        sent_copy=_sent_copies(upstreams),
+        measures=measures,
+        random=os.urandom,
+    )
+
+
+def _routes(settings: "Settings", upstreams: "Mapping[str, Upstream]") -> "dict[str, Route]":
+    from smime_proxy.envelope import Role
+    from smime_proxy.gateway.context import Route
+    from smime_proxy.settings.checks import reports_upstream
+
+    routes = {}
+    for name, listener in settings.listeners.items():
+        upstream = upstreams[listener.upstream]
+        reports: Upstream | None = upstream
+        if listener.role is Role.INBOUND:
+            reports = upstreams.get(reports_upstream(settings, listener))
+        routes[name] = Route(upstream, reports)
+    return routes
+
+
+def _sent_copies(upstreams: "Mapping[str, Upstream]") -> "Callable[[str, Mailbox], Upstream]":
+    """Find where the copy of a mail sent encrypted goes: `upstream:NAME` or `maildir:///path`."""
+    from smime_proxy.settings.checks import sent_copy_maildir, sent_copy_upstream
+    from smime_proxy.smtp.maildir import MaildirUpstream
+
+    def find(place: str, mailbox: "Mailbox") -> "Upstream":
+        name = sent_copy_upstream(place)
+        return upstreams[name] if name else MaildirUpstream(sent_copy_maildir(place, mailbox))
+
+    return find
+
+
+def _upstream_makers(settings: "Settings") -> "dict[str, Callable[[], Outlet]]":
+    """Prepare every upstream; reads password and CA files, so root is still needed here.
+
+    A process makes its own from it: a pool belongs to one event loop.
+    """
+    hostname = settings.service.hostname
+    return {name: _upstream_maker(table, hostname) for name, table in settings.upstreams.items()}
+
+
+def _upstream_maker(table: "UpstreamTable", hostname: str) -> "Callable[[], Outlet]":
+    from smime_proxy.admin.cli.files import read_password
+    from smime_proxy.settings.fields import Scheme
+    from smime_proxy.smtp.maildir import MaildirUpstream
+    from smime_proxy.smtp.relay import Relay
+    from smime_proxy.smtp.tls import client_context
+    from smime_proxy.smtp.upstream import SmtpUpstream
+
+    if table.url.scheme is Scheme.MAILDIR:
+        return lambda: MaildirUpstream(table.url.path)
+    required = table.tls == "required"
+    password = read_password(table.password_file) if table.password_file else b""
+    relay = Relay(
+        table.url.host,
+        table.url.port,
+        scheme="smtps" if table.url.scheme is Scheme.SMTPS else "smtp",
+        tls="required" if required else "never",
+        tls_context=client_context(table.tls_ca_file) if required else None,
+        username=table.username,
+        password=password.decode(),
+    )
+    return lambda: SmtpUpstream(relay, hostname)
+
+
+def _listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":
+    """Prepare every listener; reads certificates and keys, so root is still needed here."""
+    from smime_proxy.smtp.admission import ListenerOptions
+    from smime_proxy.smtp.tls import server_context
+
+    return tuple(
+        ListenerOptions(
+            name=name,
+            role=one.role,
+            bind=str(one.bind),
+            protocol="smtps" if one.protocol == "smtps" else "smtp",
+            trusted_networks=one.relaying_networks,
+            domains=frozenset(one.domains),
+            tls=(
+                server_context(one.tls_certificate, one.tls_key)
+                if one.tls_certificate and one.tls_key
+                else None
+            ),
+            max_message_size=settings.service.max_message_size,
+        )
+        for name, one in settings.listeners.items()
+    )
+
+
+def _serve(settings: "Settings") -> int:
+    """Run the service; what only root may read or bind comes before root is given up."""
+    from smime_proxy.admin.cli.errors import CommandError
+    from smime_proxy.admin.cli.ownership import ensure
+    from smime_proxy.admin.logs import configure
+    from smime_proxy.admin.status import serve_status
+    from smime_proxy.smtp.errors import SmtpError
+    from smime_proxy.smtp.service import ServiceOptions
+    from smime_proxy.smtp.workers import run_service
+
+    configure(settings.log.level, settings.log.format, settings.log.addresses)
+    service = settings.service
+    ensure(service.state_dir)
+    try:
+        listeners, makers = _listener_options(settings), _upstream_makers(settings)
+        options = ServiceOptions(
+            listeners=listeners,
+            state_dir=service.state_dir,
+            workers=service.workers,
+            status_bind=str(settings.status.bind or ""),
+        )
+        return run_service(
+            options,
+            lambda: _engine(settings, makers, listeners),
+            serve_status,
+            lambda: _prepare(settings),
+        )
+    except SmtpError as error:
+        raise CommandError(str(error)) from None
+
+
+def _prepare(settings: "Settings") -> None:
+    """Give up root and bring the store up to date, or find out that it cannot be used."""
+    import structlog
+
+    from smime_proxy.admin.cli.output import say
+    from smime_proxy.admin.cli.ownership import act_as_owner
+    from smime_proxy.settings.checks import notices
+
+    act_as_owner(settings.service.state_dir)
+    opened = _open_store(settings, migrate=True)
+    opened.store.close()
+    if opened.warning:
+        say(opened.warning)
+    for notice in notices(settings):
+        structlog.get_logger("smime_proxy.service").info(notice)
+
+
+async def _engine(
+    settings: "Settings",
+    makers: "Mapping[str, Callable[[], Outlet]]",
+    listeners: "Sequence[ListenerOptions]",
+) -> "ServiceEngine":
+    """Build what one process serves with, in its event loop."""
+    from smime_proxy.admin.engine import Remembering, ServiceEngine, Way
+    from smime_proxy.admin.metrics import Counters
+    from smime_proxy.gateway.pipeline import Gateway
+    from smime_proxy.stores.watch import SnapshotSource
+
+    store = _open_store(settings).store
+    source = SnapshotSource(store)
+    upstreams = {name: Remembering(make()) for name, make in makers.items()}
+    measures = Counters()
+    context = _context(settings, lambda: source.current, upstreams, measures)
+    tables = settings.listeners
+    return ServiceEngine(
+        Gateway(context),
+        measures,
+        {name: Way(one.role, upstreams[one.upstream]) for name, one in tables.items()},
+        background=asyncio.get_running_loop().create_task(source.watch()),
+        reload=lambda: _reload_certificates(settings, listeners),
+        release=store.close,
+    )
+
+
+def _reload_certificates(settings: "Settings", listeners: "Sequence[ListenerOptions]") -> None:
+    """Serve new sessions with the certificates as they are now, if all of them can be used."""
+    from smime_proxy.smtp.tls import server_context
+
+    renewed = []
+    for options in listeners:
+        table = settings.listeners[options.name]
+        if options.tls and table.tls_certificate and table.tls_key:
+            server_context(table.tls_certificate, table.tls_key)
+            renewed.append((options.tls, table.tls_certificate, table.tls_key))
+    for context, certificate, key in renewed:
+        context.load_cert_chain(certificate, key)

@@ -1,0 +1,94 @@
+"""Ways from a certificate to a trust anchor, looked for within a fixed budget.
+
+RFC 4158 (path building), RFC 5280 6.1; the budget answers path bombs, where libraries hang.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+from smime_proxy.certs.certificate import Certificate
+
+MAX_POOL = 64  # issuers considered; a message brings at most 20 certificates
+MAX_SIGNATURE_CHECKS = 64  # a search; a clean chain needs three
+MAX_PATH = 8  # certificates from leaf to anchor; the longest seen in mail has five
+REMEMBERED_SIGNATURES = 2048  # (certificate, issuer) pairs of one organisation; bounds memory
+
+
+@lru_cache(maxsize=REMEMBERED_SIGNATURES)
+def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool:
+    """Verify the signature over a certificate with its issuer's key (RFC 5280 6.1.3 (a)(1)).
+
+    False also for algorithms the library will not verify: SHA-1, MD5, unknown curves.
+    """
+    try:
+        certificate.x509().verify_directly_issued_by(issuer.x509())
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+@dataclass(slots=True)
+class PathSearch:
+    """One search; `obstacles` collects in one line each why a way ended."""
+
+    anchors: Sequence[Certificate]
+    obstacles: list[str] = field(default_factory=list)
+    _issuers: dict[bytes, list[Certificate]] = field(default_factory=dict)
+    _anchored: frozenset[Certificate] = frozenset()
+    _checks_left: int = MAX_SIGNATURE_CHECKS
+
+    def paths(
+        self, leaf: Certificate, pool: Sequence[Certificate]
+    ) -> Iterator[tuple[Certificate, ...]]:
+        """Yield paths (leaf first, anchor last) whose signatures hold, likelier ones first.
+
+        Nothing else is judged but strength of the issuers' keys and whether they may issue.
+        """
+        self._anchored = frozenset(self.anchors)
+        for issuer in dict.fromkeys((*self.anchors, *islice(pool, MAX_POOL))):
+            self._issuers.setdefault(issuer.subject_key, []).append(issuer)
+        yield from self._extend((leaf,))
+
+    def _extend(self, path: tuple[Certificate, ...]) -> Iterator[tuple[Certificate, ...]]:
+        last = path[-1]
+        if len(path) == MAX_PATH:
+            self.obstacles.append(f"a chain of more than {MAX_PATH} certificates")
+            return
+        candidates = [c for c in self._issuers.get(last.issuer_key, ()) if c not in path]
+        if not candidates:
+            self.obstacles.append(f"no trusted issuer {last.issuer or 'without a name'}")
+        for issuer in sorted(candidates, key=lambda issuer: self._rank(last, issuer)):
+            if not self._accepts(last, issuer):
+                continue
+            if issuer in self._anchored:
+                yield (*path, issuer)
+            else:
+                yield from self._extend((*path, issuer))
+
+    def _rank(self, child: Certificate, issuer: Certificate) -> tuple[bool, bool, str]:
+        # RFC 4158 3.5.12 and RFC 5280 4.2.1.1: the key identifier is a hint, not a condition.
+        return child.aki != issuer.ski, issuer not in self._anchored, issuer.fingerprint
+
+    def _accepts(self, child: Certificate, issuer: Certificate) -> bool:
+        # Oversized keys are not even tried: each try would cost what the attacker likes.
+        unfit = issuer.weak_key or (
+            "" if issuer.may_issue else "may not issue certificates for mail"
+        )
+        if unfit:
+            self.obstacles.append(f"{issuer.subject}: {unfit}")
+            return False
+        if self._checks_left == 0:
+            self.obstacles.append(f"gave up after {MAX_SIGNATURE_CHECKS} signatures")
+            return False
+        self._checks_left -= 1
+        if not is_signed_by(child, issuer):
+            self.obstacles.append(
+                f"the signature of {issuer.subject} over {child.subject} cannot be verified"
+                + (f" ({child.weak})" if child.weak else "")
+            )
+            return False
+        return True

@@ -1,0 +1,166 @@
+"""Whether a certificate leads to a trust anchor, and if not, why: one fact, no exception.
+
+RFC 5280 6 (path validation), RFC 8550 4 (S/MIME), RFC 5280 6.1.1 (d) (trust anchors).
+"""
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import assert_never
+
+from smime_proxy.address import AddressError, Mailbox, fold_domain
+from smime_proxy.certs.building import PathSearch
+from smime_proxy.certs.certificate import Certificate, Validity
+from smime_proxy.certs.engine import objection, window
+from smime_proxy.certs.errors import CertificateError
+
+MAX_PATHS_JUDGED = 8  # cross-certified authorities have two or three ways up
+
+
+class ChainStatus(enum.Enum):
+    """The fact about a chain, in the words of `inspect`."""
+
+    TRUSTED = "trusted"
+    UNTRUSTED = "untrusted"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not-yet-valid"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+
+
+class Purpose(enum.Enum):
+    """What the end entity's key is to be used for (RFC 8550 4.4.2)."""
+
+    SIGN = "sign"
+    ENCRYPT = "encrypt"
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A certificate trusted by decision; with `domains` only for addresses exactly there.
+
+    A `pinned` one is a person's, trusted as itself and never as an issuer. Domains are folded for
+    comparison; raises `CertificateError` for what is no domain.
+    """
+
+    certificate: Certificate
+    domains: tuple[str, ...] = ()
+    pinned: bool = False
+
+    def __post_init__(self) -> None:
+        try:
+            folded = tuple(fold_domain(domain) for domain in self.domains)
+        except AddressError as error:
+            raise CertificateError(f"not a domain to vouch for: {error}") from error
+        object.__setattr__(self, "domains", folded)
+
+    def vouches_for(self, leaf: Certificate, mailbox: Mailbox | None) -> bool:
+        """Tell whether the anchor speaks for this certificate, as far as domains go.
+
+        With a mailbox, that one must be in the certificate and in a domain; without, all of the
+        certificate's mailboxes must be, and there must be one.
+        """
+        if self.pinned:
+            return leaf == self.certificate
+        if not self.domains:
+            return True
+        if mailbox is not None:
+            return leaf.carries(mailbox) and mailbox.domain in self.domains
+        return bool(leaf.mailboxes) and all(m.domain in self.domains for m in leaf.mailboxes)
+
+
+@dataclass(frozen=True, slots=True)
+class PathResult:
+    """The fact, the way it rests on (leaf first, anchor last), and why not in one line."""
+
+    status: ChainStatus
+    path: tuple[Certificate, ...]
+    reason: str = ""
+
+
+def validate(
+    leaf: Certificate,
+    pool: Sequence[Certificate],
+    anchors: Sequence[Anchor],
+    at: datetime,
+    *,
+    mailbox: Mailbox | None = None,
+    purpose: Purpose,
+) -> PathResult:
+    """Find and judge ways from `leaf` over `pool` to an anchor, at a time, aware UTC.
+
+    EXPIRED and NOT_YET_VALID mean that everything but the dates is good. An anchor that is the
+    leaf itself pins it. The pool may be hostile: work is bounded. Addresses are not compared
+    beyond the domains of anchors. Never raises, never fetches (RFC 5280 6.1).
+    """
+    if not _fits(leaf, purpose):
+        reason = f"the certificate may not be used to {purpose.value} mail"
+        return PathResult(ChainStatus.UNTRUSTED, (leaf,), reason)
+    vouching = [a.certificate for a in anchors if a.vouches_for(leaf, mailbox)]
+    if leaf in vouching:
+        return _dated((leaf,), at)
+    search = PathSearch(vouching)
+    best = PathResult(ChainStatus.UNTRUSTED, (leaf,))
+    for path in islice(search.paths(leaf, pool), MAX_PATHS_JUDGED):
+        result = _judged(path, at)
+        if result.status is ChainStatus.TRUSTED:
+            return result
+        if _PREFERENCE[result.status] > _PREFERENCE[best.status] or not best.reason:
+            best = result
+    if best.reason:
+        return best
+    return PathResult(ChainStatus.UNTRUSTED, (leaf,), _obstacle(leaf, search.obstacles))
+
+
+# Among failures the one that is nearest to trust says most.
+_PREFERENCE = {
+    ChainStatus.UNKNOWN: 0,
+    ChainStatus.UNTRUSTED: 0,
+    ChainStatus.REVOKED: 0,
+    ChainStatus.NOT_YET_VALID: 1,
+    ChainStatus.EXPIRED: 2,
+    ChainStatus.TRUSTED: 3,
+}
+
+
+def _fits(leaf: Certificate, purpose: Purpose) -> bool:
+    match purpose:
+        case Purpose.SIGN:
+            return leaf.may_sign
+        case Purpose.ENCRYPT:
+            return leaf.may_encrypt
+        case _:
+            assert_never(purpose)
+
+
+def _judged(path: tuple[Certificate, ...], at: datetime) -> PathResult:
+    reason = objection(path)
+    if reason:
+        return PathResult(ChainStatus.UNTRUSTED, path, reason)
+    return _dated(path, at)
+
+
+def _dated(path: tuple[Certificate, ...], at: datetime) -> PathResult:
+    start, end = window(path)
+    if start <= at <= end:
+        return PathResult(ChainStatus.TRUSTED, path)
+    for certificate in path:  # the leaf's own dates say most
+        match certificate.valid_at(at):
+            case Validity.EXPIRED:
+                reason = f"{certificate.subject}: expired on {certificate.not_after:%Y-%m-%d}"
+                return PathResult(ChainStatus.EXPIRED, path, reason)
+            case Validity.NOT_YET_VALID:
+                reason = f"{certificate.subject}: valid from {certificate.not_before:%Y-%m-%d}"
+                return PathResult(ChainStatus.NOT_YET_VALID, path, reason)
+            case Validity.VALID:
+                pass
+    raise AssertionError("a time outside the window is outside the dates of a certificate")
+
+
+def _obstacle(leaf: Certificate, obstacles: Sequence[str]) -> str:
+    if leaf.is_self_signed:
+        return "a self-signed certificate that is not trusted"
+    # The last one is from the way that got furthest most often; all would fill a page.
+    return obstacles[-1] if obstacles else "no way to a trusted issuer"

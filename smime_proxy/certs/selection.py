@@ -1,0 +1,193 @@
+"""Which certificate signs, which one mail is encrypted to, and why not the others.
+
+RFC 8550 3 and 4.4 (fitness), RFC 8551 2.3 (key transport); the newest notBefore wins.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+from smime_proxy.address import Mailbox
+from smime_proxy.certs.certificate import Certificate, Validity
+from smime_proxy.certs.path import Anchor, ChainStatus, Purpose, validate
+
+SIGNING_CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})  # RFC 8551 2.2
+
+
+class Holder(Protocol):
+    """Anything that has a certificate with what links it to its root."""
+
+    @property
+    def certificate(self) -> Certificate:
+        """Give the certificate that is chosen or not."""
+
+
+class KeyEntry(Holder, Protocol):
+    """A private key of ours, seen by its certificate; a former one only decrypts."""
+
+    @property
+    def former(self) -> bool:
+        """Tell whether it was retired, replaced or came in unfit."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerCertificate:
+    """A certificate mail may be encrypted to.
+
+    `pinned` was trusted itself (`--trust`); `bound_to` are mailboxes it was imported for by name,
+    whatever it says itself.
+    """
+
+    certificate: Certificate
+    chain: tuple[Certificate, ...] = ()
+    pinned: bool = False
+    bound_to: tuple[Mailbox, ...] = ()
+
+    def serves(self, mailbox: Mailbox) -> bool:
+        """Tell whether it is for this mailbox, by its own words or by decision."""
+        return self.certificate.carries(mailbox) or mailbox in self.bound_to
+
+
+HolderT = TypeVar("HolderT", bound=Holder)
+KeyEntryT = TypeVar("KeyEntryT", bound=KeyEntry)
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A certificate that was not taken, and why, in one line."""
+
+    certificate: Certificate
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[HolderT]):
+    """What was chosen, or None, and why each of the others was not."""
+
+    chosen: HolderT | None
+    passed_over: tuple[PassedOver, ...] = ()
+
+    @property
+    def why_none(self) -> str:
+        """Give the reason of the nearest miss, ``""`` when something was chosen."""
+        if self.chosen is not None:
+            return ""
+        return self.passed_over[0].reason if self.passed_over else "no certificate"
+
+
+def choose_signing(
+    entries: Iterable[KeyEntryT], mailbox: Mailbox, at: datetime
+) -> Choice[KeyEntryT]:
+    """Choose the key that signs for a mailbox at a time, aware UTC.
+
+    Its certificate carries exactly that mailbox, is in its dates, fit and strong enough to sign,
+    and not former; trust in its chain is not asked.
+    """
+
+    def objection(entry: KeyEntryT) -> str:
+        certificate = entry.certificate
+        if not certificate.carries(mailbox):
+            return f"does not carry {mailbox}"
+        if entry.former:
+            return "a former key, which only decrypts"
+        return _date_objection(certificate, at) or _signing_objection(certificate)
+
+    return _choose(entries, objection, lambda _entry: "")
+
+
+def choose_recipient(
+    candidates: Iterable[PartnerCertificate],
+    mailbox: Mailbox,
+    at: datetime,
+    anchors: Sequence[Anchor],
+) -> Choice[PartnerCertificate]:
+    """Choose the certificate to encrypt to for a mailbox at a time, aware UTC.
+
+    It is for that mailbox, in its dates, fit and strong enough to encrypt to, and pinned or of a
+    trusted chain. Chains are validated newest first, and only until one is good.
+    """
+
+    def objection(candidate: PartnerCertificate) -> str:
+        certificate = candidate.certificate
+        if not candidate.serves(mailbox):
+            return f"does not carry {mailbox}"
+        return _date_objection(certificate, at) or _encryption_objection(certificate)
+
+    def distrust(candidate: PartnerCertificate) -> str:
+        return _trust_objection(candidate, mailbox, at, anchors)
+
+    return _choose(candidates, objection, distrust)
+
+
+def _choose(
+    holders: Iterable[HolderT],
+    objection: Callable[[HolderT], str],
+    distrust: Callable[[HolderT], str],
+) -> Choice[HolderT]:
+    chosen: HolderT | None = None
+    passed_over = []
+    for holder in sorted(holders, key=_age_rank, reverse=True):
+        reason = objection(holder)
+        if not reason:
+            # Trust costs signature checks, so it is asked only until one has it.
+            reason = f"older than {_named(chosen.certificate)}" if chosen else distrust(holder)
+        if not reason:
+            chosen = holder
+        else:
+            passed_over.append(PassedOver(holder.certificate, reason))
+    return Choice(chosen, tuple(passed_over))
+
+
+def _age_rank(holder: Holder) -> tuple[datetime, datetime, str]:
+    certificate = holder.certificate
+    return certificate.not_before, certificate.not_after, certificate.fingerprint
+
+
+def _named(certificate: Certificate) -> str:
+    return f"serial {certificate.serial:x}"
+
+
+def _date_objection(certificate: Certificate, at: datetime) -> str:
+    match certificate.valid_at(at):
+        case Validity.EXPIRED:
+            return f"expired on {certificate.not_after:%Y-%m-%d}"
+        case Validity.NOT_YET_VALID:
+            return f"valid only from {certificate.not_before:%Y-%m-%d}"
+        case Validity.VALID:
+            return ""
+
+
+def _signing_objection(certificate: Certificate) -> str:
+    if not certificate.may_sign:
+        return "its key usage does not allow signing mail"
+    kind = certificate.curve or certificate.key_type
+    if kind != "rsa" and kind not in SIGNING_CURVES:
+        return f"not usable yet: signing with a key of type {kind}"
+    return certificate.weak_key
+
+
+def _encryption_objection(certificate: Certificate) -> str:
+    if not certificate.may_encrypt:
+        return "its key usage does not allow encrypting mail"
+    if certificate.key_type != "rsa":
+        return f"not usable yet: encrypting to a key of type {certificate.key_type}"
+    return certificate.weak_key
+
+
+def _trust_objection(
+    candidate: PartnerCertificate, mailbox: Mailbox, at: datetime, anchors: Sequence[Anchor]
+) -> str:
+    if candidate.pinned:
+        return ""
+    result = validate(
+        candidate.certificate,
+        candidate.chain,
+        anchors,
+        at,
+        mailbox=mailbox,
+        purpose=Purpose.ENCRYPT,
+    )
+    if result.status is ChainStatus.TRUSTED:
+        return ""
+    return f"its chain is {result.status.value}: {result.reason}"

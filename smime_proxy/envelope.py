@@ -1,0 +1,73 @@
+"""The mail object of one SMTP transaction: who sent it, to whom, over which session, and octets.
+
+RFC 5321 2.3.1 (mail objects), RFC 5321 4.1.1.2 and 4.1.1.3 (paths with their parameters).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from smime_proxy.address import Mailbox
+
+
+class Role(Enum):
+    """What a listener is for; decides the direction of its mail, never a header field (E01)."""
+
+    OUTBOUND = "outbound"
+    INBOUND = "inbound"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What is known of the client when its transaction begins.
+
+    `listener` names the settings table; `peer` is the client's IP address as text; `helo` what it
+    called itself; `protocol` the `with` word of Received (RFC 3848: SMTP, ESMTP, ESMTPS, ESMTPSA);
+    `login` is set only after authentication succeeded; `trusted` only when the peer lies in the
+    listener's `trusted_networks`.
+    """
+
+    listener: str
+    role: Role
+    peer: str
+    helo: str
+    protocol: str = "ESMTP"
+    tls: str = ""
+    login: str | None = None
+    trusted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardPath:
+    """One recipient, with the ESMTP parameters of its RCPT command as received."""
+
+    mailbox: Mailbox
+    parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One mail object; `reverse_path` is None for the null reverse-path `<>`.
+
+    `content` is the octets between DATA and the final dot, unstuffed, with CRLF line ends only.
+    `parameters` are those of MAIL as received; `identifier` names the transaction in the log,
+    Received and replies; `received_at` is aware UTC.
+    """
+
+    identifier: str
+    session: Session
+    reverse_path: Mailbox | None
+    forward_paths: tuple[ForwardPath, ...]
+    content: bytes
+    received_at: datetime
+    parameters: tuple[str, ...] = ()
+
+    @property
+    def recipients(self) -> tuple[Mailbox, ...]:
+        """Give the forward-path mailboxes in RCPT order."""
+        return tuple(path.mailbox for path in self.forward_paths)
+
+    @property
+    def smtputf8(self) -> bool:
+        """Tell whether the client declared SMTPUTF8 (RFC 6531 3.4)."""
+        return "SMTPUTF8" in (parameter.upper() for parameter in self.parameters)

@@ -1,0 +1,41 @@
+"""Everything one gateway works with, built by the composition root and handed to each step.
+
+No RFC: names follow the settings file.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from smime_proxy.address import Mailbox
+from smime_proxy.gateway.choices import RecipientChoices
+from smime_proxy.gateway.ports import Directory, Measures, Upstream
+from smime_proxy.gateway.reports import ReportRate
+from smime_proxy.policy.rules import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where the mail of one listener goes, and its reports; None: no report may be sent."""
+
+    upstream: Upstream
+    reports: Upstream | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a gateway works with; one a process, shared by all its conversations.
+
+    `directory` gives the snapshot of the moment; `sent_copy` the upstream for a `sent_copy` URL
+    and the address it is filed for; `random(n)` n octets from the system's generator.
+    """
+
+    hostname: str
+    authserv_id: str
+    rules: Rules
+    routes: Mapping[str, Route]
+    directory: Callable[[], Directory]
+    sent_copy: Callable[[str, Mailbox], Upstream]
+    measures: Measures
+    random: Callable[[int], bytes]
+    choices: RecipientChoices = field(default_factory=RecipientChoices)
+    rate: ReportRate = field(default_factory=ReportRate)

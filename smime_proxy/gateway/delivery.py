@@ -1,0 +1,168 @@
+"""Hand groups on to upstreams: prepare all without the final dot, then commit one after another.
+
+RFC 5321 3.3 and 6.1: the client gets 250 only after the upstream took the mail for every recipient.
+A refusal before the first accepted dot drops all transactions un-dotted, so nothing was sent.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smime_proxy.address import Mailbox
+from smime_proxy.envelope import ForwardPath
+from smime_proxy.gateway.ports import Extensions, Transaction, Upstream, UpstreamError
+from smime_proxy.gateway.replies import reply_for
+from smime_proxy.reply import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Recipients that get the same octets by one upstream transaction.
+
+    `content` is the message in pieces, CRLF throughout; `headers_only` asks the upstream to quote
+    no text in a report (RFC 3461 4.3), for decrypted and other inbound mail.
+    """
+
+    upstream: Upstream
+    reverse_path: Mailbox | None
+    paths: tuple[ForwardPath, ...]
+    content: tuple[bytes, ...]
+    smtputf8: bool = False
+    headers_only: bool = False
+
+
+class Prepared:
+    """Transactions that have everything but the final dot; all are committed or aborted."""
+
+    def __init__(self, groups: Sequence[Group], transactions: Sequence[Transaction]) -> None:
+        """Pair groups with their prepared transactions."""
+        self._pairs = list(zip(groups, transactions, strict=True))
+
+    async def commit(self) -> tuple[Reply, ...]:
+        """Send the dots in order and give each upstream's reply.
+
+        When the first is not accepted the rest is aborted and shares its reply. A lost
+        connection is the 451 of the `UpstreamError`: in doubt, the client sends again.
+        """
+        replies: list[Reply] = []
+        while self._pairs:
+            _, transaction = self._pairs.pop(0)
+            try:
+                reply = await transaction.commit()
+            except UpstreamError as error:
+                reply = error.reply
+            except BaseException:
+                await self.abort()
+                raise
+            replies.append(reply)
+            if len(replies) == 1 and not reply.is_positive:
+                replies += [reply] * len(self._pairs)
+                await self.abort()
+        return tuple(replies)
+
+    async def abort(self) -> None:
+        """Drop what is not committed, without a dot; one that cannot be dropped stops no other."""
+        pairs, self._pairs = self._pairs, []
+        for _, transaction in pairs:
+            await drop(transaction)
+
+
+async def drop(transaction: Transaction | None) -> None:
+    """Abort a transaction, if there is one; a session that is lost has nothing of it either."""
+    if transaction is None:
+        return
+    try:
+        await transaction.abort()
+    except UpstreamError:
+        return
+
+
+def mail_parameters(
+    extensions: Extensions, *, smtputf8: bool, headers_only: bool
+) -> tuple[str, ...]:
+    """Choose the parameters of MAIL by what the upstream offers (RFC 6152, 3461, 6531)."""
+    return (
+        *(("BODY=8BITMIME",) if extensions.eightbitmime else ()),
+        *(("RET=HDRS",) if headers_only and extensions.dsn else ()),
+        *(("SMTPUTF8",) if smtputf8 else ()),
+    )
+
+
+async def prepare_all(groups: Sequence[Group]) -> Prepared | Reply:
+    """Open and prepare one transaction a group, all at once; nothing is sent by this.
+
+    The first refusal aborts all of them and is given back.
+    """
+    results = await asyncio.gather(*map(_prepare, groups), return_exceptions=True)
+    transactions = [item for item in results if not isinstance(item, Reply | BaseException)]
+    if len(transactions) == len(groups):
+        return Prepared(groups, transactions)
+    for transaction in transactions:
+        await drop(transaction)
+    for item in results:
+        if isinstance(item, BaseException):
+            raise item
+    return next(item for item in results if isinstance(item, Reply))
+
+
+async def prepare_opened(group: Group, transaction: Transaction) -> Prepared | Reply:
+    """Prepare the only group on the transaction opened while the client named the recipients.
+
+    An upstream that has hung up meanwhile (Postfix does after 300 s) is asked once more on a new
+    transaction that repeats the recipients.
+    """
+    try:
+        refusal = _too_big(group, transaction) or await transaction.prepare(group.content)
+    except UpstreamError:
+        await drop(transaction)
+        return await prepare_all([group])
+    except BaseException:
+        await drop(transaction)
+        raise
+    if refusal is not None:
+        await drop(transaction)
+        return refusal
+    return Prepared([group], [transaction])
+
+
+async def _prepare(group: Group) -> Transaction | Reply:
+    transaction = None
+    try:
+        transaction = await group.upstream.open()
+        refusal = await _converse(group, transaction)
+    except UpstreamError as error:
+        refusal = error.reply
+    except BaseException:
+        await drop(transaction)
+        raise
+    if refusal is None and transaction is not None:
+        return transaction
+    await drop(transaction)
+    return refusal or reply_for("upstream_unreachable")
+
+
+async def _converse(group: Group, transaction: Transaction) -> Reply | None:
+    if group.smtputf8 and not transaction.extensions.smtputf8:
+        return reply_for("no_smtputf8")
+    too_big = _too_big(group, transaction)
+    if too_big is not None:
+        return too_big
+    parameters = mail_parameters(
+        transaction.extensions, smtputf8=group.smtputf8, headers_only=group.headers_only
+    )
+    reply = await transaction.mail(group.reverse_path, parameters)
+    if not reply.is_positive:
+        return reply
+    for path in group.paths:
+        reply = await transaction.rcpt(path)
+        if not reply.is_positive:
+            return reply
+    return await transaction.prepare(group.content)
+
+
+def _too_big(group: Group, transaction: Transaction) -> Reply | None:
+    size = sum(map(len, group.content))
+    limit = transaction.extensions.size
+    if not limit or size <= limit:
+        return None
+    return reply_for("too_big", f"{size} octets after protection, the next server takes {limit}")

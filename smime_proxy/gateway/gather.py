@@ -1,0 +1,143 @@
+"""Gather the facts of one mail object: from its octets, the snapshot and the session.
+
+RFC 5322 3.6.2 (originators), RFC 8551 3 (what protection is there already).
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from smime_proxy.address import AddressError, Mailbox, parse_mailbox
+from smime_proxy.certs.selection import KeyEntry, PartnerCertificate, choose_signing
+from smime_proxy.cms.decrypt import matches
+from smime_proxy.envelope import Envelope, Role
+from smime_proxy.gateway.choices import RecipientChoices
+from smime_proxy.gateway.ports import Directory, KeyUnavailable
+from smime_proxy.message.calendar import meeting_method
+from smime_proxy.message.entity import Entity
+from smime_proxy.message.errors import FromError
+from smime_proxy.message.mailboxes import from_mailbox, named_mailboxes, visible_mailboxes
+from smime_proxy.message.report import may_be_answered
+from smime_proxy.message.requests import Request, asks_by_sensitivity, read_requests
+from smime_proxy.policy.facts import Facts, MessageFacts, RecipientFacts, SenderFacts
+from smime_proxy.policy.rules import Account, Kind
+from smime_proxy.smime.classify import Outline
+
+
+def gather(
+    envelope: Envelope,
+    entity: Entity,
+    outline: Outline,
+    directory: Directory,
+    choices: RecipientChoices,
+    words: Mapping[str, Request],
+    *,
+    may_report: bool,
+) -> Facts:
+    """Collect everything `decide` may ask; no I/O, one snapshot.
+
+    Raises `message.requests.BadRequest` for a request field with another value than yes, and
+    `KeyUnavailable` when a key that inbound mail is encrypted to cannot be loaded.
+    """
+    outbound = envelope.session.role is Role.OUTBOUND
+    return Facts(
+        message=_message_facts(envelope, entity, outline, words),
+        recipients=tuple(
+            _outbound_recipients(envelope, entity, directory, choices)
+            if outbound
+            else _inbound_recipients(envelope, outline, directory)
+        ),
+        sender=_sender_facts(envelope, entity, directory) if outbound else SenderFacts(),
+        may_report=may_report,
+    )
+
+
+def own_account(directory: Directory, mailbox: Mailbox) -> Account | None:
+    """Find our account of an address: exactly, else without a plus tag (E75).
+
+    The tag is dropped only here, to find our own policy and keys, never to accept a signature.
+    """
+    account = directory.account(mailbox)
+    if account is not None or "+" not in mailbox.local:
+        return account
+    try:
+        bare = parse_mailbox(f"{mailbox.local.partition('+')[0]}@{mailbox.domain}")
+    except AddressError:
+        return None
+    return directory.account(bare)
+
+
+def _message_facts(
+    envelope: Envelope, entity: Entity, outline: Outline, words: Mapping[str, Request]
+) -> MessageFacts:
+    outbound = envelope.session.role is Role.OUTBOUND
+    requests = read_requests(entity.header, words) if outbound else None
+    return MessageFacts(
+        meeting=(meeting_method(entity) or "") if outbound else "",
+        smime=outline.smime,
+        signed=outline.signed,
+        encrypted=outline.encrypted,
+        pgp_encrypted=outline.pgp_encrypted,
+        asks_sign=requests is not None and requests.sign,
+        asks_encrypt=requests is not None and requests.encrypt,
+        asks_plain=requests is not None and requests.plain,
+        sensitive=outbound and asks_by_sensitivity(entity.header),
+        answerable=may_be_answered(entity.header, envelope.reverse_path),
+    )
+
+
+def _sender_facts(envelope: Envelope, entity: Entity, directory: Directory) -> SenderFacts:
+    try:
+        mailbox = from_mailbox(entity.header)
+    except FromError as error:
+        doubtful = named_mailboxes(entity.header, ("from",))
+        return SenderFacts(problem=str(error), named=_accounts(directory, doubtful))
+    named = _accounts(directory, (mailbox,))  # a clean From names nobody else
+    account = directory.account(mailbox)
+    if account is None:
+        return SenderFacts(mailbox, named=named)
+    entry, problem = _signing_entry(directory, account, mailbox, envelope.received_at)
+    unavailable = False
+    if entry is not None:
+        try:
+            directory.signer(account, entry)
+        except KeyUnavailable as error:
+            entry, problem, unavailable = None, str(error), True
+    return SenderFacts(mailbox, "", account, named, entry, problem, unavailable)
+
+
+def _signing_entry(
+    directory: Directory, account: Account, mailbox: Mailbox, at: datetime
+) -> tuple[KeyEntry | None, str]:
+    choice = choose_signing(directory.keys(account), mailbox, at)
+    return choice.chosen, f"{mailbox}: {choice.why_none}" if choice.chosen is None else ""
+
+
+def _accounts(directory: Directory, mailboxes: Iterable[Mailbox]) -> tuple[Account, ...]:
+    ordered = sorted(mailboxes, key=lambda mailbox: mailbox.key)
+    found = (own_account(directory, mailbox) for mailbox in ordered)
+    unique = {account.address: account for account in found if account is not None}
+    return tuple(unique.values())
+
+
+def _outbound_recipients(
+    envelope: Envelope, entity: Entity, directory: Directory, choices: RecipientChoices
+) -> Iterable[RecipientFacts]:
+    visible = visible_mailboxes(entity.header)
+    for mailbox in envelope.recipients:
+        account = own_account(directory, mailbox)
+        certificate: PartnerCertificate | None
+        certificate, problem = choices.choose(directory, mailbox, account, envelope.received_at)
+        yield RecipientFacts(mailbox, account, certificate, problem, mailbox in visible)
+
+
+def _inbound_recipients(
+    envelope: Envelope, outline: Outline, directory: Directory
+) -> Iterable[RecipientFacts]:
+    for mailbox in envelope.recipients:
+        account = own_account(directory, mailbox)
+        opens = False
+        # A team's keys open nothing, so they are not asked for.
+        person = account is not None and account.kind is Kind.PERSONAL
+        if account is not None and person and outline.enveloped is not None:
+            opens = bool(matches(outline.enveloped, directory.decryption_keys(account)))
+        yield RecipientFacts(mailbox, account, opens=opens)

@@ -1,0 +1,188 @@
+"""The life of one mail transaction: relay MAIL and RCPT, then gather, decide, transform, deliver.
+
+RFC 5321 3.3 and 4.1.1; the order of the steps is ARCHITECTURE.md's. Nothing is answered 250 before
+the upstream has said 250 for every recipient, and what is not foreseen is 451 4.3.0.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+
+import structlog
+
+from smime_proxy.address import Mailbox
+from smime_proxy.envelope import Envelope, ForwardPath, Role, Session
+from smime_proxy.gateway.context import Context
+from smime_proxy.gateway.deliver import Outcome, deliver, file_copy
+from smime_proxy.gateway.delivery import Prepared, drop, mail_parameters
+from smime_proxy.gateway.ports import Transaction, UpstreamError
+from smime_proxy.gateway.record import record_copy, record_deliveries, record_refusal
+from smime_proxy.gateway.replies import reply_for
+from smime_proxy.gateway.work import Refused, Work, make
+from smime_proxy.reply import Reply
+
+LARGE = 256 * 1024  # octets; beyond this the work costs the loop more than a thread's hand-over
+COPY_SECONDS = 20.0  # for the dot of a sent copy: clients wait 60 s and send again
+
+_log = structlog.get_logger("smime_proxy.gateway")
+
+
+class Gateway:
+    """What servers talk to: gives a `Conversation` to each of their sessions."""
+
+    def __init__(self, context: Context) -> None:
+        """Keep what all conversations of this process share."""
+        self._context = context
+
+    @property
+    def hostname(self) -> str:
+        """The name of this service, for greetings and Received."""
+        return self._context.hostname
+
+    def begin(self, session: Session) -> "Conversation":
+        """Begin the mail transactions of one client session."""
+        return Conversation(self._context, session)
+
+
+class Conversation:
+    """One client's mail transactions on one session, one after the other."""
+
+    def __init__(self, context: Context, session: Session) -> None:
+        """Start with no transaction; `Gateway.begin` is how a server gets one."""
+        self._context = context
+        self._session = session
+        self._route = context.routes[session.listener]
+        self._transaction: Transaction | None = None
+        self._reverse_path: Mailbox | None = None
+        self._parameters: tuple[str, ...] = ()
+        self._paths: list[ForwardPath] = []
+        self.identifier = context.random(6).hex()
+
+    async def mail(self, reverse_path: Mailbox | None, parameters: Sequence[str]) -> Reply:
+        """Open an upstream transaction and give its answer to MAIL (RFC 5321 4.1.1.2)."""
+        return await self._guard(self._mail(reverse_path, tuple(parameters)))
+
+    async def rcpt(self, path: ForwardPath) -> Reply:
+        """Give the upstream's own answer to RCPT (RFC 5321 4.1.1.3)."""
+        return await self._guard(self._rcpt(path))
+
+    async def data(
+        self, content: bytes, received_at: datetime, client_gone: Callable[[], bool]
+    ) -> Reply:
+        """Process and deliver the message; the reply is the upstream's (RFC 5321 4.1.1.4).
+
+        `content` has CRLF line ends only. Whatever happens the transaction is over afterwards.
+        """
+        envelope = Envelope(
+            self.identifier,
+            self._session,
+            self._reverse_path,
+            tuple(self._paths),
+            content,
+            received_at,
+            self._parameters,
+        )
+        try:
+            return await self._guard(self._data(envelope, client_gone))
+        finally:
+            await self.reset()
+
+    async def reset(self) -> None:
+        """Forget the transaction; the upstream has nothing of it (RSET, QUIT, lost client)."""
+        self._reverse_path, self._parameters, self._paths = None, (), []
+        await self._drop()
+        self.identifier = self._context.random(6).hex()
+
+    async def _drop(self) -> None:
+        """Abort the upstream transaction; what is wrong with it is no concern of the client's."""
+        transaction, self._transaction = self._transaction, None
+        try:
+            await drop(transaction)
+        except Exception:  # the reply that is on its way to the client must not be lost for it
+            _log.exception("abort failed", id=self.identifier)
+
+    async def _mail(self, reverse_path: Mailbox | None, parameters: tuple[str, ...]) -> Reply:
+        if self._transaction is not None:
+            await self.reset()
+        transaction = await self._route.upstream.open()
+        self._transaction = transaction
+        smtputf8 = any(item.upper() == "SMTPUTF8" for item in parameters)
+        if smtputf8 and not transaction.extensions.smtputf8:
+            await self.reset()
+            return reply_for("no_smtputf8")
+        chosen = mail_parameters(
+            transaction.extensions,
+            smtputf8=smtputf8,
+            headers_only=self._session.role is Role.INBOUND,
+        )
+        reply = await transaction.mail(reverse_path, chosen)
+        if reply.is_positive:
+            self._reverse_path, self._parameters = reverse_path, parameters
+        else:
+            await self.reset()
+        return reply
+
+    async def _rcpt(self, path: ForwardPath) -> Reply:
+        if self._transaction is None:
+            return reply_for("upstream_lost")
+        try:
+            reply = await self._transaction.rcpt(path)
+        except UpstreamError as error:
+            # Who was accepted stays so: a new transaction repeats them when the content is here.
+            _log.warning("upstream", id=self.identifier, reply=str(error.reply))
+            await self._drop()
+            return error.reply
+        if reply.is_positive:
+            self._paths.append(path)
+        return reply
+
+    async def _data(self, envelope: Envelope, client_gone: Callable[[], bool]) -> Reply:
+        context = self._context
+        if not envelope.forward_paths:
+            return reply_for("upstream_lost")  # never a 250 for mail that nobody gets
+        if len(envelope.content) > LARGE:
+            work = await asyncio.to_thread(make, context, envelope)
+        else:
+            work = make(context, envelope)
+        if isinstance(work, Refused):
+            record_refusal(context, envelope, work)
+            return work.reply
+        opened, self._transaction = self._transaction, None
+        outcome = await deliver(context, envelope, work, opened, client_gone)
+        try:
+            await self._finish(envelope, work, outcome)
+        except Exception:  # the mail is with its recipients: only the upstream's reply is true
+            _log.exception("internal error after delivery", id=envelope.identifier)
+            context.measures.count("internal_errors")
+        return outcome.reply
+
+    async def _finish(self, envelope: Envelope, work: Work, outcome: Outcome) -> None:
+        """Do what comes after the delivery and no longer changes its reply."""
+        try:
+            record_deliveries(self._context, envelope, work, outcome)
+        finally:
+            if outcome.copy is not None:
+                await self._file(envelope, outcome.copy)
+
+    async def _file(self, envelope: Envelope, copy: Prepared | Reply) -> None:
+        try:
+            async with asyncio.timeout(COPY_SECONDS):
+                reply = await file_copy(copy)
+        except TimeoutError:
+            reply = reply_for("upstream_lost")
+        record_copy(self._context, envelope, reply)
+
+    async def _guard(self, step: Awaitable[Reply]) -> Reply:
+        """Turn what goes wrong into the one reply that says so; the cause stays in the log."""
+        try:
+            return await step
+        except UpstreamError as error:
+            _log.warning("upstream", id=self.identifier, reply=str(error.reply))
+            await self.reset()
+            return error.reply
+        except Exception:  # the one net of the mail path: never 250, never clear text
+            _log.exception("internal error", id=self.identifier, listener=self._session.listener)
+            self._context.measures.count("internal_errors")
+            reply = reply_for("internal_error", f"id {self.identifier}")
+            await self.reset()
+            return reply

@@ -1,0 +1,132 @@
+"""What the gateway needs from the world, as Protocols the shells implement.
+
+RFC 5321 3.3 (mail transactions), RFC 1870, 6152, 6531, 3461 (the extensions an upstream offers).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from smime_proxy.address import Mailbox
+from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
+from smime_proxy.cms.decrypt import DecryptionKey
+from smime_proxy.cms.sign import CmsSigner
+from smime_proxy.envelope import ForwardPath
+from smime_proxy.policy.rules import Account
+from smime_proxy.reply import Reply
+
+
+class UpstreamError(Exception):
+    """The upstream cannot be used; `reply` is what the client is told (4yz)."""
+
+    def __init__(self, reply: Reply) -> None:
+        """Keep the reply the client is to get."""
+        super().__init__(str(reply))
+        self.reply = reply
+
+
+class KeyUnavailable(Exception):  # noqa: N818 - the state of a key, not an error of ours
+    """A private key exists but cannot be loaded now; the client is told 451 4.7.5."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """What an upstream offered in its EHLO reply; `size` in octets, 0 for no stated limit."""
+
+    eightbitmime: bool = True
+    smtputf8: bool = True
+    dsn: bool = False
+    size: int = 0
+
+
+class Transaction(Protocol):
+    """One mail transaction on one upstream session.
+
+    The order is mail, rcpt (several), prepare, commit; `abort` at any time before commit, after
+    which the upstream has nothing. A method that loses the connection raises `UpstreamError`.
+    """
+
+    @property
+    def extensions(self) -> Extensions:
+        """What this upstream session offers."""
+        ...
+
+    async def mail(self, reverse_path: Mailbox | None, parameters: Sequence[str]) -> Reply:
+        """Send MAIL and give the upstream's reply."""
+        ...
+
+    async def rcpt(self, path: ForwardPath) -> Reply:
+        """Send RCPT and give the upstream's reply."""
+        ...
+
+    async def prepare(self, content: Sequence[bytes]) -> Reply | None:
+        """Send DATA and all of the content without the final dot; a Reply is its refusal."""
+        ...
+
+    async def commit(self) -> Reply:
+        """Send the final dot and give the upstream's reply; the session returns to the pool.
+
+        Raises `UpstreamError` with 451 4.4.2 when no reply came: the mail may have been sent.
+        """
+        ...
+
+    async def abort(self) -> None:
+        """Drop the transaction: RSET before DATA, else the connection closed without a dot."""
+        ...
+
+
+class Upstream(Protocol):
+    """A place mail is handed on to."""
+
+    async def open(self) -> Transaction:
+        """Take a session from the pool or make one; raises `UpstreamError`."""
+        ...
+
+
+class Directory(Protocol):
+    """Accounts, keys and certificates as one consistent snapshot; no call does I/O."""
+
+    def account(self, mailbox: Mailbox) -> Account | None:
+        """Find the account that has this address or alias."""
+        ...
+
+    def keys(self, account: Account) -> Sequence[KeyEntry]:
+        """Give all keys of an account, current and former."""
+        ...
+
+    def signer(self, account: Account, entry: KeyEntry) -> CmsSigner:
+        """Load (cached) the signer of one key; raises `KeyUnavailable`."""
+        ...
+
+    def decryption_keys(self, account: Account) -> Sequence[DecryptionKey]:
+        """Give every private key the account ever owned, for decryption, loaded and cached.
+
+        Raises `KeyUnavailable` when one exists that cannot be loaded.
+        """
+        ...
+
+    def partner_certificates(self, mailbox: Mailbox) -> Sequence[PartnerCertificate]:
+        """Give the known certificates of a partner, usable or not."""
+        ...
+
+    def anchors(self) -> Sequence[Anchor]:
+        """Give the trust anchors, pinned certificates included."""
+        ...
+
+    def intermediates(self) -> Sequence[Certificate]:
+        """Give certificates of authorities known from imports, to complete chains."""
+        ...
+
+    def known_certificates(self, issuer: bytes, serial: int) -> Sequence[bytes]:
+        """Give the DER of stored certificates with this issuer (DER name) and serial (E58)."""
+        ...
+
+
+class Measures(Protocol):
+    """Counters; names and labels are documented in docs/metrics.md."""
+
+    def count(self, name: str, **labels: str) -> None:
+        """Add one to a counter."""
+        ...

@@ -1,0 +1,108 @@
+"""What the log and the counters keep of each transaction: one line a delivery, never content.
+
+No RFC; docs/metrics.md names the counters, the fields of the log line are an interface.
+"""
+
+import structlog
+
+from smime_proxy.address import Mailbox
+from smime_proxy.envelope import Envelope
+from smime_proxy.gateway.context import Context
+from smime_proxy.gateway.deliver import Outcome
+from smime_proxy.gateway.work import Refused, Work
+from smime_proxy.policy.plan import (
+    Decrypt,
+    Encrypt,
+    Relay,
+    Sign,
+    SignThenEncrypt,
+    Treatment,
+    Verify,
+)
+from smime_proxy.reply import Reply
+
+_log = structlog.get_logger("smime_proxy.mail")
+
+ACTIONS: dict[type[Treatment], str] = {
+    Relay: "relay",
+    Sign: "sign",
+    Encrypt: "encrypt",
+    SignThenEncrypt: "sign+encrypt",
+    Verify: "verify",
+    Decrypt: "decrypt",
+}
+
+
+def action_of(treatment: Treatment) -> str:
+    """Name a treatment as the log, the counters and `explain` do."""
+    return ACTIONS[type(treatment)]
+
+
+def certificates_of(treatment: Treatment) -> tuple[str, ...]:
+    """Give the SHA-256 fingerprints of the certificates a treatment uses, signer first."""
+    signer = (
+        treatment.key.entry.certificate.fingerprint
+        if isinstance(treatment, Sign | SignThenEncrypt)
+        else ""
+    )
+    recipients = (
+        tuple(item.certificate.fingerprint for item in treatment.certificates)
+        if isinstance(treatment, Encrypt | SignThenEncrypt)
+        else ()
+    )
+    return (signer, *recipients) if signer else recipients
+
+
+def record_refusal(context: Context, envelope: Envelope, refused: Refused) -> None:
+    """Log and count mail that was refused before anything left."""
+    context.measures.count("refused", rule=refused.rule.partition(":")[0])
+    _log.info("refused", **_envelope_fields(envelope), rule=refused.rule, reply=str(refused.reply))
+
+
+def record_copy(context: Context, envelope: Envelope, reply: Reply) -> None:
+    """Log and count what became of the sent copy."""
+    context.measures.count("sent_copies", outcome=_outcome(reply.code))
+    _log.info("sent copy", id=envelope.identifier, reply=str(reply))
+
+
+def record_deliveries(context: Context, envelope: Envelope, work: Work, outcome: Outcome) -> None:
+    """Log one line a delivery, and count treatments, exemptions and reports."""
+    fields = _envelope_fields(envelope)
+    for content, reply in zip(work.contents, outcome.replies, strict=True):
+        action = action_of(content.delivery.treatment)
+        context.measures.count("deliveries", treatment=action, outcome=_outcome(reply.code))
+        fields["to"] = [str(mailbox) for mailbox in content.delivery.recipients]
+        certificates = [item[:16] for item in certificates_of(content.delivery.treatment)]
+        rule = content.delivery.rule
+        _log.info(
+            "delivery",
+            **fields,
+            action=action,
+            rule=rule,
+            certificates=certificates,
+            size=len(content.message),
+            reply=str(reply),
+        )
+    for exemption in work.plan.exemptions:
+        context.measures.count("exemptions", kind=exemption.partition(":")[0])
+        _log.info("exemption", id=envelope.identifier, kind=exemption)
+    for refused in work.plan.refused:
+        context.measures.count("reported")
+        _log.info(
+            "reported", id=envelope.identifier, to=[str(refused.recipient)], rule=refused.rule
+        )
+
+
+def _envelope_fields(envelope: Envelope) -> dict[str, object]:
+    sender: Mailbox | None = envelope.reverse_path
+    return {
+        "id": envelope.identifier,
+        "listener": envelope.session.listener,
+        "client": envelope.session.peer,
+        "sender": str(sender) if sender else "<>",
+        "to": [str(mailbox) for mailbox in envelope.recipients],
+    }
+
+
+def _outcome(code: int) -> str:
+    return {2: "accepted", 4: "deferred", 5: "refused"}.get(code // 100, "deferred")

@@ -1,0 +1,89 @@
+"""Reports to senders: whom one may go to, how often, and the group that carries it.
+
+RFC 3464 (delivery status notifications), RFC 3834 (what automatic mail may do), E67-E70.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from smime_proxy.address import Mailbox
+from smime_proxy.envelope import Envelope, ForwardPath
+from smime_proxy.gateway.delivery import Group
+from smime_proxy.gateway.ports import Upstream
+from smime_proxy.gateway.replies import REPLIES, refusal_reply
+from smime_proxy.message.header import HeaderBlock
+from smime_proxy.message.report import FailedRecipient, delivery_report
+from smime_proxy.policy.plan import Refused
+from smime_proxy.reply import Reply
+
+ONE_REPORT_EACH = timedelta(hours=1)  # a sender, E70; RFC 3834 2
+MAX_SENDERS = 10_000  # remembered; beyond that nobody new gets a report within the hour
+
+
+class ReportRate:
+    """Remembers who was sent a report, so that outside senders get one an hour at most."""
+
+    def __init__(self) -> None:
+        """Start with nobody remembered."""
+        self._sent: dict[str, datetime] = {}
+
+    def allows(self, sender: Mailbox, at: datetime) -> bool:
+        """Tell whether a report may go to this sender now; remembers nothing."""
+        if len(self._sent) >= MAX_SENDERS:
+            self._forget(at)
+        before = self._sent.get(sender.key)
+        if before is not None:
+            return at - before >= ONE_REPORT_EACH
+        return len(self._sent) < MAX_SENDERS
+
+    def note(self, sender: Mailbox, at: datetime) -> None:
+        """Remember that a report went to this sender."""
+        self._sent[sender.key] = at
+
+    def _forget(self, at: datetime) -> None:
+        self._sent = {
+            key: before for key, before in self._sent.items() if at - before < ONE_REPORT_EACH
+        }
+
+
+def failures(refused: Sequence[Refused]) -> tuple[FailedRecipient, ...]:
+    """Turn refused recipients into the rows of a report (RFC 3464 2.3)."""
+    return tuple(
+        FailedRecipient(
+            item.recipient, refusal_reply(item.why, item.detail), REPLIES[item.why.value].advice
+        )
+        for item in refused
+    )
+
+
+def undelivered(groups: Sequence[tuple[Group, Reply]]) -> tuple[FailedRecipient, ...]:
+    """Turn groups that the upstream refused for good into the rows of a report."""
+    advice = "The mail server of the recipient refused it: mend the address or write otherwise."
+    return tuple(
+        FailedRecipient(path.mailbox, reply, advice)
+        for group, reply in groups
+        for path in group.paths
+    )
+
+
+def report_group(
+    upstream: Upstream,
+    envelope: Envelope,
+    header: HeaderBlock,
+    failed: Sequence[FailedRecipient],
+    hostname: str,
+) -> Group | None:
+    """Build the group that carries one report to the reverse-path; None for the null one."""
+    sender = envelope.reverse_path
+    if sender is None:
+        return None
+    content = delivery_report(
+        reporting_mta=hostname,
+        recipient=sender,
+        failed=failed,
+        original_header=bytes(header),
+        identifier=envelope.identifier,
+        boundary=f"=_report_{envelope.identifier}",
+        date=envelope.received_at,
+    )
+    return Group(upstream, None, (ForwardPath(sender),), (content,), smtputf8=not sender.is_ascii)

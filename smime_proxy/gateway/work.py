@@ -1,0 +1,140 @@
+"""The computing half of a mail transaction: octets and snapshot in, contents to deliver out.
+
+Parse, look, gather, decide, transform, in this order and without I/O, so that large mail can be
+worked on in a thread. RFC 5322, RFC 8551; limits of RFC 5321 6.3 (loops).
+"""
+
+from dataclasses import dataclass
+
+from smime_proxy.cms.errors import CmsError
+from smime_proxy.envelope import Envelope, Role
+from smime_proxy.gateway.context import Context
+from smime_proxy.gateway.gather import gather
+from smime_proxy.gateway.ports import Directory, KeyUnavailable
+from smime_proxy.gateway.replies import refusal_reply, reply_for
+from smime_proxy.gateway.transform import Material, Transform
+from smime_proxy.message.entity import Entity
+from smime_proxy.message.errors import BadRequest, MessageError
+from smime_proxy.message.parse import parse
+from smime_proxy.message.trace import MAX_RECEIVED, received_count
+from smime_proxy.policy.decide import decide
+from smime_proxy.policy.facts import Facts
+from smime_proxy.policy.plan import Delivery, Plan, Refusal
+from smime_proxy.policy.rules import subject_words
+from smime_proxy.reply import Reply
+from smime_proxy.smime.classify import outline
+from smime_proxy.smime.verify import Trust
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One group: its delivery as decided and the message octets, without our Received field."""
+
+    delivery: Delivery
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that is left to do: contents to deliver, and what the plan says besides."""
+
+    entity: Entity
+    plan: Plan
+    contents: tuple[Content, ...]
+    sent_copy: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The message is refused before anything left; `rule` says why in the log."""
+
+    reply: Reply
+    rule: str
+
+
+def make(context: Context, envelope: Envelope) -> Work | Refused:
+    """Do everything that needs no network for one mail object.
+
+    Foreseen faults of the message or a key are a `Refused`; anything else raises.
+    """
+    directory = context.directory()
+    try:
+        entity = parse(envelope.content)
+        if received_count(entity.header) > MAX_RECEIVED:
+            return Refused(reply_for("mail_loop"), "mail loop")
+        facts = facts_of(context, envelope, entity, directory)
+        decision = decide(envelope, facts, context.rules)
+        if isinstance(decision, Refusal):
+            return Refused(refusal_reply(decision.why, decision.detail), decision.rule)
+        return _carry_out(decision, Transform(_material(context, envelope, entity, directory)))
+    except BadRequest as error:
+        return Refused(reply_for("bad_request", str(error)), "request field")
+    except KeyUnavailable as error:
+        return Refused(reply_for("key_unavailable", str(error)), "key unavailable")
+    except MessageError as error:
+        return Refused(reply_for("malformed", str(error)), "malformed message")
+
+
+def facts_of(context: Context, envelope: Envelope, entity: Entity, directory: Directory) -> Facts:
+    """Gather the facts of one mail object as `decide` wants them (raises as `gather`)."""
+    return gather(
+        envelope,
+        entity,
+        outline(entity),
+        directory,
+        context.choices,
+        subject_words(context.rules.words),
+        may_report=_may_report(context, envelope),
+    )
+
+
+def _may_report(context: Context, envelope: Envelope) -> bool:
+    sender = envelope.reverse_path
+    if sender is None or context.routes[envelope.session.listener].reports is None:
+        return False
+    if envelope.session.role is Role.OUTBOUND:
+        return True  # our own people are told each time; the rate is for outside senders
+    return context.rate.allows(sender, envelope.received_at)
+
+
+def _material(
+    context: Context, envelope: Envelope, entity: Entity, directory: Directory
+) -> Material:
+    return Material(
+        envelope=envelope,
+        entity=entity,
+        words=subject_words(context.rules.words),
+        authserv_id=context.authserv_id,
+        trust=Trust(directory.anchors(), directory.intermediates(), directory.known_certificates),
+        signer=lambda key: directory.signer(key.account, key.entry),
+        decryption_keys=lambda account: tuple(directory.decryption_keys(account)),
+        random=context.random,
+    )
+
+
+def _carry_out(plan: Plan, transform: Transform) -> Work | Refused:
+    try:
+        contents = tuple(
+            Content(delivery, transform.content(delivery.treatment)) for delivery in plan.deliveries
+        )
+        copy = transform.sent_copy(plan.sent_copy) if plan.sent_copy else None
+    except CmsError as error:
+        # What should be signed or encrypted cannot be: never sent any other way (invariant I5).
+        return Refused(reply_for("internal_error", str(error)), "protection failed")
+    return Work(transform.entity, plan, _merged(contents), copy)
+
+
+def _merged(contents: tuple[Content, ...]) -> tuple[Content, ...]:
+    """Join groups whose octets came out equal: several persons opened the same message."""
+    if len(contents) == 1:
+        return contents  # hashing a large message costs
+    by_message: dict[bytes, Content] = {}
+    for content in contents:
+        before = by_message.get(content.message)
+        if before is None:
+            by_message[content.message] = content
+            continue
+        recipients = (*before.delivery.recipients, *content.delivery.recipients)
+        joined = Delivery(recipients, before.delivery.treatment, before.delivery.rule)
+        by_message[content.message] = Content(joined, before.message)
+    return tuple(by_message.values())

@@ -1,0 +1,130 @@
+"""What is to be done with one mail object: a refusal, or deliveries with their treatments.
+
+RFC 5321 3.3 (one mail object, several recipients), RFC 8551 3 (the S/MIME services).
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from smime_proxy.address import Mailbox
+from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
+from smime_proxy.policy.rules import Account
+
+
+class Why(Enum):
+    """Why mail, or one recipient of it, is refused; `gateway.replies` has the reply of each."""
+
+    FROM_NOT_GRANTED = "from_not_granted"
+    KEY_MISSING = "key_missing"
+    KEY_UNAVAILABLE = "key_unavailable"
+    CERTIFICATE_MISSING = "certificate_missing"
+    MEETING_NOT_ENCRYPTED = "meeting_not_encrypted"
+    TEAM_SENDS_NO_ENCRYPTED = "team_sends_no_encrypted"
+    TEAM_GETS_NO_ENCRYPTED = "team_gets_no_encrypted"
+    MALFORMED = "malformed"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """The account that signs and the key it signs with."""
+
+    account: Account
+    entry: KeyEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Hand on unchanged, without the fields that only we may write.
+
+    `requests`: the sender's request words leave the Subject too.
+    """
+
+    requests: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """Sign clear (RFC 8551 3.5.3)."""
+
+    key: SigningKey
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypt:
+    """Encrypt to these certificates (RFC 8551 3.3) what came, already signed or unsigned."""
+
+    certificates: tuple[PartnerCertificate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignThenEncrypt:
+    """Sign, then encrypt the signed entity (RFC 8551 3.7)."""
+
+    key: SigningKey
+    certificates: tuple[PartnerCertificate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Judge inbound mail and write the result into fields; nothing is opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decrypt:
+    """Open inbound mail with every key this account ever owned, and judge what is inside."""
+
+    account: Account
+
+
+Treatment: TypeAlias = Relay | Sign | Encrypt | SignThenEncrypt | Verify | Decrypt
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One group: recipients that get the same octets, how these are made, and by which rule."""
+
+    recipients: tuple[Mailbox, ...]
+    treatment: Treatment
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One recipient that is not served, why, and what can be done about it."""
+
+    recipient: Mailbox
+    why: Why
+    detail: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class SentCopy:
+    """The unencrypted copy of mail sent encrypted; `url` is a `sent_copy` setting."""
+
+    account: Account
+    url: str
+    key: SigningKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The whole mail object is refused; nobody gets it."""
+
+    why: Why
+    detail: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is done: deliveries, one report naming `refused`, a sent copy, and what to count."""
+
+    deliveries: tuple[Delivery, ...]
+    refused: tuple[Refused, ...] = ()
+    sent_copy: SentCopy | None = None
+    exemptions: tuple[str, ...] = ()
+
+
+Decision: TypeAlias = Refusal | Plan

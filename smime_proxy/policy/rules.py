@@ -1,0 +1,148 @@
+"""The policy an administrator wrote, as values: defaults, overrides, accounts, listeners.
+
+Names and meanings are those of the settings file; RFC 5321 2.3 for the words of the envelope.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import lru_cache
+
+from smime_proxy.address import Mailbox
+from smime_proxy.message.requests import Request
+
+
+class Kind(Enum):
+    """Whose mailbox an account is: one person's, or one read by several (never encrypted)."""
+
+    PERSONAL = "personal"
+    TEAM = "team"
+
+
+class Sign(Enum):
+    """When mail is signed."""
+
+    ALWAYS = "always"
+    ON_REQUEST = "on_request"
+    NEVER = "never"
+
+
+class Encrypt(Enum):
+    """When mail is encrypted."""
+
+    REQUIRED = "required"
+    WHEN_POSSIBLE = "when_possible"
+    ON_REQUEST = "on_request"
+    NEVER = "never"
+
+
+class OnMissingKey(Enum):
+    """What happens to mail that should be signed by an account without a valid key."""
+
+    SEND_UNSIGNED = "send_unsigned"
+    REJECT = "reject"
+
+
+class OnMissingCertificate(Enum):
+    """What happens when encryption is demanded and a recipient has no usable certificate."""
+
+    REJECT_ALL = "reject_all"
+    REJECT_THOSE = "reject_those"
+
+
+class Internal(Enum):
+    """What recipients that are our own accounts get."""
+
+    SIGN = "sign"
+    ENCRYPT = "encrypt"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A complete policy: `[policy]`, or what is left after overrides were laid over it."""
+
+    sign: Sign = Sign.ALWAYS
+    encrypt: Encrypt = Encrypt.WHEN_POSSIBLE
+    on_missing_key: OnMissingKey = OnMissingKey.SEND_UNSIGNED
+    on_missing_certificate: OnMissingCertificate = OnMissingCertificate.REJECT_ALL
+    internal: Internal = Internal.SIGN
+    sent_copy: str = ""
+    request_by_sensitivity: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What a domain or an account says otherwise; None leaves the value below it in force."""
+
+    sign: Sign | None = None
+    encrypt: Encrypt | None = None
+    on_missing_key: OnMissingKey | None = None
+    on_missing_certificate: OnMissingCertificate | None = None
+    internal: Internal | None = None
+    sent_copy: str | None = None
+    request_by_sensitivity: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerRule:
+    """What mail to one partner address or domain asks for; it may only raise (stricter wins)."""
+
+    sign: Sign | None = None
+    encrypt: Encrypt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account whose keys the proxy holds; `override` is its own policy.
+
+    `enabled` False: signs no more, still decrypts. `aliases` are further addresses of the mailbox.
+    """
+
+    address: Mailbox
+    kind: Kind = Kind.PERSONAL
+    aliases: frozenset[Mailbox] = frozenset()
+    logins: frozenset[str] = frozenset()
+    override: Override = field(default_factory=Override)
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerRule:
+    """Who a listener serves: `accounts` whose keys it may use, `domains` it accepts inbound.
+
+    `accounts` entries are addresses or `*@domain` or `*`, as mailbox keys; `domains` are folded.
+    """
+
+    accounts: tuple[str, ...] = ("*",)
+    envelope_match: bool = True
+    domains: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RequestWords:
+    """The subject words a sender may use; an empty string switches one off."""
+
+    sign: str = "[sign]"
+    encrypt: str = "[encrypt]"
+    plain: str = "[plain]"
+
+
+@lru_cache(maxsize=8)
+def subject_words(words: RequestWords) -> Mapping[str, Request]:
+    """Give the words that are on, in lower case, with what each asks for."""
+    named = {words.sign: Request.SIGN, words.encrypt: Request.ENCRYPT, words.plain: Request.PLAIN}
+    return {word.lower(): request for word, request in named.items() if word}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All policy of one settings file; keys of `domains` and `partners` are folded.
+
+    `partners` is looked up by mailbox key first, then by domain. `listeners` by listener name.
+    """
+
+    default: Policy = field(default_factory=Policy)
+    domains: Mapping[str, Override] = field(default_factory=dict)
+    partners: Mapping[str, PartnerRule] = field(default_factory=dict)
+    listeners: Mapping[str, ListenerRule] = field(default_factory=dict)
+    words: RequestWords = field(default_factory=RequestWords)

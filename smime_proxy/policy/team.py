@@ -1,0 +1,39 @@
+"""Encrypted mail to team accounts: all of it refused, or the persons served and one report made.
+
+RFC 5321 6.1 (whom a report may go to), RFC 3834 2 (automatic mail is not answered).
+"""
+
+from smime_proxy.address import Mailbox
+from smime_proxy.policy.facts import Facts
+from smime_proxy.policy.plan import Refusal, Refused, Why
+from smime_proxy.policy.rules import Kind
+
+RULE = "encrypted mail to a team account"
+
+
+def refuse_for_teams(
+    facts: Facts,
+) -> Refusal | tuple[tuple[Mailbox, ...], tuple[Refused, ...]] | None:
+    """Settle who of the recipients of encrypted mail is a team account (E66-E68, V25).
+
+    None when there is no team account among them, or when no report may be sent, so that the team
+    mailbox gets the mail as it came rather than nobody; a `Refusal` when all are teams; else the
+    recipients that are served and those the sender is told of by one report.
+    """
+    teams = tuple(
+        item.mailbox
+        for item in facts.recipients
+        if item.account is not None and item.account.kind is Kind.TEAM
+    )
+    if not teams:
+        return None
+    names = ", ".join(str(mailbox) for mailbox in teams)
+    if len(teams) == len(facts.recipients):
+        return Refusal(Why.TEAM_GETS_NO_ENCRYPTED, f"{names} is a team account", RULE)
+    if not (facts.message.answerable and facts.may_report):
+        return None
+    served = tuple(item.mailbox for item in facts.recipients if item.mailbox not in set(teams))
+    return served, tuple(
+        Refused(mailbox, Why.TEAM_GETS_NO_ENCRYPTED, f"{mailbox} is a team account", RULE)
+        for mailbox in teams
+    )

@@ -1,0 +1,107 @@
+"""What each recipient of outgoing mail is to get, judged for him alone, and who cannot get it.
+
+Teams are never encrypted to and never send encrypted; RFC 8551 2 for the services.
+"""
+
+from dataclasses import dataclass
+
+from smime_proxy.address import Mailbox
+from smime_proxy.policy.effective import (
+    ENCRYPT_POSSIBLE,
+    ENCRYPT_REQUEST,
+    SIGN_REQUEST,
+    Effective,
+    Level,
+    encrypt_level,
+    partner_rule,
+    sign_level,
+)
+from smime_proxy.policy.facts import Facts, RecipientFacts, SenderFacts
+from smime_proxy.policy.plan import Refusal, Refused, Why
+from smime_proxy.policy.rules import Internal, Kind, OnMissingCertificate, PartnerRule, Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one recipient is to get: signed or not, encrypted to `recipient.certificate` or not."""
+
+    recipient: RecipientFacts
+    sign: Level
+    encrypt: Level
+    missing: Why | None = None
+    encrypted: bool = False
+
+    @property
+    def wants_signature(self) -> bool:
+        """Tell whether his mail is to be signed where a key allows it."""
+        return self.sign.value >= SIGN_REQUEST
+
+    @property
+    def rule(self) -> str:
+        """Say which settings made it, the one that acts first."""
+        if self.encrypted:
+            return f"encrypt: {self.encrypt.source}"
+        return f"sign: {self.sign.source}"
+
+
+def wish_for(
+    recipient: RecipientFacts, chosen: Effective, facts: Facts, rules: Rules, *, request: bool
+) -> Wish:
+    """Judge one recipient: how strongly each service is wanted, and whether it can be had.
+
+    With `internal = "sign"` our own accounts count as served without encryption.
+    """
+    message = facts.message
+    internal = recipient.account is not None
+    partner = partner_rule(rules, recipient.mailbox) if not internal else (PartnerRule(), "")
+    sign = sign_level(chosen, partner, request=message.asks_sign)
+    level = encrypt_level(chosen, partner, request=request, plain=message.asks_plain)
+    wish = Wish(recipient, sign, level)
+    demanded = level.value >= ENCRYPT_REQUEST
+    if level.value < ENCRYPT_POSSIBLE:
+        return wish
+    if any(account.kind is Kind.TEAM for account in facts.sender.named):
+        return Wish(recipient, sign, level, Why.TEAM_SENDS_NO_ENCRYPTED) if demanded else wish
+    if internal and chosen.policy.internal is Internal.SIGN:
+        return wish  # it does not leave the house: served by the signature
+    if recipient.account is not None and recipient.account.kind is Kind.TEAM:
+        return Wish(recipient, sign, level, Why.TEAM_GETS_NO_ENCRYPTED) if demanded else wish
+    if recipient.certificate is None:
+        return Wish(recipient, sign, level, Why.CERTIFICATE_MISSING) if demanded else wish
+    return Wish(recipient, sign, level, encrypted=True)
+
+
+def settle_missing(
+    facts: Facts, wishes: tuple[Wish, ...], chosen: Effective
+) -> Refusal | tuple[Refused, ...]:
+    """Settle the recipients that cannot get what is demanded: refuse all, or those by a report."""
+    missing = [(wish, wish.missing) for wish in wishes if wish.missing is not None]
+    if not missing:
+        return ()
+    first, why = missing[0]
+    detail = "; ".join(_missing_detail(facts, wish, reason) for wish, reason in missing)
+    rule = f"encrypt: {first.encrypt.source}, certificate missing"
+    by_request = any(wish.encrypt.value == ENCRYPT_REQUEST for wish, _ in missing)
+    all_or_none = chosen.policy.on_missing_certificate is OnMissingCertificate.REJECT_ALL
+    reportable = facts.message.answerable and facts.may_report
+    team = any(reason is not Why.CERTIFICATE_MISSING for _, reason in missing)
+    if team or all_or_none or by_request or not reportable or len(missing) == len(wishes):
+        return Refusal(why, detail, rule)
+    return tuple(
+        Refused(wish.recipient.mailbox, reason, _missing_detail(facts, wish, reason), rule)
+        for wish, reason in missing
+    )
+
+
+def _missing_detail(facts: Facts, wish: Wish, why: Why) -> str:
+    if why is Why.TEAM_SENDS_NO_ENCRYPTED:
+        return f"{team_address(facts.sender)} is a team account"
+    if why is Why.TEAM_GETS_NO_ENCRYPTED:
+        return f"{wish.recipient.mailbox} is a team account"
+    return f"{wish.recipient.mailbox}: {wish.recipient.problem}"
+
+
+def team_address(sender: SenderFacts) -> Mailbox | str:
+    """Name the team account the mail is from, for the text of a refusal."""
+    teams = (account.address for account in sender.named if account.kind is Kind.TEAM)
+    return next(teams, "the sender")

@@ -1,0 +1,189 @@
+"""Checks that settings fit together and that what they name on disk is there.
+
+RFC 5321 3.6.2 and 7.9 (no relaying for strangers), RFC 8314 (TLS before credentials).
+"""
+
+import ipaddress
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from smime_proxy.address import Mailbox
+from smime_proxy.envelope import Role
+from smime_proxy.settings.errors import Fault, KeyPath, dotted
+from smime_proxy.settings.fields import Bind, Network, Scheme
+from smime_proxy.settings.model import Settings
+from smime_proxy.settings.tables import Listener, Upstream
+
+WILDCARD = "0.0.0.0"  # noqa: S104 - compared, not bound
+DUAL_WILDCARD = "::"  # listeners bound there take IPv4 too
+
+
+def check(settings: Settings) -> list[Fault]:
+    """Find every contradiction between settings; opens no file."""
+    return [
+        *_upstream_faults(settings),
+        *_listener_faults(settings),
+        *_sent_copy_faults(settings),
+        *_bind_faults(settings),
+    ]
+
+
+def check_serving(settings: Settings) -> list[Fault]:
+    """Find what keeps the service from running: no listener, files missing or unreadable."""
+    faults = []
+    if not settings.listeners:
+        faults.append(Fault(("listeners",), "there is none; the service would take no mail"))
+    for path, file in _named_files(settings):
+        if reason := _unreadable(file):
+            faults.append(Fault(path, f"{file}: {reason}"))
+    return faults
+
+
+def notices(settings: Settings) -> list[str]:
+    """Say what is set and has no effect in this version."""
+    if settings.admin.bind is None:
+        return []
+    return [f"admin.bind: {settings.admin.bind} stays closed; this version has no web pages"]
+
+
+def sent_copy_upstream(sent_copy: str) -> str:
+    """Give the name of the upstream a sent copy goes to; empty when it goes elsewhere."""
+    return sent_copy.removeprefix("upstream:") if sent_copy.startswith("upstream:") else ""
+
+
+def sent_copy_maildir(sent_copy: str, mailbox: Mailbox) -> Path:
+    """Give the Maildir of a `maildir:///path`, with the account's address for `{address}`.
+
+    The address becomes one name: what would leave the directory is replaced.
+    """
+    folded = mailbox.key.replace("/", "_").lstrip(".") or "_"
+    return Path(sent_copy.removeprefix("maildir://").replace("{address}", folded))
+
+
+def reports_upstream(settings: Settings, listener: Listener) -> str:
+    """Give the upstream for notices to outside senders; empty when there is none.
+
+    It is the one set, else that of the only outbound listener.
+    """
+    outbound = [one for one in settings.listeners.values() if one.role is Role.OUTBOUND]
+    return listener.reports or (outbound[0].upstream if len(outbound) == 1 else "")
+
+
+def _upstream_faults(settings: Settings) -> Iterator[Fault]:
+    for name, upstream in settings.upstreams.items():
+        for key, text in _one_upstream(upstream):
+            yield Fault(("upstreams", name, key), text)
+
+
+def _one_upstream(upstream: Upstream) -> Iterator[tuple[str, str]]:
+    if bool(upstream.username) != bool(upstream.password_file):
+        missing = "password_file" if upstream.username else "username"
+        yield missing, "must be set, username and password_file go together"
+    if upstream.username and upstream.tls != "required":
+        yield "tls", "must be required with a username; a password is never sent in clear text"
+    if upstream.url.scheme is Scheme.MAILDIR and upstream.username:
+        yield "username", "means nothing with maildir://"
+    if upstream.url.scheme is Scheme.SMTPS and upstream.tls == "never":
+        yield "tls", "must be required with smtps://"
+
+
+def _listener_faults(settings: Settings) -> Iterator[Fault]:
+    for name, listener in settings.listeners.items():
+        path = ("listeners", name)
+        for key in ("upstream", "reports"):
+            target = getattr(listener, key)
+            if (key == "upstream" or target) and target not in settings.upstreams:
+                yield Fault((*path, key), _no_upstream(target, settings.upstreams))
+        for key, text in (*_one_listener(listener), *_role_faults(listener)):
+            yield Fault((*path, key), text)
+
+
+def _one_listener(listener: Listener) -> Iterator[tuple[str, str]]:
+    if listener.tls_key and not listener.tls_certificate:
+        yield "tls_certificate", "must be set with tls_key"
+    if listener.tls_certificate and not listener.tls_key:
+        yield "tls_key", "must be set with tls_certificate"
+    if listener.protocol == "smtps" and not listener.tls_certificate:
+        yield "tls_certificate", "must be set with protocol smtps"
+
+
+def _role_faults(listener: Listener) -> Iterator[tuple[str, str]]:
+    if listener.role is Role.INBOUND:
+        if not listener.domains:
+            yield "domains", "must be set on an inbound listener, else it would relay for all"
+        return
+    for key in ("domains", "reports"):
+        if getattr(listener, key):
+            yield key, "belongs to inbound listeners"
+    if whole := _whole_internet(listener.relaying_networks):
+        yield "trusted_networks", f"covers {whole}: an open relay without authentication"
+
+
+def _whole_internet(networks: Iterable[Network]) -> str:
+    """Name the address family that the networks together cover completely."""
+    listed = tuple(networks)
+    four = [network for network in listed if isinstance(network, ipaddress.IPv4Network)]
+    six = [network for network in listed if isinstance(network, ipaddress.IPv6Network)]
+    if any(network.prefixlen == 0 for network in ipaddress.collapse_addresses(four)):
+        return "all of IPv4"
+    if any(network.prefixlen == 0 for network in ipaddress.collapse_addresses(six)):
+        return "all of IPv6"
+    return ""
+
+
+def _sent_copy_faults(settings: Settings) -> Iterator[Fault]:
+    places: list[tuple[KeyPath, str]] = [(("policy", "sent_copy"), settings.policy.sent_copy)]
+    places += [
+        (("domains", domain, "sent_copy"), table.sent_copy or "")
+        for domain, table in settings.domains.items()
+    ]
+    for path, place in places:
+        name = sent_copy_upstream(place)
+        if name and name not in settings.upstreams:
+            yield Fault(path, _no_upstream(name, settings.upstreams))
+
+
+def _bind_faults(settings: Settings) -> Iterator[Fault]:
+    """Find ports claimed twice; a wildcard address claims its port on every address."""
+    claims: list[tuple[KeyPath, str, int]] = [
+        (("listeners", name, "bind"), listener.bind.host, listener.bind.port)
+        for name, listener in settings.listeners.items()
+    ]
+    if settings.status.bind:
+        claims.append((("status", "bind"), settings.status.bind.host, settings.status.bind.port))
+    for number, (path, host, port) in enumerate(claims):
+        for other, other_host, other_port in claims[:number]:
+            if port == other_port and _overlap(host, other_host):
+                yield Fault(path, f"{Bind(host, port)} is taken by {dotted(other)}")
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Tell whether two addresses share a socket: equal, or one is a wildcard for the other."""
+    if one == other or DUAL_WILDCARD in (one, other):
+        return True
+    return WILDCARD in (one, other) and ":" not in one + other
+
+
+def _no_upstream(name: str, upstreams: Iterable[str]) -> str:
+    known = ", ".join(upstreams) or "none"
+    return f"there is no upstream {name!r} (known: {known})"
+
+
+def _named_files(settings: Settings) -> Iterator[tuple[KeyPath, Path]]:
+    for name, upstream in settings.upstreams.items():
+        for key in ("tls_ca_file", "password_file"):
+            if file := getattr(upstream, key):
+                yield ("upstreams", name, key), file
+    for name, listener in settings.listeners.items():
+        for key in ("tls_certificate", "tls_key"):
+            if file := getattr(listener, key):
+                yield ("listeners", name, key), file
+
+
+def _unreadable(file: Path) -> str:
+    if not file.exists():
+        return "no such file"
+    if not file.is_file():
+        return "not a file"
+    return "" if os.access(file, os.R_OK) else "not readable by this user"

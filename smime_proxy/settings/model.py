@@ -1,0 +1,94 @@
+"""All settings as one frozen value."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from smime_proxy.settings.fields import Domain, read_address, read_domain
+from smime_proxy.settings.tables import (
+    Admin,
+    DomainTable,
+    Keys,
+    Listener,
+    Log,
+    PartnerTable,
+    PolicyTable,
+    Service,
+    Status,
+    Store,
+    Upstream,
+)
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+
+
+def read_partner(text: str) -> str:
+    """Fold an address or a domain, as partners are named."""
+    return read_address(text) if "@" in text else read_domain(text)
+
+
+Partner = Annotated[str, AfterValidator(read_partner)]
+
+
+def distinct(table: Any) -> Any:
+    """Refuse two names that are one when upper and lower case are not told apart."""
+    seen: dict[str, str] = {}
+    for name in table if isinstance(table, dict) else ():
+        if (other := seen.setdefault(str(name).lower(), str(name))) != name:
+            raise ValueError(f"holds {other!r} and {name!r}, which are the same")
+    return table
+
+
+class Settings(BaseSettings):
+    """Every setting of the program; built by `load` or, for the defaults alone, without arguments.
+
+    Names of upstreams and listeners are at most 32 letters, digits, hyphens and underscores.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=False
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the hook's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - same
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - same
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only what `load` laid together: to name each unknown variable it reads them all."""
+        return (init_settings,)
+
+    service: Service = Field(default_factory=Service)
+    """The program as a whole."""
+    store: Store = Field(default_factory=Store)
+    """Where accounts, keys and certificates are kept."""
+    keys: Keys = Field(default_factory=Keys)
+    """What protects private keys at rest."""
+    admin: Admin = Field(default_factory=Admin)
+    """Web pages and REST."""
+    status: Status = Field(default_factory=Status)
+    """Health and metrics."""
+    log: Log = Field(default_factory=Log)
+    """Logging."""
+    upstreams: Annotated[dict[Name, Upstream], BeforeValidator(distinct)] = Field(
+        default_factory=dict
+    )
+    """Places mail is handed on to, by name."""
+    listeners: Annotated[dict[Name, Listener], BeforeValidator(distinct)] = Field(
+        default_factory=dict
+    )
+    """Ports that take mail, by name."""
+    policy: PolicyTable = Field(default_factory=PolicyTable)
+    """Defaults of signing and encrypting."""
+    domains: Annotated[dict[Domain, DomainTable], BeforeValidator(distinct)] = Field(
+        default_factory=dict
+    )
+    """What senders of a domain do otherwise, by domain."""
+    partners: Annotated[dict[Partner, PartnerTable], BeforeValidator(distinct)] = Field(
+        default_factory=dict
+    )
+    """What mail to a partner asks for, by address or domain."""

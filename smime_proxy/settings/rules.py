@@ -1,0 +1,65 @@
+"""Turns settings into the values policy decides by.
+
+Names and meanings are those of the settings file; `smime_proxy.policy.rules` has the values.
+"""
+
+from smime_proxy.policy.rules import (
+    ListenerRule,
+    Override,
+    PartnerRule,
+    Policy,
+    RequestWords,
+    Rules,
+)
+from smime_proxy.settings.model import Settings
+from smime_proxy.settings.tables import DomainTable, Listener, PolicyTable
+
+
+def to_rules(settings: Settings) -> Rules:
+    """Give all policy of the settings; names of domains and partners are folded already."""
+    words = settings.policy.subject_words
+    return Rules(
+        default=to_policy(settings.policy),
+        domains={name: to_override(table) for name, table in settings.domains.items()},
+        partners={
+            name: PartnerRule(sign=table.sign, encrypt=table.encrypt)
+            for name, table in settings.partners.items()
+        },
+        listeners={name: to_listener_rule(one) for name, one in settings.listeners.items()},
+        words=RequestWords(sign=words.sign, encrypt=words.encrypt, plain=words.plain),
+    )
+
+
+def to_policy(table: PolicyTable) -> Policy:
+    """Give `[policy]` as policy knows it."""
+    return Policy(
+        sign=table.sign,
+        encrypt=table.encrypt,
+        on_missing_key=table.on_missing_key,
+        on_missing_certificate=table.on_missing_certificate,
+        internal=table.internal,
+        sent_copy=table.sent_copy,
+        request_by_sensitivity=table.request_by_sensitivity,
+    )
+
+
+def to_override(table: DomainTable) -> Override:
+    """Give what a domain says otherwise; what it does not say stays None."""
+    return Override(
+        sign=table.sign,
+        encrypt=table.encrypt,
+        on_missing_key=table.on_missing_key,
+        on_missing_certificate=table.on_missing_certificate,
+        internal=table.internal,
+        sent_copy=table.sent_copy,
+        request_by_sensitivity=table.request_by_sensitivity,
+    )
+
+
+def to_listener_rule(listener: Listener) -> ListenerRule:
+    """Give whom a listener serves."""
+    return ListenerRule(
+        accounts=listener.accounts,
+        envelope_match=listener.envelope_match,
+        domains=frozenset(listener.domains),
+    )

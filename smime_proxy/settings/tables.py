@@ -1,0 +1,253 @@
+"""The tables of the settings file as frozen models; their defaults live here and nowhere else.
+
+The text under each key is its meaning, unit and default; config/smime-proxy.toml repeats them.
+"""
+
+import platform
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from smime_proxy.envelope import Role
+from smime_proxy.policy.rules import (
+    Encrypt,
+    Internal,
+    OnMissingCertificate,
+    OnMissingKey,
+    Sign,
+)
+from smime_proxy.settings.fields import (
+    AccountPattern,
+    Bind,
+    Domain,
+    Network,
+    NetworkText,
+    OptionalBind,
+    RequiredBind,
+    SentCopy,
+    Size,
+    Url,
+    choice,
+    read_hostname,
+    read_list,
+    read_network,
+    read_size,
+)
+
+MAX_WORKERS = 256  # processes; more than any machine's cores, a typing error otherwise
+LOOPBACK = (read_network("127.0.0.0/8"), read_network("::1"))
+
+OptionalPath = Annotated[
+    Path | None,
+    BeforeValidator(lambda value: value or None),
+    PlainSerializer(lambda path: str(path or "")),
+]
+Hostname = Annotated[
+    str,
+    BeforeValidator(lambda value: value or platform.node()),
+    AfterValidator(read_hostname),
+]
+Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*$", max_length=253)]
+Domains = Annotated[tuple[Domain, ...], BeforeValidator(read_list)]
+Networks = Annotated[tuple[NetworkText, ...], BeforeValidator(read_list)]
+AccountPatterns = Annotated[tuple[AccountPattern, ...], BeforeValidator(read_list)]
+
+
+class Table(BaseModel):
+    """What all tables share: frozen, unknown keys refused, texts under keys are their docs."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True
+    )
+
+
+class Service(Table):
+    """`[service]`: the program as a whole."""
+
+    hostname: Hostname = Field(default_factory=platform.node, validate_default=True)
+    """Name in EHLO, banner and Received; default the machine's own name."""
+    authserv_id: Token = ""
+    """authserv-id of our Authentication-Results (RFC 8601 2.5); default the hostname.
+    Must differ from that of the MTA in front."""
+    state_dir: Path = Path("/var/lib/smime-proxy")
+    """Directory of the SQLite store and the master key, unless they are set below."""
+    workers: Annotated[int, Field(ge=0, le=MAX_WORKERS)] = 1
+    """Processes sharing the ports; 0 stands for one a core."""
+    max_message_size: Annotated[Size, Field(gt=0)] = read_size("50MB")
+    """Largest message accepted, in octets, or with a unit: 50MB, 50MiB."""
+    mode: Annotated[str, AfterValidator(choice("enforce", later=("soft", "observe")))] = "enforce"
+    """`enforce`: refusals are final."""
+
+    @property
+    def effective_authserv_id(self) -> str:
+        """Give the authserv-id to write: the set one, else the hostname."""
+        return self.authserv_id or self.hostname
+
+
+def _store_url(value: str) -> str:
+    if value.startswith(("postgresql:", "postgresql+", "postgres:")):
+        raise ValueError("postgresql:// is not supported in this version")
+    if value != "sqlite":
+        raise ValueError("must be sqlite")  # the value may hold a password
+    return value
+
+
+class Store(Table):
+    """`[store]`: where accounts, keys and certificates are kept."""
+
+    url: Annotated[str, AfterValidator(_store_url)] = "sqlite"
+    """`sqlite`: embedded, in `state_dir`."""
+
+
+class Keys(Table):
+    """`[keys]`: what protects private keys at rest."""
+
+    master_key_file: OptionalPath = None
+    """File of the key that wraps private keys; default `master.key` in `state_dir`."""
+
+
+class Admin(Table):
+    """`[admin]`: web pages and REST; closed in this version."""
+
+    bind: OptionalBind = Bind("127.0.0.1", 8025)
+    """Address and port; empty for off. This version opens nothing here."""
+
+
+class Status(Table):
+    """`[status]`: /livez, /readyz and /metrics, nothing else."""
+
+    bind: OptionalBind = Bind("127.0.0.1", 8026)
+    """Address and port; empty for off."""
+
+
+class Log(Table):
+    """`[log]`: what is written to standard output."""
+
+    level: Annotated[str, AfterValidator(choice("debug", "info", "warning", "error"))] = "info"
+    """Least severe lines written: debug, info, warning or error."""
+    format: Annotated[str, AfterValidator(choice("text", "json"))] = "text"
+    """`text` for people, `json` one object a line."""
+    addresses: Annotated[str, AfterValidator(choice("full", "hashed"))] = "full"
+    """`hashed` writes mail addresses as keyed hashes."""
+
+
+class Upstream(Table):
+    """`[upstreams.NAME]`: a place mail is handed on to."""
+
+    url: Url
+    """smtp://host:port, smtps://host:port or maildir:///path."""
+    tls: Annotated[str, AfterValidator(choice("never", "required"))] = "required"
+    """`required`: certificate verified, for smtp:// by STARTTLS; `never`: clear text."""
+    tls_ca_file: OptionalPath = None
+    """PEM file of authorities that vouch for the upstream; default the system's."""
+    username: str = ""
+    """Service credentials, with password_file; only over verified TLS."""
+    password_file: OptionalPath = None
+    """File whose first line is the password."""
+
+
+class Listener(Table):
+    """`[listeners.NAME]`: a port that takes mail."""
+
+    role: Role
+    """`outbound` signs and encrypts, `inbound` decrypts and verifies."""
+    bind: RequiredBind
+    """Address and port to listen on."""
+    protocol: Annotated[str, AfterValidator(choice("smtp", "smtps", later=("lmtp",)))] = "smtp"
+    """`smtp`, or `smtps` for TLS from the first octet."""
+    upstream: str
+    """Name of the upstream that gets the mail."""
+    auth: Annotated[str, AfterValidator(choice("none", later=("upstream", "local")))] = "none"
+    """How clients prove who they are."""
+    trusted_networks: Networks | None = None
+    """Networks that may relay without authentication; default loopback when auth is none."""
+    accounts: AccountPatterns = ("*",)
+    """Whose keys this listener may use: addresses, *@domain or *."""
+    envelope_match: bool = True
+    """Without authentication a key is used only if the reverse-path is the From mailbox
+    or an alias of its account."""
+    domains: Domains = ()
+    """Inbound: domains of the recipients served; all others are refused."""
+    reports: str = ""
+    """Inbound: upstream for notices to outside senders; default that of the only outbound
+    listener."""
+    tls_certificate: OptionalPath = None
+    """PEM file with the server's certificate and chain; with tls_key offers STARTTLS."""
+    tls_key: OptionalPath = None
+    """PEM file with the server's private key."""
+
+    @property
+    def relaying_networks(self) -> tuple[Network, ...]:
+        """Give the networks that may relay without authentication, the default filled in."""
+        if self.trusted_networks is not None:
+            return self.trusted_networks
+        return LOOPBACK if self.auth == "none" else ()
+
+
+class SubjectWords(Table):
+    """`[policy.subject_words]`: words a sender may put before the Subject; empty for off."""
+
+    sign: str = "[sign]"
+    """Asks for a signature."""
+    encrypt: str = "[encrypt]"
+    """Asks for encryption."""
+    plain: str = "[plain]"
+    """Turns `when_possible` off for this mail."""
+
+
+class PolicyTable(Table):
+    """`[policy]`: what holds where no domain, account or partner says otherwise."""
+
+    sign: Sign = Sign.ALWAYS
+    """always, on_request or never."""
+    encrypt: Encrypt = Encrypt.WHEN_POSSIBLE
+    """required, when_possible, on_request or never."""
+    on_missing_key: OnMissingKey = OnMissingKey.SEND_UNSIGNED
+    """send_unsigned or reject, for an account without a valid key."""
+    on_missing_certificate: OnMissingCertificate = OnMissingCertificate.REJECT_ALL
+    """reject_all or reject_those, for recipients without a usable certificate."""
+    internal: Internal = Internal.SIGN
+    """sign or encrypt: what recipients that are our own accounts get."""
+    harvest: Annotated[str, AfterValidator(choice("ask", "never", later=("trusted",)))] = "ask"
+    """Certificates found in signed mail; this version collects none, which both values bear."""
+    sent_copy: SentCopy = ""
+    """Where the unencrypted copy of mail sent encrypted goes: upstream:NAME or maildir:///path;
+    {address} allowed in the path."""
+    request_by_sensitivity: bool = False
+    """Sensitivity: Company-Confidential asks for encryption."""
+    unwrap: Annotated[
+        tuple[Annotated[str, AfterValidator(choice(later=("opaque", "meetings")))], ...],
+        BeforeValidator(read_list),
+    ] = ()
+    """Kinds of verified mail that are delivered without their signature; none in this version."""
+    subject_words: SubjectWords = SubjectWords()
+    """Words a sender may put before the Subject."""
+
+
+class DomainTable(Table):
+    """`[domains."example.com"]`: what senders of one domain do otherwise than `[policy]`."""
+
+    sign: Sign | None = None
+    """As in [policy]."""
+    encrypt: Encrypt | None = None
+    """As in [policy]."""
+    on_missing_key: OnMissingKey | None = None
+    """As in [policy]."""
+    on_missing_certificate: OnMissingCertificate | None = None
+    """As in [policy]."""
+    internal: Internal | None = None
+    """As in [policy]."""
+    sent_copy: SentCopy | None = None
+    """As in [policy]."""
+    request_by_sensitivity: bool | None = None
+    """As in [policy]."""
+
+
+class PartnerTable(Table):
+    """`[partners."example.org"]`: what mail to an address or a domain asks for at least."""
+
+    sign: Sign | None = None
+    """always, on_request or never; the stricter wins."""
+    encrypt: Encrypt | None = None
+    """required, when_possible, on_request or never; the stricter wins."""

@@ -1,0 +1,168 @@
+"""Walk through the S/MIME layers that hold the whole body: open, verify, and note what each is.
+
+RFC 8551 3.7 (several layers), RFC 9787 (the cryptographic envelope); E10, E15, E18, E60.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from smime_proxy.cms.decrypt import DecryptionKey, decrypt, matches
+from smime_proxy.cms.errors import CmsError, DecryptionError
+from smime_proxy.cms.structures import (
+    EnvelopedData,
+    SignedData,
+    parse_enveloped_data,
+    parse_signed_data,
+)
+from smime_proxy.message.entity import Entity
+from smime_proxy.message.errors import MessageError
+from smime_proxy.message.parse import parse
+from smime_proxy.smime.classify import (
+    ENCRYPTED,
+    MAX_LAYERS,
+    Protection,
+    classify,
+    cms_octets,
+    is_labelled,
+    parts,
+)
+from smime_proxy.smime.verify import Claim, Signer, Trust, judge
+
+NOISE_OCTETS = 4096  # looked at; of random octets one in ten is a control character
+_CONTROLS = re.compile(rb"[\x00-\x06\x0e-\x19\x1c-\x1f]")  # text may hold SUB and ESC
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer from outside in. `enveloped` and `decrypted` for ciphertext, `signers` for others.
+
+    `partial`: a ciphertext that is only a part of the body and is never opened (E10). `problem`
+    says why a layer cannot be read.
+    """
+
+    protection: Protection
+    signers: tuple[Signer, ...] = ()
+    enveloped: EnvelopedData | None = None
+    decrypted: bool = False
+    partial: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """All layers, and the entities they left: `payload` is what is delivered in place of the body.
+
+    `payload` is None when nothing was decrypted; `innermost` is the entity inside all layers that
+    were opened, `content` its octets when it came out of a CMS object or a signed part.
+    """
+
+    layers: tuple[Layer, ...]
+    payload: Entity | None
+    innermost: Entity
+    content: bytes | None = field(repr=False, default=None)
+
+
+def open_layers(
+    entity: Entity,
+    keys: Sequence[DecryptionKey],
+    trust: Trust,
+    claim: Claim,
+    at: datetime,
+) -> Opened:
+    """Open what holds the whole body, layer by layer, at most `MAX_LAYERS` deep.
+
+    Faults of strangers' octets end the walk and are noted in the layer; nothing is raised for
+    them. Plaintext that is no MIME entity counts as text (E65).
+    """
+    layers: list[Layer] = []
+    payload: Entity | None = None
+    content: bytes | None = None
+    current = entity
+    for _ in range(MAX_LAYERS):
+        protection = classify(current)
+        if protection is Protection.NONE:
+            break
+        layer, inner = _open(current, protection, keys, trust, claim, at)
+        layers.append(layer)
+        if inner is None:
+            break
+        content = bytes(inner)
+        if layer.decrypted:
+            payload = inner
+        current = inner
+    return Opened((*layers, *_partial(current)), payload, current, content)
+
+
+def _open(
+    entity: Entity,
+    protection: Protection,
+    keys: Sequence[DecryptionKey],
+    trust: Trust,
+    claim: Claim,
+    at: datetime,
+) -> tuple[Layer, Entity | None]:
+    try:
+        if protection is Protection.CLEAR_SIGNED:
+            part, signature = entity.children
+            signed = parse_signed_data(cms_octets(signature))
+            signers = judge(signed, _candidates(bytes(part)), trust, claim, at)
+            return Layer(protection, signers), part
+        if protection is Protection.SIGNED_DATA:
+            signed = parse_signed_data(cms_octets(entity))
+            return Layer(protection, judge(signed, (), trust, claim, at)), _inside(signed)
+        if protection in ENCRYPTED - {Protection.ENCRYPTED_DATA}:
+            return _decrypted(protection, parse_enveloped_data(cms_octets(entity)), keys)
+    except (CmsError, MessageError) as error:
+        return Layer(protection, problem=str(error) or "unreadable"), None
+    problem = "unreadable" if protection is Protection.MALFORMED else ""
+    return Layer(protection, problem=problem), None
+
+
+def _decrypted(
+    protection: Protection, enveloped: EnvelopedData, keys: Sequence[DecryptionKey]
+) -> tuple[Layer, Entity | None]:
+    try:
+        if not matches(enveloped, keys):
+            return Layer(protection, enveloped=enveloped), None
+        inner = parse(decrypt(enveloped, keys))
+    except (DecryptionError, MessageError):
+        # One result for every cause: whoever sent it learns nothing from it (E12, I16).
+        return Layer(protection, enveloped=enveloped), None
+    if _is_noise(inner):
+        return Layer(protection, enveloped=enveloped), None
+    return Layer(protection, enveloped=enveloped, decrypted=True), inner
+
+
+def _is_noise(entity: Entity) -> bool:
+    """Tell what a wrong key leaves where its padding fits by chance, as one in 256 does (E14)."""
+    raw = entity.content[:NOISE_OCTETS]
+    return (
+        not any(field.name for field in entity.header.fields) and _CONTROLS.search(raw) is not None
+    )
+
+
+def _inside(signed: SignedData) -> Entity | None:
+    content = signed.content_octets()
+    return None if content is None else parse(content)
+
+
+def _candidates(part: bytes) -> tuple[bytes, ...]:
+    """Give what a detached signature may cover: with CRLF line ends, then as it came (E49)."""
+    bare = part.replace(b"\r\n", b"\n")
+    canonical = bare.replace(b"\n", b"\r\n")
+    return (part,) if canonical == part else (canonical, part)
+
+
+def _partial(entity: Entity) -> tuple[Layer, ...]:
+    """Note ciphertext that is not the whole body: never opened, only reported (E10, V23)."""
+    if entity.is_leaf:
+        return ()
+    return tuple(
+        Layer(protection, partial=True)
+        for part in parts(entity)
+        if part is not entity and is_labelled(part)
+        for protection in (classify(part),)
+        if protection in ENCRYPTED
+    )

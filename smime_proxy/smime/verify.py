@@ -1,0 +1,163 @@
+"""Judge one signature layer: integrity, chain and identity as three separate facts a signer.
+
+RFC 8551 2.4.2 and 3.5.3, RFC 8550 3 (identity) and 4 (certificates); verdicts V2-V14.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from smime_proxy.address import Mailbox
+from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.errors import CertificateError
+from smime_proxy.certs.path import Anchor, ChainStatus, Purpose, validate
+from smime_proxy.cms.structures import Identifier, SignedData
+from smime_proxy.cms.verify import Integrity, SignerReport, verify
+
+MAX_TIME_APART = timedelta(hours=1)  # signing time and Date, E19
+MAX_AHEAD = timedelta(minutes=15)  # of our own clock; clients' clocks are no better than that
+
+
+class Identity(Enum):
+    """Whether the signer's certificate speaks for the From mailbox."""
+
+    MATCH = "match"
+    MISMATCH = "mismatch"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What chains are judged by.
+
+    `known(issuer, serial)` gives stored certificates (DER) for signatures that bring none, E58.
+    """
+
+    anchors: Sequence[Anchor]
+    intermediates: Sequence[Certificate]
+    known: Callable[[bytes, int], Sequence[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a signature is held against: the one clean From mailbox and the Date, where they are."""
+
+    mailbox: Mailbox | None
+    date: datetime | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """One signature judged; `reasons` says in short lines what keeps it from `pass`, if anything.
+
+    `certificate` is None when it is nowhere to be had; `mailbox` is the From mailbox when the
+    certificate carries it.
+    """
+
+    report: SignerReport
+    certificate: Certificate | None
+    chain: ChainStatus
+    identity: Identity
+    reasons: tuple[str, ...]
+    mailbox: Mailbox | None = None
+
+    @property
+    def result(self) -> str:
+        """Give the result word of RFC 8601 2.7.1 and RFC 7281 for this signature alone."""
+        if self.report.integrity is Integrity.BROKEN or self.chain is ChainStatus.REVOKED:
+            return "fail"
+        if self.report.integrity is Integrity.UNKNOWN:
+            return "permerror" if self.certificate is None else "neutral"
+        return "policy" if self.reasons else "pass"
+
+
+def judge(
+    signed: SignedData,
+    contents: Sequence[bytes],
+    trust: Trust,
+    claim: Claim,
+    at: datetime,
+) -> tuple[Signer, ...]:
+    """Judge every signature of one layer at a time, aware UTC.
+
+    `contents` are the candidates for what a detached signature covers, empty for an opaque one.
+    Strangers' octets raise nothing.
+    """
+    extra = [der for signer in signed.signers for der in _stored(signer.sid, trust)]
+    reports = verify(signed, contents, extra)
+    pool = [*_readable(signed.certificates), *trust.intermediates]
+    return tuple(_judge(report, pool, trust, claim, at) for report in reports)
+
+
+def _judge(
+    report: SignerReport,
+    pool: Sequence[Certificate],
+    trust: Trust,
+    claim: Claim,
+    at: datetime,
+) -> Signer:
+    certificate = next(_readable([report.certificate] if report.certificate else []), None)
+    if certificate is None:
+        reason = report.reason or "the signer's certificate cannot be read"
+        return Signer(report, None, ChainStatus.UNKNOWN, Identity.NONE, (reason,))
+    mailbox = claim.mailbox if claim.mailbox and certificate.carries(claim.mailbox) else None
+    path = validate(certificate, pool, trust.anchors, at, mailbox=mailbox, purpose=Purpose.SIGN)
+    identity = _identity(certificate, claim)
+    reasons = (
+        report.reason,
+        "" if path.status is ChainStatus.TRUSTED else path.reason or path.status.value,
+        _identity_reason(identity, claim),
+        _weakness(report, certificate),
+        _time_reason(report.signing_time, claim.date, at),
+    )
+    told = tuple(filter(None, reasons))
+    return Signer(report, certificate, path.status, identity, told, mailbox)
+
+
+def _identity(certificate: Certificate, claim: Claim) -> Identity:
+    nothing_to_match = claim.mailbox is None and not claim.problem  # a bare CMS object
+    if not certificate.mailboxes or nothing_to_match:
+        return Identity.NONE
+    if claim.mailbox is not None and certificate.carries(claim.mailbox):
+        return Identity.MATCH
+    return Identity.MISMATCH
+
+
+def _identity_reason(identity: Identity, claim: Claim) -> str:
+    match identity:
+        case Identity.MATCH:
+            return ""
+        case Identity.NONE:
+            return "no mailbox to compare"
+        case Identity.MISMATCH:
+            return claim.problem or f"From {claim.mailbox} is not in the certificate"
+
+
+def _weakness(report: SignerReport, certificate: Certificate) -> str:
+    if certificate.weak:
+        return f"weak: {certificate.weak}"
+    return f"weak: {report.digest} with {report.signature}" if report.weak else ""
+
+
+def _time_reason(signing_time: datetime | None, date: datetime | None, at: datetime) -> str:
+    if signing_time is None or date is None:
+        return ""
+    if signing_time > at + MAX_AHEAD:
+        return "signed in the future"
+    return "signing time far from Date" if abs(signing_time - date) > MAX_TIME_APART else ""
+
+
+def _readable(certificates: Sequence[bytes]) -> Iterator[Certificate]:
+    for der in certificates:
+        try:
+            yield Certificate.from_der(der)
+        except CertificateError:
+            continue  # one bad certificate must not lose the others (M18)
+
+
+def _stored(sid: Identifier, trust: Trust) -> Sequence[bytes]:
+    if sid.issuer is None or sid.serial is None:
+        return ()
+    return trust.known(sid.issuer, sid.serial)

@@ -1,0 +1,151 @@
+"""Who may talk to a listener, how much and how long: its options and what is going on at it.
+
+RFC 5321 3.8 (closing), 4.5.3.1.8 (recipients), 4.5.3.2.7 (server timeout), 7.8 (resistance).
+"""
+
+import asyncio
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Literal, Protocol
+
+from smime_proxy.envelope import Role
+from smime_proxy.gateway.ports import Extensions, Measures
+from smime_proxy.gateway.replies import reply_for
+from smime_proxy.reply import EnhancedStatus, Reply
+from smime_proxy.smtp.conversation import Gateway
+from smime_proxy.smtp.intake import ByteBudget
+
+MAX_MESSAGE_OCTETS_HELD = 512 << 20  # octets of messages in memory, for each process
+CACHED_PEERS = 4096  # client addresses whose trust is remembered; bounds memory
+
+_TOO_MANY_SESSIONS = Reply(421, EnhancedStatus(7, 0), "Too many sessions from your address")
+_FULL = reply_for("overloaded")
+SHUTTING_DOWN = reply_for("shutting_down")
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerOptions:
+    """One listener of the settings; times in seconds.
+
+    `bind` is host:port, IPv6 in brackets. `domains` are folded (address.fold_domain); an inbound
+    listener takes recipients there and nowhere else. `tls` offers STARTTLS, or is what an smtps
+    listener speaks from the first octet; reloading its certificate in place serves new sessions.
+    """
+
+    name: str
+    role: Role
+    bind: str
+    protocol: Literal["smtp", "smtps"] = "smtp"
+    trusted_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    domains: frozenset[str] = frozenset()
+    tls: ssl.SSLContext | None = None
+    max_message_size: int = 50_000_000  # octets, RFC 1870; the extensions may lower it
+    max_recipients: int = 1000  # Postfix smtpd_recipient_limit
+    max_sessions: int = 1000  # of one process; each holds a file descriptor and an upstream's
+    max_sessions_per_address: int = 50  # Postfix smtpd_client_connection_count_limit
+    max_faults: int = 20  # Postfix smtpd_hard_error_limit
+    idle_seconds: float = 300  # RFC 5321 4.5.3.2.7
+    chunk_seconds: float = 180  # RFC 5321 4.5.3.2.5
+    content_seconds: float = 1800  # 50 MB at 28 kB/s; ends clients that trickle
+
+
+class Visitor(Protocol):
+    """A session as its listener sees it."""
+
+    @property
+    def deadline(self) -> float:
+        """Loop time until which the client must say something; infinite while we work."""
+        ...
+
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """What carries the session out."""
+        ...
+
+    def expire(self) -> None:
+        """The client was silent for too long."""
+        ...
+
+    def nudge(self) -> None:
+        """Look whether the listener is draining."""
+        ...
+
+    def abort(self) -> None:
+        """End now, whatever is going on."""
+        ...
+
+
+class Admission:
+    """The state shared by all sessions of one listener in one process."""
+
+    def __init__(
+        self,
+        options: ListenerOptions,
+        gateway: Gateway,
+        extensions: Callable[[], Extensions],
+        budget: ByteBudget,
+        measures: Measures | None,
+    ) -> None:
+        """Start with nobody there; `extensions` says what to offer, asked at each EHLO."""
+        self.options = options
+        self.gateway = gateway
+        self.extensions = extensions
+        self.budget = budget
+        self.draining = False
+        self.visitors: set[Visitor] = set()
+        self.trusts = lru_cache(CACHED_PEERS)(self._trusts)
+        self._measures = measures
+        self._sessions: Counter[str] = Counter()
+
+    def enter(self, visitor: Visitor, peer: str) -> Reply | None:
+        """Let a client in, or give the reply it is sent away with."""
+        refusal, reason = self._judge(peer)
+        if refusal is not None:
+            self.count("sessions_refused", reason=reason)
+            return refusal
+        self.visitors.add(visitor)
+        self._sessions[peer] += 1
+        self.count("sessions")
+        return None
+
+    def leave(self, visitor: Visitor, peer: str) -> None:
+        """Forget a client that was let in."""
+        if visitor in self.visitors:
+            self.visitors.remove(visitor)
+            self._sessions[peer] -= 1
+            if not self._sessions[peer]:
+                del self._sessions[peer]
+
+    def count(self, name: str, **labels: str) -> None:
+        """Add one to a counter of this listener."""
+        if self._measures is not None:
+            self._measures.count(name, listener=self.options.name, **labels)
+
+    def _judge(self, peer: str) -> tuple[Reply | None, str]:
+        if self.draining:
+            return SHUTTING_DOWN, "shutdown"
+        if len(self.visitors) >= self.options.max_sessions:
+            return _FULL, "full"
+        if self._sessions[peer] >= self.options.max_sessions_per_address:
+            return _TOO_MANY_SESSIONS, "address"
+        return None, ""
+
+    def _trusts(self, peer: str) -> bool:
+        try:
+            address = ip_address(peer)
+        except ValueError:
+            return False
+        return any(address in network for network in self.options.trusted_networks)
+
+
+def plain_address(host: str) -> str:
+    """Give an IP address as text without scope, and an IPv4 client of an IPv6 socket as IPv4."""
+    host = host.partition("%")[0]
+    if host.startswith("::ffff:"):
+        mapped = IPv6Address(host).ipv4_mapped
+        return str(mapped) if mapped is not None else host
+    return host

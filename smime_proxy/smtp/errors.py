@@ -1,0 +1,38 @@
+"""What can go wrong in this package, and the replies for an upstream that cannot be used.
+
+RFC 5321 4.2.2 (451), RFC 3463 3.5 (X.4.1 no answer from host, X.4.2 bad connection).
+"""
+
+from smime_proxy.gateway.ports import UpstreamError
+from smime_proxy.gateway.replies import reply_for
+
+
+class SmtpError(Exception):
+    """Base error of this package: something is set up wrongly or was misused."""
+
+
+class TlsSetupError(SmtpError):
+    """A certificate, key or CA file cannot be used; the text is one line for an administrator."""
+
+
+class ContentError(SmtpError):
+    """The content has a bare CR or LF, which is never put on the wire (RFC 5321 2.3.8)."""
+
+
+class ReplySyntaxError(SmtpError):
+    """What the peer sent is no SMTP reply within our limits (RFC 5321 4.2)."""
+
+
+def unreachable(detail: str = "") -> UpstreamError:
+    """Give the error for an upstream no session can be had with: 451 4.4.1."""
+    return UpstreamError(reply_for("upstream_unreachable", detail))
+
+
+def connection_lost() -> UpstreamError:
+    """Give the error for a session lost before the final dot: 451 4.4.2."""
+    return UpstreamError(reply_for("upstream_lost", "Nothing was sent"))
+
+
+def may_be_sent() -> UpstreamError:
+    """Give the error for a session lost after the final dot: 451 4.4.2, it may have been sent."""
+    return UpstreamError(reply_for("upstream_lost", "The message may have been sent"))

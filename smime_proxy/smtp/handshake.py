@@ -1,0 +1,142 @@
+"""Make a session with an upstream: TCP, greeting, EHLO, STARTTLS or implicit TLS, AUTH.
+
+RFC 5321 3.1 and 3.2, RFC 3207 4.2, RFC 4954 4, RFC 8314 3.3. aiosmtplib speaks until here; then
+`Session` takes its transport over.
+"""
+
+import asyncio
+import socket
+from typing import cast
+
+import aiosmtplib
+import structlog
+
+from smime_proxy.gateway.ports import Extensions
+from smime_proxy.smtp.errors import unreachable
+from smime_proxy.smtp.relay import Relay, Timeouts
+from smime_proxy.smtp.session import Session
+
+MAX_REASON = 200  # characters of a peer's text in a log line
+
+_log = structlog.get_logger(__name__)
+
+
+async def connect(relay: Relay, hostname: str, timeouts: Timeouts) -> Session:
+    """Open a session, ready for MAIL; `hostname` is what we call ourselves.
+
+    Raises `UpstreamError` (451 4.4.1) for whatever stands in the way, after one log line. With TLS
+    required nothing but EHLO and STARTTLS goes over the wire before it (RFC 3207 4.1).
+    """
+    try:
+        dialled = await _dial(relay.host, relay.port, timeouts.connect)
+        return await _handshake(dialled, relay, hostname, timeouts)
+    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        _log.warning("upstream_unreachable", upstream=str(relay), reason=_reason(error))
+        raise unreachable() from None
+
+
+async def _dial(host: str, port: int, timeout: float) -> socket.socket:  # noqa: ASYNC109
+    loop = asyncio.get_running_loop()
+    failure = OSError("the name has no address")
+    async with asyncio.timeout(timeout):
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for family, kind, protocol, _, address in found:
+            dialled = socket.socket(family, kind, protocol)
+            dialled.settimeout(0)  # sock_connect wants it non-blocking
+            try:
+                # One dead address must not use up the time of the others.
+                async with asyncio.timeout(timeout / len(found)):
+                    await loop.sock_connect(dialled, address)
+            except (OSError, asyncio.CancelledError) as error:
+                dialled.close()
+                if not isinstance(error, OSError):
+                    raise
+                failure = error
+            else:
+                return dialled
+    raise failure
+
+
+class _Client(aiosmtplib.SMTP):
+    """aiosmtplib's client up to the moment its transport is taken over."""
+
+    def release(self) -> asyncio.Transport:
+        """Give the transport away; raises where octets came that no command asked for."""
+        if self.protocol is None or self.transport is None or self.protocol._buffer:  # noqa: SLF001
+            raise aiosmtplib.SMTPServerDisconnected("a reply came that no command asked for")
+        transport = cast("asyncio.Transport", self.transport)
+        self.transport = None  # from here on `close` leaves it alone
+        return transport
+
+
+async def _handshake(
+    dialled: socket.socket, relay: Relay, hostname: str, timeouts: Timeouts
+) -> Session:
+    implicit = relay.scheme == "smtps"
+    client = _Client(
+        hostname=relay.host,
+        sock=dialled,
+        local_hostname=hostname,
+        timeout=timeouts.greeting,
+        use_tls=implicit,
+        start_tls=False,
+        tls_context=relay.tls_context,
+    )
+    try:
+        await client.connect()
+        await _greet(client, timeouts.command)
+        if relay.tls == "required" and not implicit:
+            await client.starttls(timeout=timeouts.command)
+            await _greet(client, timeouts.command)
+        if relay.username:
+            await _log_in(client, relay, timeouts.command)
+        extensions = _extensions(client.esmtp_extensions)
+        pipelining = client.supports_extension("pipelining")
+        return Session(client.release(), extensions, pipelining=pipelining)
+    finally:
+        client.close()
+
+
+async def _greet(client: _Client, timeout: float) -> None:  # noqa: ASYNC109
+    try:
+        await client.ehlo(timeout=timeout)
+    except aiosmtplib.SMTPHeloError as refusal:
+        # RFC 5321 3.2: servers that do not know EHLO answer 5yz.
+        if refusal.code < 500:  # noqa: PLR2004 - the class of RFC 5321 4.2.1
+            raise
+        await client.helo(timeout=timeout)
+
+
+async def _log_in(client: _Client, relay: Relay, timeout: float) -> None:  # noqa: ASYNC109
+    # Not client.login: it starts with CRAM-MD5 and offers a refused password again.
+    if "plain" in client.server_auth_methods:
+        await client.auth_plain(relay.username, relay.password, timeout=timeout)
+    elif "login" in client.server_auth_methods:
+        await client.auth_login(relay.username, relay.password, timeout=timeout)
+    else:
+        raise aiosmtplib.SMTPException("the upstream offers neither AUTH PLAIN nor LOGIN")
+
+
+def _extensions(offered: dict[str, str]) -> Extensions:
+    size = offered.get("size", "").strip()
+    return Extensions(
+        eightbitmime="8bitmime" in offered,
+        smtputf8="smtputf8" in offered,
+        dsn="dsn" in offered,
+        size=int(size) if size.isascii() and size.isdigit() else 0,
+    )
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case aiosmtplib.SMTPAuthenticationError():
+            # A server may echo the command it refuses, secret included.
+            reason = f"login refused: {error.code}"
+        case aiosmtplib.SMTPResponseException():
+            reason = f"{error.code} {error.message}"
+        case TimeoutError():
+            reason = "no answer in time"
+        case _:
+            reason = str(error) or type(error).__name__
+    clean = "".join(char if char.isprintable() else " " for char in reason)
+    return clean[:MAX_REASON]

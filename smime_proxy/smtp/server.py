@@ -1,0 +1,282 @@
+"""The SMTP server's side of one session: each command answered, mail handed to the gateway.
+
+RFC 5321 4.1 (commands), 4.3.2 (sequence), RFC 2034 (enhanced status), RFC 3207 (STARTTLS).
+"""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, Never
+
+import structlog
+
+from smime_proxy.envelope import Role, Session
+from smime_proxy.gateway.ports import Extensions
+from smime_proxy.gateway.replies import reply_for
+from smime_proxy.reply import EnhancedStatus, Reply
+from smime_proxy.smtp.connection import Connection
+from smime_proxy.smtp.intake import MAX_COMMAND_OCTETS
+from smime_proxy.smtp.paths import MailArgument, read_mail
+from smime_proxy.smtp.transaction import Transaction
+
+MAX_HELO = 255  # characters of a name that is a domain, RFC 5321 4.5.3.1.2
+MAX_AIMLESS = 100  # commands that are no mail, between messages; Postfix smtpd_junk_command_limit
+MAX_REFUSALS = 100  # of a stranger in one session; more is guessing addresses or relays
+_ODD_IN_HELO = re.compile(r"[^A-Za-z0-9._:\[\]-]")
+
+_OK = Reply(250, EnhancedStatus(0, 0), "Ok")
+_BYE = Reply(221, EnhancedStatus(0, 0), "Bye")
+_GO_AHEAD = Reply(354, None, "End data with <CR><LF>.<CR><LF>")
+_TLS_READY = Reply(220, EnhancedStatus(0, 0), "Ready to start TLS")
+_TLS_ABSENT = Reply(502, EnhancedStatus(5, 1), "TLS is not available, or already on")
+_TLS_INJECTED = Reply(421, EnhancedStatus(7, 0), "Commands behind STARTTLS, closing")
+_HELP = Reply(214, EnhancedStatus(0, 0), "See RFC 5321")
+_VRFY = Reply(252, EnhancedStatus(1, 5), "Cannot verify; send mail and see")
+_EXPN = Reply(502, EnhancedStatus(5, 1), "Lists are not expanded")
+_UNKNOWN = Reply(500, EnhancedStatus(5, 2), "Command not recognised")
+_TOO_LONG = Reply(500, EnhancedStatus(5, 6), "Command line too long")
+_NO_ARGUMENT = Reply(501, EnhancedStatus(5, 4), "No argument allowed")
+_HELO_SYNTAX = Reply(501, EnhancedStatus(5, 4), "Syntax: EHLO hostname")
+_HELO_FIRST = Reply(503, EnhancedStatus(5, 1), "Say EHLO first")
+_NESTED = Reply(503, EnhancedStatus(5, 1), "A transaction is open, send RSET to end it")
+_MAIL_FIRST = Reply(503, EnhancedStatus(5, 1), "Say MAIL first")
+_GUESSING = Reply(421, EnhancedStatus(7, 0), "Too many refusals, closing")
+_AIMLESS = Reply(421, EnhancedStatus(7, 0), "Too many commands without mail, closing")
+
+_log = structlog.get_logger("smime_proxy.smtp")
+
+
+class Dialogue(Connection):
+    """One SMTP session: greeting, commands, and one `Transaction` at a time."""
+
+    _session: Session | None = None
+    _transaction: Transaction | None = None
+    _aimless = 0
+    _refusals = 0
+
+    @property
+    def between_transactions(self) -> bool:
+        """Tell whether the session may be ended without losing anything."""
+        return self._transaction is None
+
+    async def _handle_client(self) -> None:
+        """Greet, then obey line by line until the session is over."""
+        try:
+            self.say(Reply(220, None, f"{self.hostname} ESMTP"))
+            while (line := await self.next_line()) is not None:
+                try:
+                    await self._obey(line)
+                except Exception as error:
+                    await self._recover(error)
+        except asyncio.CancelledError:
+            _log.warning("session ended by force", peer=self.peer)
+        finally:
+            self.admission.leave(self, self.peer)
+            self.close()
+            await self._abandon()
+
+    async def _obey(self, line: bytes) -> None:
+        if len(line) > MAX_COMMAND_OCTETS:
+            self.say(_TOO_LONG)
+            return
+        verb, _, argument = line.partition(b" ")
+        command = self._commands.get(verb.upper())
+        if command is None:
+            self.say(_UNKNOWN)
+        else:
+            await command(self, argument.strip(b" "))
+        if self._aimless > MAX_AIMLESS and not self.closing:
+            self.say(_AIMLESS)
+
+    async def handle_exception(self, error: Exception) -> Never:
+        """Refuse to be called: `_recover` answers, with nothing of the exception's text."""
+        raise error
+
+    async def _recover(self, error: Exception) -> None:
+        """Answer what nobody foresaw: an id for the client, the traceback for the log."""
+        identifier = secrets.token_hex(4)
+        _log.error("internal error", id=identifier, peer=self.peer, exc_info=error)
+        self.admission.count("session_errors")
+        self.say(reply_for("internal_error", f"id {identifier}"))
+        await self._abandon()
+
+    async def _abandon(self) -> None:
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None:
+            await transaction.abandon()
+
+    async def _ehlo(self, argument: bytes) -> None:
+        if await self._introduce(argument, extended=True):
+            offers = (self.hostname, "PIPELINING", *self._offers(), "ENHANCEDSTATUSCODES")
+            self.say(Reply(250, None, "\n".join(offers)))
+
+    async def _helo(self, argument: bytes) -> None:
+        if await self._introduce(argument, extended=False):
+            self.say(Reply(250, None, self.hostname))
+
+    async def _introduce(self, argument: bytes, *, extended: bool) -> bool:
+        name = _ODD_IN_HELO.sub("?", argument.decode("ascii", "replace"))[:MAX_HELO]
+        if not name:
+            self.say(_HELO_SYNTAX)
+            return False
+        self._aimless += 1
+        await self._abandon()
+        options, tls = self.admission.options, self.tls
+        self._session = Session(
+            listener=options.name,
+            role=options.role,
+            peer=self.peer,
+            helo=name,
+            protocol=("ESMTPS" if tls else "ESMTP") if extended else "SMTP",
+            tls=tls,
+            trusted=self.trusted,
+        )
+        return True
+
+    def _offers(self) -> list[str]:
+        extensions = self.admission.extensions()
+        offers = [f"SIZE {self._limit(extensions)}"]
+        if extensions.eightbitmime:
+            offers.append("8BITMIME")
+        if extensions.smtputf8:
+            offers.append("SMTPUTF8")
+        if self.admission.options.tls is not None and not self.tls:
+            offers.append("STARTTLS")
+        return offers
+
+    def _limit(self, extensions: Extensions) -> int:
+        limit = self.admission.options.max_message_size
+        return min(limit, extensions.size) if extensions.size else limit
+
+    async def _starttls(self, argument: bytes) -> None:
+        context = self.admission.options.tls
+        if argument:
+            self.say(_NO_ARGUMENT)
+        elif context is None or self.tls:
+            self.say(_TLS_ABSENT)
+        elif self.intake.buffer:
+            # What came in clear behind the command would be obeyed as if it had come under TLS.
+            self.say(_TLS_INJECTED)
+        else:
+            await self._abandon()
+            self._session = None
+            self.say(_TLS_READY)
+            await self.flush()
+            self.closing = not await self.start_tls(context)
+
+    async def _mail(self, argument: bytes) -> None:
+        refusal = self._refuse_mail()
+        if refusal is not None:
+            self._note_refusal(refusal)
+            return
+        extensions, budget = self.admission.extensions(), self.admission.budget
+        mail = read_mail(argument, extensions)
+        if isinstance(mail, Reply):
+            self.say(mail)
+        elif mail.size > self._limit(extensions):
+            self.say(reply_for("too_big"))
+        elif budget.used + mail.size > budget.limit:
+            self.say(reply_for("memory_spent"))
+        else:
+            await self._begin(mail, self._limit(extensions))
+
+    def _refuse_mail(self) -> Reply | None:
+        if self.admission.draining:
+            return reply_for("shutting_down")
+        if self._session is None:
+            return _HELO_FIRST
+        if self._transaction is not None:
+            return _NESTED
+        return reply_for("relay_denied") if self._is_stranger_outbound() else None
+
+    def _is_stranger_outbound(self) -> bool:
+        return self.admission.options.role is Role.OUTBOUND and not self.trusted
+
+    async def _begin(self, mail: MailArgument, limit: int) -> None:
+        assert self._session is not None  # noqa: S101 - _refuse_mail has seen to it
+        conversation = self.admission.gateway.begin(self._session)
+        self._transaction = Transaction(
+            self.admission, conversation, limit, smtputf8=mail.smtputf8, trusted=self.trusted
+        )
+        reply = await conversation.mail(mail.reverse_path, mail.parameters)
+        if not reply.is_positive:
+            await self._abandon()
+        self.say(reply)
+
+    async def _rcpt(self, argument: bytes) -> None:
+        if self._is_stranger_outbound():
+            self._note_refusal(reply_for("relay_denied"))
+        elif self._transaction is None:
+            self.say(_MAIL_FIRST)
+        else:
+            self._note_refusal(await self._transaction.rcpt(argument))
+
+    def _note_refusal(self, reply: Reply) -> None:
+        """Give a reply that may be a refusal; strangers get only so many."""
+        self.say(reply)
+        self._refusals += reply.is_permanent and not self.trusted
+        if self._refusals >= MAX_REFUSALS:
+            self.say(_GUESSING)
+
+    async def _data(self, argument: bytes) -> None:
+        transaction = self._transaction
+        if transaction is None:
+            self.say(_MAIL_FIRST)
+        elif argument:
+            self.say(_NO_ARGUMENT)
+        elif (refusal := transaction.refusal()) is not None:
+            self.say(refusal)
+        else:
+            self.say(_GO_AHEAD)
+            await self.flush()
+            self.say(await transaction.take(self.intake, lambda: self.client_gone))
+            self._transaction = None
+            self._aimless = 0
+
+    async def _rset(self, argument: bytes) -> None:
+        if argument:
+            self.say(_NO_ARGUMENT)
+            return
+        self._aimless += 1
+        await self._abandon()
+        self.say(_OK)
+
+    async def _quit(self, argument: bytes) -> None:
+        if argument:
+            self.say(_NO_ARGUMENT)
+            return
+        await self._abandon()
+        self.say(_BYE)
+        self.closing = True
+
+    async def _noop(self, _argument: bytes) -> None:
+        self._aimless += 1
+        self.say(_OK)
+
+    async def _help(self, _argument: bytes) -> None:
+        self._aimless += 1
+        self.say(_HELP)
+
+    async def _vrfy(self, _argument: bytes) -> None:
+        self._aimless += 1
+        self.say(_VRFY)
+
+    async def _expn(self, _argument: bytes) -> None:
+        self._aimless += 1
+        self.say(_EXPN)
+
+    _commands: ClassVar[dict[bytes, Callable[["Dialogue", bytes], Awaitable[None]]]] = {
+        b"EHLO": _ehlo,
+        b"HELO": _helo,
+        b"STARTTLS": _starttls,
+        b"MAIL": _mail,
+        b"RCPT": _rcpt,
+        b"DATA": _data,
+        b"RSET": _rset,
+        b"QUIT": _quit,
+        b"NOOP": _noop,
+        b"HELP": _help,
+        b"VRFY": _vrfy,
+        b"EXPN": _expn,
+    }

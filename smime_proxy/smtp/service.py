@@ -1,0 +1,157 @@
+"""One process at work: its gateway, its listeners, and what it tells about itself.
+
+RFC 5321 3.8 (closing in good order). The composition root gives an `Engine` for each process.
+"""
+
+import asyncio
+import gc
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+
+from smime_proxy.gateway.ports import Extensions, Measures
+from smime_proxy.smtp.admission import MAX_MESSAGE_OCTETS_HELD, ListenerOptions
+from smime_proxy.smtp.conversation import Gateway
+from smime_proxy.smtp.intake import ByteBudget
+from smime_proxy.smtp.listener import SmtpListener, serve_listener
+
+_log = structlog.get_logger("smime_proxy.smtp")
+
+
+class Engine(Protocol):
+    """What a process serves with; made in its event loop, so it may hold tasks and pools."""
+
+    @property
+    def gateway(self) -> Gateway:
+        """Where mail goes."""
+        ...
+
+    @property
+    def measures(self) -> Measures:
+        """Where the listeners count."""
+        ...
+
+    def extensions(self, listener: str) -> Extensions:
+        """Say what the listener of that name may offer, in view of its upstream."""
+        ...
+
+    def not_ready(self) -> str:
+        """Say in a few words what is missing before mail can be taken, "" when nothing is."""
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """Give all counters under their full names."""
+        ...
+
+    def reload(self) -> None:
+        """SIGHUP came."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything; no mail comes any more."""
+        ...
+
+
+MakeEngine = Callable[[], Awaitable[Engine]]
+
+
+class Overview(Protocol):
+    """What the status endpoint shows of the whole service."""
+
+    def not_ready(self) -> str:
+        """Say in a few words why mail cannot be taken, "" when it can."""
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """Give the counters of all processes, added up."""
+        ...
+
+
+ServeStatus = Callable[[socket.socket, Overview], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOptions:
+    """The whole service; `grace` is in seconds, `workers` 0 means one for each core.
+
+    `status_bind` is host:port of the status endpoint, "" for none.
+    """
+
+    listeners: tuple[ListenerOptions, ...]
+    state_dir: Path
+    workers: int = 1
+    grace: float = 30
+    status_bind: str = ""
+
+
+class Worker:
+    """The listeners of one process with their engine."""
+
+    def __init__(self, grace: float) -> None:
+        """Start idle; `run` does the work."""
+        self._grace = grace
+        self._stop = asyncio.Event()
+        self._engine: Engine | None = None
+        self._listeners: list[SmtpListener] = []
+
+    def not_ready(self) -> str:
+        """Say in a few words why this process cannot take mail, "" when it can."""
+        if self._stop.is_set():
+            return "shutting down"
+        if self._engine is None or not self._listeners:
+            return "starting"
+        return self._engine.not_ready()
+
+    def counts(self) -> Mapping[str, int]:
+        """Give the counters of this process."""
+        return self._engine.counts() if self._engine is not None else {}
+
+    def stop(self) -> None:
+        """Begin to end: no new mail, what is under way is finished."""
+        self._stop.set()
+
+    async def run(
+        self, make_engine: MakeEngine, sockets: Sequence[tuple[socket.socket, ListenerOptions]]
+    ) -> None:
+        """Serve until `stop`, SIGTERM or SIGINT; then drain within the grace."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        engine = self._engine = await make_engine()
+        loop.add_signal_handler(signal.SIGHUP, engine.reload)
+        try:
+            await self._listen(engine, sockets)
+            # What start-up made stays; the collector need not look at it with every message.
+            gc.collect()
+            gc.freeze()
+            await self._stop.wait()
+            await self._drain()
+        finally:
+            await engine.close()
+
+    async def _listen(
+        self, engine: Engine, sockets: Sequence[tuple[socket.socket, ListenerOptions]]
+    ) -> None:
+        budget = ByteBudget(MAX_MESSAGE_OCTETS_HELD)
+        for sock, options in sockets:
+            listener = await serve_listener(
+                sock,
+                options,
+                engine.gateway,
+                extensions=lambda name=options.name: engine.extensions(name),  # type: ignore[misc]
+                budget=budget,
+                measures=engine.measures,
+            )
+            self._listeners.append(listener)
+            _log.info("listening", listener=options.name, bind=options.bind)
+
+    async def _drain(self) -> None:
+        _log.info("draining", grace=self._grace)
+        ends = (listener.drain(self._grace) for listener in self._listeners)
+        if not all(await asyncio.gather(*ends)):
+            _log.warning("some sessions had to be ended by force")

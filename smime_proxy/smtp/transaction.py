@@ -1,0 +1,124 @@
+"""One mail transaction on the server's side: recipients judged, content taken and handed over.
+
+RFC 5321 3.3 (transactions), 4.1.1.3 (RCPT), 4.1.1.4 (DATA), 4.5.1 (postmaster).
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from smime_proxy.address import Mailbox
+from smime_proxy.envelope import Role
+from smime_proxy.gateway.replies import reply_for
+from smime_proxy.reply import EnhancedStatus, Reply
+from smime_proxy.smtp.admission import Admission
+from smime_proxy.smtp.conversation import Conversation
+from smime_proxy.smtp.intake import Content, Intake, Shortfall, collect, normalise
+from smime_proxy.smtp.paths import is_routed, read_rcpt
+
+_RCPT_FIRST = Reply(503, EnhancedStatus(5, 1), "Say RCPT first")
+_NO_RECIPIENT = Reply(554, EnhancedStatus(5, 1), "No valid recipients")
+_ENDLESS = Reply(421, EnhancedStatus(3, 4), "Far too much mail, closing")
+_LOST = Reply(421, EnhancedStatus(4, 2), "The connection was lost")
+
+
+class Transaction:
+    """From MAIL to the reply to the final dot; `conversation` is the gateway's end of it."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        conversation: Conversation,
+        limit: int,
+        *,
+        smtputf8: bool,
+        trusted: bool,
+    ) -> None:
+        """Start without recipients; `limit` is the largest message in octets."""
+        self._admission = admission
+        self._conversation: Conversation | None = conversation
+        self._limit = limit
+        self._utf8 = smtputf8
+        self._trusted = trusted
+        self._tried = 0
+        self._accepted = 0
+
+    async def rcpt(self, argument: bytes) -> Reply:
+        """Answer RCPT: our own refusal, or what the upstream says."""
+        self._tried += 1
+        path = read_rcpt(argument, self._admission.gateway.hostname, smtputf8=self._utf8)
+        if isinstance(path, Reply):
+            return path
+        if not self._serves(path.mailbox):
+            return reply_for("relay_denied")
+        if self._accepted >= self._admission.options.max_recipients:
+            return reply_for("too_many_recipients")
+        assert self._conversation is not None  # noqa: S101 - only `take` and `abandon` end it
+        reply = await self._conversation.rcpt(path)
+        self._accepted += reply.is_positive
+        return reply
+
+    def refusal(self) -> Reply | None:
+        """Give the reply to DATA when it comes too early (RFC 5321 3.3)."""
+        if self._accepted:
+            return None
+        return _NO_RECIPIENT if self._tried else _RCPT_FIRST
+
+    async def take(self, intake: Intake, client_gone: Callable[[], bool]) -> Reply:
+        """Take the content and answer the final dot; the transaction is over then.
+
+        Exactly one reply, whatever the content; 421 when the end of the content is not known.
+        """
+        options, budget = self._admission.options, self._admission.budget
+        content = await collect(
+            intake, self._limit, budget, options.chunk_seconds, options.content_seconds
+        )
+        if isinstance(content, Shortfall):
+            await self.abandon()
+            return _excuse(content)
+        try:
+            return await self._deliver(content, client_gone)
+        finally:
+            budget.give(len(content.raw))
+
+    async def abandon(self) -> None:
+        """Abort it: the upstream gets nothing."""
+        conversation, self._conversation = self._conversation, None
+        if conversation is not None:
+            await conversation.reset()
+
+    def _serves(self, mailbox: Mailbox) -> bool:
+        """Tell whether mail for this recipient is ours to take: never an open relay."""
+        if not self._trusted and is_routed(mailbox):
+            return False
+        options = self._admission.options
+        if options.role is Role.OUTBOUND:
+            return True
+        # RFC 5321 4.5.1: the postmaster of our own name is always served.
+        own = f"postmaster@{self._admission.gateway.hostname.lower()}"
+        return mailbox.domain in options.domains or mailbox.key == own
+
+    async def _deliver(self, content: Content, client_gone: Callable[[], bool]) -> Reply:
+        """Hand the message over; nothing here ends before the gateway knows its outcome (E22)."""
+        raw = content.raw
+        if not content.clean:
+            if self._admission.options.role is Role.INBOUND:
+                await self.abandon()
+                return reply_for("bare_line_end")
+            raw = normalise(raw)
+        assert self._conversation is not None  # noqa: S101 - only `take` and `abandon` end it
+        reply = await self._conversation.data(raw, datetime.now(UTC), client_gone)
+        self._conversation = None
+        self._admission.count("messages", reply=f"{reply.code // 100}yz")
+        return reply
+
+
+def _excuse(shortfall: Shortfall) -> Reply:
+    match shortfall:
+        case Shortfall.TOO_LARGE:
+            return reply_for("too_big")
+        case Shortfall.NO_ROOM:
+            return reply_for("memory_spent")
+        case Shortfall.ENDLESS:
+            return _ENDLESS
+        case Shortfall.LOST:
+            return _LOST

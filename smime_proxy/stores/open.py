@@ -1,0 +1,178 @@
+"""Opens a store: makes an empty one, migrates an old one, refuses a wrong one in one line.
+
+No RFC. Nothing here runs for each message.
+"""
+
+import importlib
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, insert, inspect, select, text
+
+from smime_proxy import __version__
+from smime_proxy.stores import schema
+from smime_proxy.stores.connection import BUSY_SECONDS, Store, make_engine, one_line, writer
+from smime_proxy.stores.errors import StoreError
+from smime_proxy.stores.vault import Vault, make_master_key, read_master_key
+
+STORE_FILE = "store.sqlite"
+MASTER_KEY_FILE = "master.key"
+
+_VERSION_TABLE = "alembic_version"  # Alembic's name
+_VERSION = text("SELECT version_num FROM alembic_version")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open store, and the one line to show when it was made just now, else ``""``."""
+
+    store: Store
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The version of the tables this program works with, and how to get there."""
+
+    version: str
+    upgrade: Callable[[Connection], None]
+
+
+def _upgrade(connection: Connection) -> None:
+    # By name: `serve` imports Alembic only on the day it needs it.
+    importlib.import_module("smime_proxy.stores.migrate").upgrade(connection)
+
+
+CURRENT = Schema(schema.SCHEMA_VERSION, _upgrade)
+
+
+def open_store(
+    url: str,
+    state_dir: Path,
+    master_key_file: Path | None,
+    *,
+    migrate: bool,
+    wanted: Schema = CURRENT,
+) -> Opened:
+    """Open the store in `state_dir`; an empty one gets its tables and its master key.
+
+    With `migrate` an older one is copied beside itself and brought up to date, else it is
+    refused. `master_key_file` is by default `master.key` in `state_dir`. Raises `StoreError` for
+    another url, for files that cannot be used, a newer schema, and a master key that is missing
+    or not the one this store was made with.
+    """
+    if url != "sqlite":
+        raise StoreError(
+            "store.url: only 'sqlite' is known; PostgreSQL is not supported in this version"
+        )
+    path, key_file = state_dir / STORE_FILE, master_key_file or state_dir / MASTER_KEY_FILE
+    _make_file(path)
+    engine = make_engine(path)
+    with one_line(path):
+        with engine.begin() as connection:
+            version = _version(connection, path)
+        warning = ""
+        if version != wanted.version:
+            _set_wal(path)
+            with writer(engine).begin() as connection:
+                warning = _bring_up(connection, path, key_file, wanted, migrate=migrate)
+        with engine.begin() as connection:
+            vault = _matching_vault(connection, path, key_file)
+    return Opened(Store(path, engine, vault), warning)
+
+
+def _make_file(path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            # SQLite gives its other files the permissions of the first.
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if not path.is_file():
+            raise StoreError(
+                f"the store {path} cannot be made: no directory can be there"
+            ) from None
+    except OSError as error:
+        raise StoreError(f"the store {path} cannot be opened: {error.strerror}") from error
+
+
+def _set_wal(path: Path) -> None:
+    """Let readers go on while one process writes; the file remembers it."""
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _version(connection: Connection, path: Path) -> str:
+    """Give the version of the tables, ``""`` for an empty store."""
+    names = inspect(connection).get_table_names()
+    if _VERSION_TABLE in names:
+        version: str = connection.execute(_VERSION).scalar_one()
+        return version
+    if names:
+        raise StoreError(f"{path} is a database of another program")
+    return ""
+
+
+def _bring_up(
+    connection: Connection, path: Path, key_file: Path, wanted: Schema, *, migrate: bool
+) -> str:
+    """Make or migrate the tables under the write lock; gives the warning of a new master key."""
+    version = _version(connection, path)  # again: another process may have been first
+    if version > wanted.version:
+        raise StoreError(
+            f"the store {path} has schema {version}, smime-proxy {__version__} knows schemas up to"
+            f" {wanted.version}: install the newer version again"
+        )
+    if version == wanted.version:
+        return ""
+    if not version:
+        return _make(connection, key_file, wanted)
+    if not migrate:
+        raise StoreError(
+            f"the store {path} has schema {version}, smime-proxy {__version__} needs"
+            f" {wanted.version}: `smime-proxy serve` migrates it"
+        )
+    _matching_vault(connection, path, key_file)  # nothing is changed in a store that cannot open
+    _copy(path, path.with_name(f"{path.name}.schema-{version}"))
+    wanted.upgrade(connection)
+    return ""
+
+
+def _make(connection: Connection, key_file: Path, wanted: Schema) -> str:
+    wanted.upgrade(connection)
+    is_new = not key_file.exists()
+    vault = make_master_key(key_file) if is_new else read_master_key(key_file)
+    connection.execute(insert(schema.state).values(id=1, revision=0, key_check=vault.key_check()))
+    if not is_new:
+        return ""
+    return (
+        f"warning: made the master key {key_file}: without it the private keys in the store are"
+        " lost; keep a copy in another backup than that of the store"
+    )
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """Copy a store as it is now, while others may read it; replaces an older copy."""
+    unfinished = copy.with_name(f".{copy.name}")
+    try:
+        unfinished.unlink(missing_ok=True)
+        os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with (
+            closing(sqlite3.connect(path)) as source,
+            closing(sqlite3.connect(unfinished)) as target,
+        ):
+            source.backup(target)
+        unfinished.replace(copy)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"the store {path} cannot be copied to {copy}: {error}") from error
+
+
+def _matching_vault(connection: Connection, path: Path, key_file: Path) -> Vault:
+    vault = read_master_key(key_file)
+    if not vault.opens(connection.execute(select(schema.state.c.key_check)).scalar_one()):
+        raise StoreError(f"the keys in the store {path} do not open with the master key {key_file}")
+    return vault

@@ -1,0 +1,214 @@
+"""Certificates of the people mail is exchanged with: import, list, pin, remove.
+
+RFC 8550 3 (the addresses a certificate carries), RFC 5280 6.1 (chains).
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+
+from smime_proxy.address import Mailbox
+from smime_proxy.certs.certificate import Certificate
+from smime_proxy.stores import certificates, schema
+from smime_proxy.stores.connection import Act, Store, Writing
+from smime_proxy.stores.errors import StoreError
+
+IMPORTED = "imported"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPartner:
+    """A partner certificate: the addresses it serves, those of them the administrator gave it."""
+
+    certificate: Certificate
+    chain: tuple[Certificate, ...]
+    addresses: tuple[Mailbox, ...]
+    bound: tuple[Mailbox, ...]
+    pinned: bool
+    source: str
+    imported_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedPartner:
+    """A partner certificate after its import, and whether anything changed."""
+
+    partner: StoredPartner
+    is_new: bool
+
+
+def import_certificate(
+    store: Store,
+    act: Act,
+    file: Sequence[Certificate],
+    bound_to: Mailbox | None = None,
+    *,
+    pinned: bool = False,
+) -> ImportedPartner:
+    """Take in a partner's certificate; `file` is all that `certs.read_certificates` found.
+
+    The partner's is the first that names a mailbox and is no authority's, the others are its
+    chain. With `bound_to` it serves that address too, whatever it carries; `pinned` trusts
+    exactly this certificate whoever issued it. What is there already is extended: an import
+    never takes a binding or a pin away. Raises `StoreError` when it serves no address.
+    """
+    certificate, chain = _chosen(file, bound_to)
+    if bound_to is None and not certificate.identities():
+        raise StoreError(
+            f"the certificate {certificate.subject or certificate.fingerprint[:16]} carries no"
+            " e-mail address: say whose it is with --address"
+        )
+    with store.writing(act) as writing:
+        number = certificates.keep(writing.connection, certificate, chain)
+        before = load(writing.connection, schema.certificate.c.id == number)
+        changed = _write(writing, number, certificate, bound_to, pinned=pinned)
+        after = load(writing.connection, schema.certificate.c.id == number)[0]
+        if changed or before != (after,):
+            words = (after.certificate.fingerprint, *(m.text for m in after.addresses))
+            what = " ".join((*words, "pinned") if after.pinned else words)
+            writing.record("cert import", what)
+            return ImportedPartner(after, is_new=True)
+        return ImportedPartner(after, is_new=False)
+
+
+def listing(store: Store, mailbox: Mailbox | None = None) -> tuple[StoredPartner, ...]:
+    """Give all partner certificates, or those that serve one address, the newest first."""
+    table = schema.partner_address
+    wanted: ColumnElement[bool] | None = None
+    if mailbox is not None:
+        served = select(table.c.certificate_id).where(table.c.key == mailbox.key)
+        wanted = schema.certificate.c.id.in_(served)
+    with store.reading() as connection:
+        return load(connection, wanted)
+
+
+def find(store: Store, fingerprint: str) -> StoredPartner:
+    """Give the partner certificate whose fingerprint starts so.
+
+    Raises `StoreError` when there is none, or more than one.
+    """
+    with store.reading() as connection:
+        return _only(connection, fingerprint)
+
+
+def remove(store: Store, act: Act, fingerprint: str) -> StoredPartner:
+    """Forget a partner certificate, its pin and its bindings.
+
+    Raises `StoreError` when there is none, or more than one.
+    """
+    with store.writing(act) as writing:
+        connection, known = writing.connection, _only(writing.connection, fingerprint)
+        of_known = schema.certificate.c.fingerprint == known.certificate.fingerprint
+        number = connection.execute(select(schema.certificate.c.id).where(of_known)).scalar_one()
+        row = schema.partner.c.certificate_id == number
+        connection.execute(delete(schema.partner).where(row))
+        certificates.release(connection, number)
+        writing.record("cert remove", known.certificate.fingerprint)
+        return known
+
+
+def set_pin(store: Store, act: Act, fingerprint: str, *, pinned: bool) -> StoredPartner:
+    """Trust exactly this certificate, or stop doing so.
+
+    Raises `StoreError` when there is none, or more than one.
+    """
+    with store.writing(act) as writing:
+        connection, known = writing.connection, _only(writing.connection, fingerprint)
+        if known.pinned != pinned:
+            of_known = schema.certificate.c.fingerprint == known.certificate.fingerprint
+            number = select(schema.certificate.c.id).where(of_known).scalar_subquery()
+            row = schema.partner.c.certificate_id == number
+            connection.execute(update(schema.partner).where(row).values(pinned=pinned))
+            writing.record("cert pin" if pinned else "cert unpin", known.certificate.fingerprint)
+        return _only(connection, known.certificate.fingerprint)
+
+
+def load(
+    connection: Connection, wanted: ColumnElement[bool] | None = None
+) -> tuple[StoredPartner, ...]:
+    """Give the partner certificates a condition holds for, the newest first."""
+    table, known = schema.partner, schema.certificate
+    statement = select(table, known.c.der).join(known, known.c.id == table.c.certificate_id)
+    names = select(schema.partner_address)
+    if wanted is not None:
+        statement = statement.where(wanted)
+        names = names.join(known, known.c.id == schema.partner_address.c.certificate_id)
+        names = names.where(wanted)
+    served: defaultdict[int, dict[Mailbox, bool]] = defaultdict(dict)
+    for row in connection.execute(names.order_by(schema.partner_address.c.key)):
+        served[row.certificate_id][Mailbox(row.text, row.key)] = row.bound
+    found = [
+        StoredPartner(
+            certificate=certificates.stored(row.der),
+            chain=certificates.chain_of(connection, row.certificate_id),
+            addresses=tuple(served[row.certificate_id]),
+            bound=tuple(m for m, bound in served[row.certificate_id].items() if bound),
+            pinned=row.pinned,
+            source=row.source,
+            imported_at=row.imported_at,
+        )
+        for row in connection.execute(statement)
+    ]
+    return tuple(sorted(found, key=lambda p: p.certificate.not_before, reverse=True))
+
+
+def _chosen(
+    file: Sequence[Certificate], bound_to: Mailbox | None
+) -> tuple[Certificate, tuple[Certificate, ...]]:
+    named_people = [c for c in file if c.identities() and not c.is_ca]
+    # People who sign their own certificate often make it one of an authority (openssl req -x509).
+    people = named_people or [c for c in file if not c.is_ca] or [c for c in file if c.identities()]
+    if not people:
+        raise StoreError(
+            "the file holds certificates of authorities only: `trust add` is for those"
+        )
+    named = (c for c in people if bound_to is not None and c.carries(bound_to))
+    certificate = next(named, people[0])
+    return certificate, tuple(c for c in file if c != certificate)
+
+
+def _write(
+    writing: Writing,
+    number: int,
+    certificate: Certificate,
+    bound_to: Mailbox | None,
+    *,
+    pinned: bool,
+) -> bool:
+    """Add what is missing of a partner certificate; False when nothing was."""
+    connection, table, names = writing.connection, schema.partner, schema.partner_address
+    known = connection.execute(select(table).where(table.c.certificate_id == number)).first()
+    if known is None:
+        row = {"source": IMPORTED, "pinned": pinned, "imported_at": writing.act.at}
+        connection.execute(insert(table).values(certificate_id=number, **row))
+    elif pinned and not known.pinned:
+        pin = update(table).where(table.c.certificate_id == number)
+        connection.execute(pin.values(pinned=True))
+    served = dict.fromkeys(certificate.identities(), False)
+    if bound_to is not None:
+        served[bound_to] = True
+    of_this = names.c.certificate_id == number
+    old = {row.key: row.bound for row in connection.execute(select(names).where(of_this))}
+    changed = known is None or (pinned and not known.pinned)
+    for mailbox, bound in served.items():
+        if mailbox.key not in old:
+            row = {"certificate_id": number, "key": mailbox.key, "text": mailbox.text}
+            connection.execute(insert(names).values(bound=bound, **row))
+        elif bound and not old[mailbox.key]:
+            one = update(names).where(of_this, names.c.key == mailbox.key)
+            connection.execute(one.values(bound=True))
+        else:
+            continue
+        changed = True
+    return changed
+
+
+def _only(connection: Connection, fingerprint: str) -> StoredPartner:
+    found = load(connection, certificates.begins_with(fingerprint))
+    if len(found) != 1:
+        many = f"{len(found)} partner certificates have" if found else "no partner certificate has"
+        raise StoreError(f"{many} a fingerprint that starts with {fingerprint!a}")
+    return found[0]

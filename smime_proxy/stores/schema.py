@@ -1,0 +1,190 @@
+"""The tables of the store, as SQLAlchemy Core sees them; the migrations make them.
+
+No RFC. Every certificate is kept once, by its fingerprint, and never changes: what is own, a
+partner's, an anchor or part of a chain refers to it.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+SCHEMA_VERSION = "0001"  # the newest file in migrations/versions; `serve` compares it at start
+
+metadata = MetaData()
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time, aware UTC outside the database and without a zone inside."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Drop the zone of a time after turning it to UTC."""
+        del dialect
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Say again that the time is UTC."""
+        del dialect
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+# One row: `revision` counts the writing transactions, `key_check` opens with the right master key.
+state = Table(
+    "state",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("key_check", LargeBinary, nullable=False),
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("sign", String),
+    Column("encrypt", String),
+    Column("sent_copy", String),
+    Column("enabled", Boolean, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+# Address and aliases; the primary key keeps two accounts from sharing one.
+account_address = Table(
+    "account_address",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("text", String, nullable=False),
+    Column("account_id", ForeignKey("account.id", ondelete="CASCADE"), nullable=False),
+    Column("is_alias", Boolean, nullable=False),
+    Index("account_address_account", "account_id"),
+)
+
+account_login = Table(
+    "account_login",
+    metadata,
+    Column("account_id", ForeignKey("account.id", ondelete="CASCADE"), primary_key=True),
+    Column("login", String, primary_key=True),
+)
+
+# `locator` is a digest of issuer and serial number, for signatures that bring no certificate.
+# Ids are never used twice, so what was read once under an id stays right.
+certificate = Table(
+    "certificate",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("fingerprint", String, nullable=False, unique=True),
+    Column("der", LargeBinary, nullable=False),
+    Column("locator", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# The certificates between one and its root, nearest first.
+chain = Table(
+    "chain",
+    metadata,
+    Column("certificate_id", ForeignKey("certificate.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("issuer_id", ForeignKey("certificate.id"), nullable=False),
+    Index("chain_issuer", "issuer_id"),
+)
+
+# A private key of an account, PKCS #8 wrapped with the master key (`key_version` in the AAD).
+# An account with keys cannot be deleted: they go first, on purpose.
+key = Table(
+    "key",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", ForeignKey("account.id"), nullable=False),
+    Column("certificate_id", ForeignKey("certificate.id"), nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("key_version", Integer, nullable=False),
+    Column("former", Boolean, nullable=False),
+    Column("retired_at", Moment),
+    Column("imported_at", Moment, nullable=False),
+    Column("provenance", String, nullable=False),
+    UniqueConstraint("account_id", "certificate_id", name="key_once_an_account"),
+    Index("key_certificate", "certificate_id"),
+)
+
+partner = Table(
+    "partner",
+    metadata,
+    Column("certificate_id", ForeignKey("certificate.id"), primary_key=True),
+    Column("pinned", Boolean, nullable=False),
+    Column("source", String, nullable=False),
+    Column("imported_at", Moment, nullable=False),
+)
+
+# Which addresses a partner certificate serves; `bound` where the administrator said so.
+partner_address = Table(
+    "partner_address",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column(
+        "certificate_id",
+        ForeignKey("partner.certificate_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("text", String, nullable=False),
+    Column("bound", Boolean, nullable=False),
+    Index("partner_address_certificate", "certificate_id"),
+)
+
+anchor = Table(
+    "anchor",
+    metadata,
+    Column("certificate_id", ForeignKey("certificate.id"), primary_key=True),
+    Column("added_at", Moment, nullable=False),
+)
+
+anchor_domain = Table(
+    "anchor_domain",
+    metadata,
+    Column(
+        "certificate_id",
+        ForeignKey("anchor.certificate_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("domain", String, primary_key=True),
+)
+
+# The built-in authority: at most one.
+authority = Table(
+    "authority",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("certificate_id", ForeignKey("certificate.id"), nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("key_version", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+# Who did what, and when; only ever added to.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("who", String, nullable=False),
+    Column("verb", String, nullable=False),
+    Column("what", String, nullable=False),
+    sqlite_autoincrement=True,
+)

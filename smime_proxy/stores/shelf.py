@@ -1,0 +1,69 @@
+"""All certificates of the store in memory, parsed when first asked for and never again.
+
+No RFC. A certificate of the store never changes and its id is never used twice.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, select
+
+from smime_proxy.certs.certificate import Certificate
+from smime_proxy.stores import certificates, schema
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shelf:
+    """All certificates of the store by id; `read` are those that were asked for."""
+
+    ders: Mapping[int, bytes] = field(repr=False)
+    chains: Mapping[int, Sequence[int]] = field(repr=False)
+    by_locator: Mapping[bytes, Sequence[int]] = field(repr=False)
+    read: dict[int, Certificate] = field(repr=False)
+
+    def certificate(self, number: int) -> Certificate:
+        """Give a certificate; raises `StoreError` when it is damaged."""
+        known = self.read.get(number)
+        if known is None:
+            known = self.read[number] = certificates.stored(self.ders[number])
+        return known
+
+    def chain(self, number: int) -> tuple[Certificate, ...]:
+        """Give the chain of a certificate, nearest issuer first."""
+        return tuple(self.certificate(issuer) for issuer in self.chains.get(number, ()))
+
+    def issuers(self) -> tuple[Certificate, ...]:
+        """Give every certificate that is part of a chain."""
+        numbers = {issuer for chain in self.chains.values() for issuer in chain}
+        return tuple(self.certificate(number) for number in sorted(numbers))
+
+
+def load_shelf(connection: Connection, before: Shelf | None) -> Shelf:
+    """Read all certificates; of those that `before` has, neither octets nor parsing again."""
+    table, known = schema.certificate, before.ders if before else {}
+    fresh = select(table.c.id, table.c.der).where(table.c.id > max(known, default=0))
+    octets = {number: der for number, der in connection.execute(fresh).all()}  # noqa: C416 - rows are tuples, but not typed so
+    ders: dict[int, bytes] = {}
+    by_locator: defaultdict[bytes, list[int]] = defaultdict(list)
+    for number, name in connection.execute(select(table.c.id, table.c.locator)).all():
+        ders[number] = known.get(number) or octets[number]
+        by_locator[name].append(number)
+    # A copy in one step: other threads may be adding to it.
+    read = dict(before.read) if before else {}
+    return Shelf(
+        ders,
+        _chains(connection),
+        dict(by_locator),
+        {number: certificate for number, certificate in read.items() if number in ders},
+    )
+
+
+def _chains(connection: Connection) -> dict[int, list[int]]:
+    table = schema.chain
+    chains: defaultdict[int, list[int]] = defaultdict(list)
+    links = select(table.c.certificate_id, table.c.issuer_id)
+    ordered = links.order_by(table.c.certificate_id, table.c.position)
+    for number, issuer in connection.execute(ordered).all():
+        chains[number].append(issuer)
+    return dict(chains)

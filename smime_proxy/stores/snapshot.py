@@ -1,0 +1,245 @@
+"""Accounts, keys and certificates as the mail path reads them: all in memory, nothing parsed yet.
+
+Implements `gateway.ports.Directory`. RFC 5652 10.2.4 (issuer and serial number), 5.1 (chains).
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, select
+
+from smime_proxy.address import Mailbox
+from smime_proxy.certs.authority import PrivateKey
+from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.names import name_key
+from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
+from smime_proxy.cms.decrypt import DecryptionKey
+from smime_proxy.cms.errors import CmsError
+from smime_proxy.cms.sign import CmsSigner
+from smime_proxy.gateway.ports import KeyUnavailable
+from smime_proxy.policy.rules import Account, Kind
+from smime_proxy.stores import accounts, anchors, certificates, schema
+from smime_proxy.stores.connection import revision
+from smime_proxy.stores.errors import StoreError
+from smime_proxy.stores.keys import unwrapped
+from smime_proxy.stores.shelf import Shelf, load_shelf
+from smime_proxy.stores.vault import PRIVATE_KEY, Vault
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """A wrapped key as it lies in the store."""
+
+    key_id: str
+    certificate_id: int
+    wrapped: bytes = field(repr=False)
+    version: int
+    former: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key of an account as the selection sees it; the key itself stays wrapped."""
+
+    key_id: str
+    certificate: Certificate
+    chain: tuple[Certificate, ...]
+    former: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Partners:
+    """Which partner certificates serve an address, which are pinned, which bound to addresses."""
+
+    by_address: Mapping[str, Sequence[int]] = field(repr=False)
+    pinned: frozenset[int] = field(repr=False)
+    bound: Mapping[int, tuple[Mailbox, ...]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What was made of unwrapped keys, by key id; kept over reloads as long as the key is."""
+
+    signers: dict[tuple[str, Kind], CmsSigner] = field(default_factory=dict, repr=False)
+    decryption: dict[str, DecryptionKey] = field(default_factory=dict, repr=False)
+
+    def of(self, key_ids: frozenset[str]) -> "Opened":
+        """Give those of the keys that still exist."""
+        return Opened(
+            {name: signer for name, signer in self.signers.items() if name[0] in key_ids},
+            {key_id: key for key_id, key in self.decryption.items() if key_id in key_ids},
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """One state of the store, complete and unchanging; every lookup is one in a dict."""
+
+    revision: int
+    vault: Vault = field(repr=False)
+    shelf: Shelf = field(repr=False)
+    accounts_by_address: Mapping[str, Account] = field(repr=False)
+    rows: Mapping[str, tuple[KeyRow, ...]] = field(repr=False)
+    partners: Partners = field(repr=False)
+    trusted: tuple[Anchor, ...] = field(repr=False)
+    issuers: tuple[Certificate, ...] = field(repr=False)
+    opened: Opened = field(default_factory=Opened, repr=False)
+
+    @classmethod
+    def load(
+        cls, connection: Connection, vault: Vault, before: "Snapshot | None" = None
+    ) -> "Snapshot":
+        """Read the store in the transaction the connection is in; blocks.
+
+        What `before` has parsed and unwrapped is taken over as far as it is still there.
+        """
+        number = revision(connection)
+        shelf = load_shelf(connection, before.shelf if before else None)
+        by_address, rows = _accounts(connection)
+        partners = _partners(connection)
+        key_ids = frozenset(row.key_id for some in rows.values() for row in some)
+        return cls(
+            revision=number,
+            vault=vault,
+            shelf=shelf,
+            accounts_by_address=by_address,
+            rows=rows,
+            partners=partners,
+            trusted=_anchors(connection, shelf, partners),
+            issuers=shelf.issuers(),
+            opened=before.opened.of(key_ids) if before else Opened(),
+        )
+
+    def account(self, mailbox: Mailbox) -> Account | None:
+        """Find the account that has this address or alias."""
+        return self.accounts_by_address.get(mailbox.key)
+
+    def keys(self, account: Account) -> Sequence[Entry]:
+        """Give all keys of an account, current and former."""
+        return tuple(
+            Entry(
+                row.key_id,
+                self.shelf.certificate(row.certificate_id),
+                self.shelf.chain(row.certificate_id),
+                row.former,
+            )
+            for row in self.rows.get(account.address.key, ())
+        )
+
+    def signer(self, account: Account, entry: KeyEntry) -> CmsSigner:
+        """Load (cached) the signer of one key; raises `KeyUnavailable`."""
+        row = self._row(account, entry.certificate)
+        name = (row.key_id, account.kind)
+        known = self.opened.signers.get(name)
+        if known is None:
+            known = self.opened.signers[name] = self._signer(account, row)
+        return known
+
+    def decryption_keys(self, account: Account) -> Sequence[DecryptionKey]:
+        """Give every private key the account ever owned, for decryption, loaded and cached.
+
+        Raises `KeyUnavailable` when one exists that cannot be loaded.
+        """
+        return tuple(self._decryption_key(row) for row in self.rows.get(account.address.key, ()))
+
+    def partner_certificates(self, mailbox: Mailbox) -> Sequence[PartnerCertificate]:
+        """Give the known certificates of a partner, usable or not."""
+        return tuple(
+            PartnerCertificate(
+                certificate=self.shelf.certificate(number),
+                chain=self.shelf.chain(number),
+                pinned=number in self.partners.pinned,
+                bound_to=self.partners.bound.get(number, ()),
+            )
+            for number in self.partners.by_address.get(mailbox.key, ())
+        )
+
+    def anchors(self) -> Sequence[Anchor]:
+        """Give the trust anchors, pinned certificates included."""
+        return self.trusted
+
+    def intermediates(self) -> Sequence[Certificate]:
+        """Give certificates of authorities known from imports, to complete chains."""
+        return self.issuers
+
+    def known_certificates(self, issuer: bytes, serial: int) -> Sequence[bytes]:
+        """Give the DER of stored certificates with this issuer (DER name) and serial (E58)."""
+        name = certificates.locator(name_key(issuer), serial)
+        return tuple(self.shelf.ders[number] for number in self.shelf.by_locator.get(name, ()))
+
+    def _row(self, account: Account, certificate: Certificate) -> KeyRow:
+        for row in self.rows.get(account.address.key, ()):
+            if self.shelf.certificate(row.certificate_id) == certificate:
+                return row
+        raise KeyUnavailable(f"{account.address} no longer has this key")
+
+    def _signer(self, account: Account, row: KeyRow) -> CmsSigner:
+        key = self._private_key(row)
+        # A root in the signature says nothing to who does not have it (RFC 5652 5.1).
+        chain = self.shelf.chain(row.certificate_id)
+        issuers = tuple(issuer.der for issuer in chain if not issuer.is_self_signed)
+        der = self.shelf.ders[row.certificate_id]
+        try:
+            # Nobody is invited to encrypt to a mailbox several people read.
+            invites = account.kind is Kind.PERSONAL
+            return CmsSigner.build(key, der, issuers, capabilities=invites)
+        except CmsError as error:
+            raise KeyUnavailable(f"key {row.key_id} cannot sign: {error}") from error
+
+    def _decryption_key(self, row: KeyRow) -> DecryptionKey:
+        known = self.opened.decryption.get(row.key_id)
+        if known is not None:
+            return known
+        key = self._private_key(row)
+        try:
+            made = DecryptionKey.build(key, self.shelf.ders[row.certificate_id])
+        except CmsError as error:
+            raise KeyUnavailable(f"key {row.key_id} cannot decrypt: {error}") from error
+        self.opened.decryption[row.key_id] = made
+        return made
+
+    def _private_key(self, row: KeyRow) -> PrivateKey:
+        try:
+            return unwrapped(self.vault, row.wrapped, PRIVATE_KEY, row.key_id, row.version)
+        except StoreError as error:
+            raise KeyUnavailable(str(error)) from error
+
+
+def _accounts(
+    connection: Connection,
+) -> tuple[dict[str, Account], dict[str, tuple[KeyRow, ...]]]:
+    """Read the accounts by address and alias, and their keys by address."""
+    stored = accounts.load(connection)
+    owners = {account.number: account.account.address.key for account in stored}
+    rows: defaultdict[str, list[KeyRow]] = defaultdict(list)
+    table = schema.key
+    for row in connection.execute(select(table).order_by(table.c.imported_at, table.c.id)):
+        key = KeyRow(row.id, row.certificate_id, row.wrapped, row.key_version, row.former)
+        rows[owners[row.account_id]].append(key)
+    by_address = {
+        mailbox.key: known.account
+        for known in stored
+        for mailbox in (known.account.address, *known.account.aliases)
+    }
+    return by_address, {address: tuple(some) for address, some in rows.items()}
+
+
+def _partners(connection: Connection) -> Partners:
+    table, names = schema.partner, schema.partner_address
+    by_address: defaultdict[str, list[int]] = defaultdict(list)
+    bound: defaultdict[int, tuple[Mailbox, ...]] = defaultdict(tuple)
+    columns = select(names.c.key, names.c.certificate_id, names.c.text, names.c.bound)
+    for key, number, text, is_bound in connection.execute(columns).all():
+        by_address[key].append(number)
+        if is_bound:
+            bound[number] += (Mailbox(text, key),)
+    pinned = select(table.c.certificate_id).where(table.c.pinned)
+    return Partners(dict(by_address), frozenset(connection.execute(pinned).scalars()), dict(bound))
+
+
+def _anchors(connection: Connection, shelf: Shelf, partners: Partners) -> tuple[Anchor, ...]:
+    trusted = [Anchor(known.certificate, known.domains) for known in anchors.load(connection)]
+    pinned = [Anchor(shelf.certificate(n), pinned=True) for n in sorted(partners.pinned)]
+    return (*trusted, *pinned)

@@ -1,0 +1,1 @@
+"""The installed program driven through its ports and commands."""

@@ -1,0 +1,213 @@
+"""A whole smime-proxy as a process: settings, ports, log, commands, and how it is ended."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = Path(sys.executable).with_name("smime-proxy")
+PATIENCE_SECONDS = 60  # for anything on a busy machine; nothing waits as long when all is well
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One `[listeners]` table; `more` are further lines of TOML."""
+
+    role: str
+    upstream: str
+    more: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What a service is made of; upstreams by name with the lines of their tables."""
+
+    upstreams: Mapping[str, str]
+    listeners: Mapping[str, Listener]
+    workers: int = 1
+    more: str = ""
+
+    def toml(self, state: Path, ports: Mapping[str, int]) -> str:
+        """Write the settings file."""
+        tables = [
+            '[service]\nhostname = "proxy.example.test"',
+            f'state_dir = "{state}"\nworkers = {self.workers}',
+            '[admin]\nbind = ""',
+            f'[status]\nbind = "{HOST}:{ports["status"]}"',
+            *(f"[upstreams.{name}]\n{lines}" for name, lines in self.upstreams.items()),
+            *(
+                f'[listeners.{name}]\nrole = "{one.role}"\nupstream = "{one.upstream}"\n'
+                f'bind = "{HOST}:{ports[name]}"\n{one.more}'
+                for name, one in self.listeners.items()
+            ),
+            self.more,
+        ]
+        return "\n".join(tables) + "\n"
+
+
+def to_sink(port: int) -> str:
+    """Write the table of an upstream on this machine, in clear text."""
+    return f'url = "smtp://{HOST}:{port}"\ntls = "never"'
+
+
+@dataclass
+class Proxy:
+    """A service in a folder of its own; `start` runs it, the ports stay the same."""
+
+    folder: Path
+    design: Design
+    ports: dict[str, int] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        names = [*self.design.listeners, "status"]
+        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(self.design.toml(self.state, self.ports))
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "smime-proxy.toml"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    @property
+    def log_file(self) -> Path:
+        return self.folder / "serve.log"
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def log(self) -> str:
+        """Give what the service wrote so far."""
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+    def command(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run a command on this service's settings."""
+        line = [PROGRAM, "--config", self.config, *words]
+        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
+
+    def done(self, *words: str | Path) -> str:
+        """Run a command that must succeed; gives its output."""
+        result = self.command(*words)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def launch(self) -> None:
+        """Start the service and do not wait for it."""
+        with self.log_file.open("ab") as output:
+            self.process = subprocess.Popen(
+                [PROGRAM, "--config", self.config, "serve"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def start(self) -> None:
+        """Start the service and wait until it is ready."""
+        self.launch()
+        eventually(self.is_up, self.log)
+
+    def is_up(self) -> bool:
+        """Tell whether it says that it is ready; fails when it has ended instead."""
+        assert self.process is not None
+        assert self.process.poll() is None, self.log()
+        return self.get("/readyz") == (200, "ok\n")
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Ask the status endpoint; (0, "") when nobody answers."""
+        url = f"http://{HOST}:{self.ports['status']}{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def counter(self, name: str) -> float:
+        """Add up the samples of one counter."""
+        _, text = self.get("/metrics")
+        lines = [line for line in text.splitlines() if line.startswith(f"smime_proxy_{name}_total")]
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+    def children(self) -> list[int]:
+        """Give the processes the first one made."""
+        path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(pid) for pid in path.read_text().split()]
+
+    def open_files(self) -> int:
+        """Count the descriptors of the first process."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it in good order; gives the exit code."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def kill(self) -> None:
+        """Kill the first process, as a crash or the kernel would, and wait for its end."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(PATIENCE_SECONDS)
+
+    def end(self) -> None:
+        """Leave no process behind, whatever the test did."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(PATIENCE_SECONDS)
+
+
+@contextlib.contextmanager
+def serving(folder: Path, template: Path, design: Design) -> Iterator[Proxy]:
+    """Run a service on a copy of a state directory until the block ends."""
+    proxy = Proxy(folder, design)
+    shutil.copytree(template, proxy.state)
+    try:
+        proxy.start()
+        yield proxy
+    finally:
+        proxy.end()
+
+
+def free_ports(count: int) -> list[int]:
+    """Give ports of the loopback interface nobody listens on."""
+    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def eventually(condition: Callable[[], bool], explain: Callable[[], str] = str) -> None:
+    """Wait for something that must come about."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < until, explain()
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that only waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

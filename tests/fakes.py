@@ -1,0 +1,292 @@
+"""Fakes that implement the gateway's Protocols: a directory in memory, upstreams that record."""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from smime_proxy.address import Mailbox, parse_mailbox
+from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
+from smime_proxy.cms.decrypt import DecryptionKey
+from smime_proxy.cms.sign import CmsSigner
+from smime_proxy.envelope import Envelope, ForwardPath, Role, Session
+from smime_proxy.gateway.context import Context, Route
+from smime_proxy.gateway.ports import Extensions, KeyUnavailable, UpstreamError
+from smime_proxy.policy.rules import Account, Kind, Override, Rules
+from smime_proxy.reply import EnhancedStatus, Reply
+from tests.pki import Identity
+
+AT = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+DATE = "Mon, 01 Jun 2026 12:00:00 +0000"
+OK = Reply(250, EnhancedStatus(0, 0), "accepted")
+LOST = Reply(451, EnhancedStatus(4, 2), "connection lost, the message may have been sent")
+_order = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class FakeKey:
+    """A key entry of an account."""
+
+    identity: Identity
+    former: bool = False
+
+    @property
+    def certificate(self) -> Certificate:
+        return self.identity.certificate
+
+
+@dataclass
+class FakeDirectory:
+    """Accounts and certificates in memory."""
+
+    by_address: dict[Mailbox, Account] = field(default_factory=dict)
+    key_entries: dict[Mailbox, list[FakeKey]] = field(default_factory=dict)
+    partners: dict[Mailbox, list[PartnerCertificate]] = field(default_factory=dict)
+    roots: list[Anchor] = field(default_factory=list)
+    unavailable: set[Mailbox] = field(default_factory=set)
+
+    def add(
+        self, address: str, *identities: Identity, kind: Kind = Kind.PERSONAL, **more: object
+    ) -> Account:
+        """Add an account with keys; `more` are fields of Account or of its Override."""
+        override = Override(**more.pop("override", {}))  # type: ignore[arg-type]
+        mailbox = parse_mailbox(address)
+        account = Account(mailbox, kind, override=override, **more)  # type: ignore[arg-type]
+        for name in (mailbox, *account.aliases):
+            self.by_address[name] = account
+        self.key_entries[mailbox] = [FakeKey(identity) for identity in identities]
+        return account
+
+    def know(self, address: str, identity: Identity, *, pinned: bool = False) -> None:
+        """Add a partner certificate."""
+        found = PartnerCertificate(identity.certificate, identity.chain, pinned=pinned)
+        self.partners.setdefault(parse_mailbox(address), []).append(found)
+
+    def account(self, mailbox: Mailbox) -> Account | None:
+        return self.by_address.get(mailbox)
+
+    def keys(self, account: Account) -> Sequence[KeyEntry]:
+        return self.key_entries.get(account.address, [])
+
+    def signer(self, account: Account, entry: KeyEntry) -> CmsSigner:
+        if account.address in self.unavailable:
+            raise KeyUnavailable(f"{account.address}: the key cannot be loaded")
+        identity = self._identity(account, entry)
+        return CmsSigner.build(
+            identity.key,  # type: ignore[arg-type]
+            identity.der,
+            tuple(item.der for item in identity.chain),
+            capabilities=account.kind is Kind.PERSONAL,
+        )
+
+    def decryption_keys(self, account: Account) -> Sequence[DecryptionKey]:
+        if account.address in self.unavailable:
+            raise KeyUnavailable(f"{account.address}: the key cannot be loaded")
+        return [
+            DecryptionKey.build(entry.identity.key, entry.identity.der)  # type: ignore[arg-type]
+            for entry in self.key_entries.get(account.address, [])
+        ]
+
+    def partner_certificates(self, mailbox: Mailbox) -> Sequence[PartnerCertificate]:
+        return self.partners.get(mailbox, [])
+
+    def anchors(self) -> Sequence[Anchor]:
+        return self.roots
+
+    def intermediates(self) -> Sequence[Certificate]:
+        return []
+
+    def known_certificates(self, issuer: bytes, serial: int) -> Sequence[bytes]:
+        del issuer
+        every = (item for found in self.partners.values() for item in found)
+        return [item.certificate.der for item in every if item.certificate.serial == serial]
+
+    def _identity(self, account: Account, entry: KeyEntry) -> Identity:
+        return next(known.identity for known in self.key_entries[account.address] if known is entry)
+
+
+@dataclass
+class Sent:
+    """What one committed transaction brought."""
+
+    reverse_path: Mailbox | None
+    recipients: tuple[Mailbox, ...]
+    content: bytes
+    parameters: tuple[str, ...]
+    order: int = 0  # among all upstreams
+
+
+@dataclass
+class FakeUpstream:
+    """Records what is committed; `faults` maps a step to the reply or error it answers with.
+
+    Steps: open, mail, rcpt, prepare, commit, abort; with `:address` a fault is for that recipient
+    only.
+    """
+
+    extensions: Extensions = field(default_factory=Extensions)
+    faults: dict[str, Reply | Exception] = field(default_factory=dict)
+    sent: list[Sent] = field(default_factory=list)
+    opened: int = 0
+    aborted: int = 0
+    settled: int = 0
+
+    @property
+    def leaked(self) -> int:
+        """Count the transactions that were neither committed nor aborted."""
+        return self.opened - self.settled
+
+    async def open(self) -> "FakeTransaction":
+        self.opened += 1
+        fault = self.faults.get("open")
+        if isinstance(fault, Exception):
+            self.settled += 1
+            raise fault
+        return FakeTransaction(self)
+
+
+class FakeTransaction:
+    """One transaction of a `FakeUpstream`."""
+
+    def __init__(self, upstream: FakeUpstream) -> None:
+        self._upstream = upstream
+        self.extensions = upstream.extensions
+        self._sender: Mailbox | None = None
+        self._parameters: tuple[str, ...] = ()
+        self._recipients: list[Mailbox] = []
+        self._content = b""
+        self._settled = False
+
+    async def mail(self, reverse_path: Mailbox | None, parameters: Sequence[str]) -> Reply:
+        self._sender, self._parameters = reverse_path, tuple(parameters)
+        return self._answer("mail")
+
+    async def rcpt(self, path: ForwardPath) -> Reply:
+        reply = self._answer("rcpt", path.mailbox)
+        if reply.is_positive:
+            self._recipients.append(path.mailbox)
+        return reply
+
+    async def prepare(self, content: Sequence[bytes]) -> Reply | None:
+        self._content = b"".join(content)
+        reply = self._answer("prepare", *self._recipients)
+        return None if reply.is_positive else reply
+
+    async def commit(self) -> Reply:
+        self._settle()
+        reply = self._answer("commit", *self._recipients)
+        if reply.is_positive:
+            sent = Sent(self._sender, tuple(self._recipients), self._content, self._parameters)
+            sent.order = next(_order)
+            self._upstream.sent.append(sent)
+        return reply
+
+    async def abort(self) -> None:
+        self._upstream.aborted += 1
+        self._settle()
+        self._answer("abort")
+
+    def _settle(self) -> None:
+        self._upstream.settled += not self._settled
+        self._settled = True
+
+    def _answer(self, step: str, *mailboxes: Mailbox) -> Reply:
+        names = [step, *(f"{step}:{mailbox}" for mailbox in mailboxes)]
+        fault = next(
+            (self._upstream.faults[name] for name in names if name in self._upstream.faults), OK
+        )
+        if isinstance(fault, Exception):
+            raise fault
+        return fault
+
+
+@dataclass
+class FakeMeasures:
+    """Counts calls by name."""
+
+    counted: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+
+    def count(self, name: str, **labels: str) -> None:
+        self.counted.append((name, labels))
+
+
+class Octets:
+    """Repeatable "random" octets."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, number: int) -> bytes:
+        self._count += 1
+        return hashlib.shake_128(str(self._count).encode()).digest(number)
+
+
+@dataclass
+class World:
+    """A gateway's surroundings for tests: one outbound and one inbound listener."""
+
+    directory: FakeDirectory = field(default_factory=FakeDirectory)
+    outside: FakeUpstream = field(default_factory=FakeUpstream)
+    inside: FakeUpstream = field(default_factory=FakeUpstream)
+    copies: FakeUpstream = field(default_factory=FakeUpstream)
+    measures: FakeMeasures = field(default_factory=FakeMeasures)
+    rules: Rules = field(default_factory=Rules)
+    random: Callable[[int], bytes] = field(default_factory=Octets)
+    with_reports: bool = True
+
+    def context(self) -> Context:
+        """Build the context of a gateway in this world."""
+        reports = self.outside if self.with_reports else None
+        return Context(
+            hostname="proxy.example.test",
+            authserv_id="proxy.example.test",
+            rules=self.rules,
+            routes={"out": Route(self.outside, reports), "in": Route(self.inside, reports)},
+            directory=lambda: self.directory,
+            sent_copy=lambda _url, _address: self.copies,
+            measures=self.measures,
+            random=self.random,
+        )
+
+
+def session(role: Role = Role.OUTBOUND, **more: object) -> Session:
+    """Make a session of the listener of that role, trusted as the default network is."""
+    name = "out" if role is Role.OUTBOUND else "in"
+    values = {"peer": "127.0.0.1", "helo": "client.example.test", "trusted": True, **more}
+    return Session(name, role, **values)  # type: ignore[arg-type]
+
+
+def envelope(
+    content: bytes,
+    sender: str | None,
+    *recipients: str,
+    role: Role = Role.OUTBOUND,
+    **more: object,
+) -> Envelope:
+    """Make an envelope received at `AT`; `more` are fields of its session."""
+    return Envelope(
+        "0011aabb",
+        session(role, **more),
+        parse_mailbox(sender) if sender else None,
+        tuple(ForwardPath(parse_mailbox(item)) for item in recipients),
+        content,
+        AT,
+    )
+
+
+def lost() -> UpstreamError:
+    """Make the error of a connection lost after the final dot."""
+    return UpstreamError(LOST)
+
+
+def mail(
+    sender: str, *to: str, subject: str = "Hello", body: str = "text\r\n", more: str = ""
+) -> bytes:
+    """Write a plain message; `more` are further header fields, each ended by CRLF."""
+    return (
+        f"From: {sender}\r\nTo: {', '.join(to)}\r\nSubject: {subject}\r\nDate: {DATE}\r\n"
+        f"Message-ID: <1@example.test>\r\n{more}\r\n{body}"
+    ).encode()

@@ -1,0 +1,1 @@
+"""Against programs nobody here wrote, in both directions."""

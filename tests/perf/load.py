@@ -1,0 +1,31 @@
+"""Send mail by `smtp-source`; measure rate, and CPU of what stands between it and the sink."""
+
+import subprocess
+import time
+from dataclasses import dataclass
+
+from tests.perf.processes import cpu_seconds
+from tests.perf.service import SENDER
+
+RECIPIENT = "someone@example.org"
+SESSIONS = 10
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Messages a second, and CPU seconds a message of the program under test."""
+
+    rate: float
+    cpu: float
+
+
+def send(port: int, pid: int, *, messages: int, size: int, reuse: bool) -> Measured:
+    """Send messages of `size` octets through the program of process `pid`."""
+    command = [
+        "smtp-source", *(["-d"] if reuse else []), "-s", str(SESSIONS), "-m", str(messages),
+        "-l", str(size), "-f", SENDER, "-t", RECIPIENT, f"127.0.0.1:{port}",
+    ]  # fmt: skip
+    before, start = cpu_seconds(pid), time.monotonic()
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
+    seconds = time.monotonic() - start
+    return Measured(messages / seconds, (cpu_seconds(pid) - before) / messages)

@@ -1,0 +1,1 @@
+"""Mirrors the source, module by module; fast and without peers."""

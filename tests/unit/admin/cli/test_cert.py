@@ -1,0 +1,63 @@
+import pytest
+
+from smime_proxy.certs.certificate import read_certificates
+
+from .conftest import Cli
+
+
+@pytest.fixture
+def partner(cli: Cli) -> str:
+    cli.done("cert", "import", cli.directory / "partner.pem")
+    (view,) = cli.done("cert", "list", "--json").json
+    return str(view["certificate"]["fingerprint"])
+
+
+def test_an_imported_certificate_is_listed_with_its_standing(cli: Cli, partner: str) -> None:
+    (view,) = cli.done("cert", "list", "partner@example.org", "--json").json
+    assert (view["usable"], view["reason"], view["pinned"]) == (True, "", False)
+    assert view["addresses"] == ["partner@example.org"]
+    assert partner[:16] in cli.done("cert", "list").out
+    assert cli.done("cert", "list", "nobody@example.org", "--json").json == []
+
+
+def test_a_certificate_nobody_vouches_for_is_not_usable_unless_pinned(
+    cli: Cli, partner: str
+) -> None:
+    (anchor,) = cli.done("trust", "list", "--json").json
+    cli.done("trust", "remove", anchor["certificate"]["fingerprint"])
+    shown = cli.done("cert", "show", partner, "--json").json
+    assert shown["usable"] is False
+    assert shown["reason"]
+    cli.done("cert", "import", cli.directory / "partner.pem", "--trust")
+    shown = cli.done("cert", "show", partner[:8], "--json").json
+    assert (shown["usable"], shown["pinned"]) == (True, True)
+
+
+def test_a_certificate_can_be_bound_to_another_address(cli: Cli) -> None:
+    cli.done("cert", "import", cli.directory / "partner.pem", "--address", "x@example.net")
+    shown = cli.done("cert", "show", "x@example.net", "--json").json
+    assert shown[0]["addresses"] == ["partner@example.org", "x@example.net"]
+
+
+def test_what_is_exported_is_what_was_imported(cli: Cli, partner: str) -> None:
+    exported = cli.done("cert", "export", "partner@example.org").out.encode()
+    assert read_certificates(exported)[0].fingerprint == partner
+
+
+def test_a_certificate_is_removed(cli: Cli, partner: str) -> None:
+    cli.done("cert", "remove", partner[:16])
+    assert cli.done("cert", "list", "--json").json == []
+    assert "fingerprint" in cli.refused("cert", "show", partner)
+    assert "no certificate for" in cli.refused("cert", "show", "partner@example.org")
+
+
+def test_people_are_shown_every_field(cli: Cli, partner: str) -> None:
+    shown = cli.done("cert", "show", partner).out
+    assert f"fingerprint: {partner}\n" in shown
+    assert "usable: yes\n" in shown
+
+
+def test_what_is_no_certificate_is_refused(cli: Cli) -> None:
+    path = cli.file("x.pem", "nothing")
+    assert cli.refused("cert", "import", path).startswith(str(path))
+    assert "No such file" in cli.refused("cert", "import", cli.directory / "none.pem")

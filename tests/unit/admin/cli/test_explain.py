@@ -1,0 +1,54 @@
+from .conftest import Cli
+
+MAIL = "From: alice@example.test\nTo: x@example.net\nSubject: hello\n\ntext\n"
+
+
+def explained(cli: Cli, *arguments: str, content: str = MAIL) -> dict[str, dict[str, object]]:
+    path = cli.file("m.eml", content)
+    line = ("--from", "alice@example.test", *arguments, "--json")
+    return {one["recipient"]: one for one in cli.done("explain", path, *line).json["recipients"]}
+
+
+def test_each_recipient_gets_action_rule_group_and_certificates(cli: Cli) -> None:
+    cli.done("cert", "import", cli.directory / "partner.pem")
+    (partner,) = cli.done("cert", "list", "--json").json
+    found = explained(cli, "--to", "partner@example.org", "--to", "x@example.net")
+    assert list(found) == ["partner@example.org", "x@example.net"]
+    assert found["partner@example.org"]["action"] == "sign+encrypt"
+    certificates = found["partner@example.org"]["certificates"]
+    assert isinstance(certificates, list)
+    assert partner["certificate"]["fingerprint"] in certificates
+    assert found["x@example.net"]["action"] == "sign"
+    assert found["x@example.net"]["rule"]
+    assert found["x@example.net"]["group"] != found["partner@example.org"]["group"]
+
+
+def test_a_refusal_is_explained_with_its_reply(cli: Cli) -> None:
+    cli.done("account", "set", "alice@example.test", "--encrypt", "required")
+    found = explained(cli, "--to", "x@example.net")["x@example.net"]
+    assert found["action"] == "refuse"
+    assert str(found["reply"]).startswith("550 5.7.5")
+
+
+def test_a_stranger_is_relayed(cli: Cli) -> None:
+    mail = MAIL.replace("alice@", "stranger@")
+    assert explained(cli, "--to", "x@example.net", content=mail)["x@example.net"]["action"] == (
+        "relay"
+    )
+
+
+def test_people_see_where_each_value_comes_from(cli: Cli) -> None:
+    cli.done("account", "set", "alice@example.test", "--encrypt", "never")
+    path = cli.file("m.eml", MAIL)
+    shown = cli.done("explain", "--from", "alice@example.test", "--to", "x@example.net", path).out
+    assert "x@example.net" in shown
+    assert "encrypt: from " in shown
+    assert "alice@example.test" in shown.partition("encrypt: from ")[2].partition("\n")[0]
+
+
+def test_the_listener_must_exist(cli: Cli) -> None:
+    path = cli.file("m.eml", MAIL)
+    line = ("explain", "--from", "a@b.org", "--to", "x@y.org", path)
+    assert "no listener 'mx'" in cli.refused(*line, "--listener", "mx")
+    cli.settings.write_text(cli.settings.read_text().partition("[listeners")[0])
+    assert "no outbound listener" in cli.refused(*line)

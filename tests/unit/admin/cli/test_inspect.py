@@ -1,0 +1,145 @@
+import base64
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.serialization import pkcs7
+
+from smime_proxy.admin.cli.inspect import without_mbox_line
+from smime_proxy.certs.pkcs12 import read_key_file
+
+from .conftest import Cli
+
+PLAIN = b"From: a@example.org\r\nSubject: hello\r\n\r\ntext\r\n"
+
+
+def encrypted_to(pem: bytes) -> bytes:
+    """An EnvelopedData in DER, as another program makes it."""
+    builder = pkcs7.PKCS7EnvelopeBuilder().set_data(b"Content-Type: text/plain\r\n\r\nsecret\r\n")
+    recipient = x509.load_pem_x509_certificate(pem)
+    return builder.add_recipient(recipient).encrypt(
+        serialization.Encoding.DER, [pkcs7.PKCS7Options.Binary]
+    )
+
+
+def as_mail(der: bytes) -> bytes:
+    head = b"From: partner@example.org\nContent-Type: application/pkcs7-mime; name=smime.p7m\n"
+    return head + b"Content-Transfer-Encoding: base64\n\n" + base64.encodebytes(der)
+
+
+@pytest.fixture
+def secret(cli: Cli) -> bytes:
+    return encrypted_to(cli.done("ca", "issue", "alice@example.test").out.encode())
+
+
+def test_mail_without_smime_has_no_layers(cli: Cli) -> None:
+    found = cli.done("inspect", cli.file("m.eml", PLAIN), "--json").json
+    assert found == {
+        "layers": [],
+        "signature": "none",
+        "badge": "none",
+        "lock": "none",
+        "content_type": "text/plain",
+        "error": "",
+    }
+
+
+def test_no_store_and_no_settings_are_needed(empty: Cli) -> None:
+    empty.done("inspect", empty.file("m.eml", PLAIN), "--json")
+    assert not empty.state.exists()
+
+
+def test_the_stores_keys_open_what_is_encrypted_to_them(cli: Cli, secret: bytes) -> None:
+    out = cli.directory / "out"
+    path = cli.file("m.eml", as_mail(secret))
+    found = cli.done("inspect", path, "--json", "--extract", out).json
+    assert found["layers"][0]["kind"] == "enveloped-data"
+    assert found["layers"][0]["decrypted"] is True
+    assert out.read_bytes() == b"Content-Type: text/plain\r\n\r\nsecret\r\n"
+    assert out.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("form", ["der", "pem", "mbox"])
+def test_bare_cms_and_mbox_files_are_understood(cli: Cli, secret: bytes, form: str) -> None:
+    content = {
+        "der": secret,
+        "pem": b"-----BEGIN CMS-----\n%b-----END CMS-----\n" % base64.encodebytes(secret),
+        "mbox": b"From partner@example.org Mon Nov 23 15:00:00 2026\n" + as_mail(secret),
+    }[form]
+    found = cli.done("inspect", cli.file("m", content), "--json").json
+    assert found["layers"][0]["decrypted"] is True
+
+
+def test_a_given_key_opens_too(cli: Cli) -> None:
+    partner = cli.directory / "partner.pem"
+    der = encrypted_to(
+        read_key_file(partner.read_bytes(), None)
+        .certificate.x509()
+        .public_bytes(serialization.Encoding.PEM)
+    )
+    path = cli.file("m.eml", as_mail(der))
+    assert cli.done("inspect", path, "--json").json["layers"][0]["decrypted"] is False
+    found = cli.done("inspect", path, "--json", "--key", partner).json
+    assert found["layers"][0]["decrypted"] is True
+    password, p12 = cli.file("password", "secret\n"), cli.directory / "x.p12"
+    cli.done("ca", "issue", "x@example.org", "--out", p12, "--password-file", password)
+    cli.done("inspect", path, "--key", p12, "--password-file", password, "--key", partner)
+    assert "x.p12" in cli.refused("inspect", path, "--key", p12)
+
+
+def signed_by_partner(cli: Cli) -> Path:
+    bundle = read_key_file((cli.directory / "partner.pem").read_bytes(), None)
+    builder = pkcs7.PKCS7SignatureBuilder().set_data(b"Content-Type: text/plain\r\n\r\nsigned\r\n")
+    signer = builder.add_signer(bundle.certificate.x509(), bundle.private_key, hashes.SHA256())
+    return cli.file("signed.p7m", as_mail(signer.sign(serialization.Encoding.DER, [])))
+
+
+def test_the_stores_anchors_and_those_given_are_trusted(cli: Cli) -> None:
+    path = signed_by_partner(cli)
+    root = cli.file("root.pem", cli.done("ca", "init").out)
+    (signer,) = cli.done("inspect", path, "--json").json["layers"][0]["signers"]
+    assert (signer["integrity"], signer["chain"]) == ("intact", "trusted")
+    (anchor,) = cli.done("trust", "list", "--json").json
+    cli.done("trust", "remove", anchor["certificate"]["fingerprint"])
+    (signer,) = cli.done("inspect", path, "--json").json["layers"][0]["signers"]
+    assert signer["chain"] == "untrusted"
+    given = cli.done("inspect", path, "--json", "--trust", root).json
+    assert given["layers"][0]["signers"][0]["chain"] == "trusted"
+
+
+def test_the_time_can_be_chosen(cli: Cli) -> None:
+    path = signed_by_partner(cli)
+    late = f"{datetime.now(UTC).year + 5}-01-01"
+    (signer,) = cli.done("inspect", path, "--json", "--at", late).json["layers"][0]["signers"]
+    assert signer["chain"] == "expired"
+    assert "is not a time" in cli.refused("inspect", path, "--at", "yesterday")
+
+
+def test_malformed_cms_is_an_object_with_an_error_and_code_1(cli: Cli) -> None:
+    path = cli.file("m.eml", as_mail(b"\x30\x82\xff\xffbroken"))
+    result = cli("inspect", path, "--json")
+    assert result.code == 1
+    assert result.json["error"]
+    assert result.err == ""
+    assert cli.refused("inspect", path)
+
+
+def test_nothing_to_extract_is_refused_and_the_file_kept(cli: Cli) -> None:
+    out = cli.file("out", "before")
+    assert "nothing to extract" in cli.refused(
+        "inspect", cli.file("m.eml", PLAIN), "--extract", out
+    )
+    assert out.read_text() == "before"
+
+
+def test_people_read_lines(cli: Cli, secret: bytes) -> None:
+    shown = cli.done("inspect", cli.file("m.eml", as_mail(secret))).out
+    assert shown.startswith("layer 1: enveloped-data ")
+    assert "\nlock: green\n" in shown
+
+
+def test_only_an_mbox_line_is_skipped() -> None:
+    assert without_mbox_line(b"From a@b Mon\nX: y\n") == b"X: y\n"
+    assert without_mbox_line(PLAIN) == PLAIN

@@ -1,0 +1,88 @@
+import asyncio
+from typing import Any, cast
+
+from smime_proxy.admin.engine import Remembering, ServiceEngine, Way, offered
+from smime_proxy.admin.metrics import Counters
+from smime_proxy.envelope import Role
+from smime_proxy.gateway.pipeline import Gateway
+from smime_proxy.gateway.ports import Extensions, Transaction
+from smime_proxy.smtp.errors import TlsSetupError
+
+GATEWAY = cast("Gateway", None)
+
+
+class FakeTransaction:
+    def __init__(self, extensions: Extensions) -> None:
+        self.extensions = extensions
+
+
+class FakeOutlet:
+    def __init__(self, extensions: Extensions) -> None:
+        self.extensions = extensions
+        self.closed = 0
+
+    async def open(self) -> Transaction:
+        return cast("Transaction", FakeTransaction(self.extensions))
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+def engine(outlet: FakeOutlet, **more: Any) -> tuple[ServiceEngine, Remembering, list[str]]:
+    said: list[str] = []
+    upstream = Remembering(outlet)
+    ways = {"out": Way(Role.OUTBOUND, upstream), "mx": Way(Role.INBOUND, upstream)}
+    built = ServiceEngine(
+        GATEWAY,
+        Counters(),
+        ways,
+        background=asyncio.get_running_loop().create_task(asyncio.sleep(60)),
+        reload=more.get("reload", lambda: said.append("reload")),
+        release=lambda: said.append("release"),
+    )
+    return built, upstream, said
+
+
+async def test_what_an_upstream_offered_last_is_offered_to_clients() -> None:
+    built, upstream, _ = engine(FakeOutlet(Extensions(smtputf8=False, size=20_000_000)))
+    assert built.extensions("out") == Extensions()
+    await upstream.open()
+    assert built.extensions("out").smtputf8 is False
+    assert built.extensions("mx").size == 20_000_000 - 16_384
+    await built.close()
+
+
+def test_a_message_that_is_taken_still_fits_when_it_is_encrypted() -> None:
+    size = offered(Extensions(size=10_000_000), Role.OUTBOUND).size
+    assert size * 4 / 3 * 78 / 76 < 10_000_000 - 60_000
+    assert offered(Extensions(size=0), Role.OUTBOUND).size == 0
+    assert offered(Extensions(size=1000), Role.OUTBOUND).size == 1
+
+
+async def test_closing_ends_everything_once() -> None:
+    outlet = FakeOutlet(Extensions())
+    built, _, said = engine(outlet)
+    assert built.not_ready() == ""
+    await built.close()
+    assert (outlet.closed, said) == (1, ["release"])
+    assert built.not_ready()
+
+
+async def test_a_reload_that_fails_leaves_the_service_running() -> None:
+    def broken() -> None:
+        raise TlsSetupError("server.pem: no such file")
+
+    built, _, _ = engine(FakeOutlet(Extensions()), reload=broken)
+    built.reload()
+    await built.close()
+    built, _, said = engine(FakeOutlet(Extensions()))
+    built.reload()
+    assert said == ["reload"]
+    await built.close()
+
+
+async def test_counts_are_those_of_its_measures() -> None:
+    built, _, _ = engine(FakeOutlet(Extensions()))
+    built.measures.count("internal_errors")
+    assert built.counts() == {"internal_errors": 1}
+    await built.close()

@@ -1,0 +1,148 @@
+"""The built-in authority (RFC 5280 4, RFC 8550 4.4, RFC 9598 3)."""
+
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from smime_proxy.address import parse_mailbox
+from smime_proxy.certs.authority import (
+    CLOCK_SKEW,
+    PublicKey,
+    create_authority,
+    general_name,
+    issue,
+    write_pkcs12,
+)
+from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.errors import CertificateError
+from smime_proxy.certs.extensions import SMTP_UTF8_MAILBOX
+from smime_proxy.certs.path import Anchor, ChainStatus, Purpose, validate
+from smime_proxy.certs.pkcs12 import read_key_file
+from tests import pki
+
+ALICE = parse_mailbox("alice@example.test")
+ROOT_KEY = pki.rsa_key("authority")
+ROOT = create_authority("Example mail CA", pki.NOW, 10, ROOT_KEY, serial=7)
+
+
+def issued(
+    public_key: PublicKey | None = None, *, signing_only: bool = False, address: str = ALICE.text
+) -> Certificate:
+    return issue(
+        ROOT,
+        ROOT_KEY,
+        parse_mailbox(address),
+        public_key or pki.rsa_key("alice").public_key(),
+        pki.NOW,
+        365,
+        signing_only=signing_only,
+        serial=0x1234,
+    )
+
+
+def trusted(certificate: Certificate, purpose: Purpose) -> ChainStatus:
+    return validate(certificate, (), [Anchor(ROOT)], pki.NOW, purpose=purpose).status
+
+
+def test_the_root_issues_end_entities_only() -> None:
+    assert ROOT.subject == "CN=Example mail CA"
+    assert ROOT.is_self_signed
+    assert ROOT.may_issue
+    assert ROOT.ski is not None
+    assert (ROOT.serial, ROOT.weak) == (7, "")
+    assert ROOT.not_before == pki.NOW - CLOCK_SKEW
+    assert ROOT.not_after == pki.NOW + timedelta(days=3650)
+    constraints = ROOT.x509().extensions.get_extension_for_class(x509.BasicConstraints)
+    assert constraints.critical
+    assert constraints.value.path_length == 0
+
+
+def test_an_issued_certificate_signs_and_encrypts_for_its_mailbox() -> None:
+    alice = issued()
+    assert alice.mailboxes == (ALICE,)
+    assert (alice.serial, alice.is_ca, alice.aki) == (0x1234, False, ROOT.ski)
+    assert (alice.may_sign, alice.may_encrypt, alice.may_issue) == (True, True, False)
+    assert alice.not_before <= pki.NOW
+    assert alice.not_after == pki.NOW + timedelta(days=365)
+    assert trusted(alice, Purpose.SIGN) is trusted(alice, Purpose.ENCRYPT) is ChainStatus.TRUSTED
+    purposes = alice.x509().extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(purposes) == [pki.EMAIL]
+
+
+@pytest.mark.parametrize("kind", ["rsa", "p256", "p384", "p521"])
+def test_signing_only_certificates_are_not_fit_to_encrypt_to(kind: str) -> None:
+    key = pki.key(kind, "alice").public_key()
+    assert isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)
+    team = issued(key, signing_only=True)
+    assert (team.may_sign, team.may_encrypt) == (True, False)
+    both = issued(key)
+    assert (both.may_sign, both.may_encrypt) == (True, True)
+
+
+@pytest.mark.parametrize("kind", ["p256", "p384", "p521"])
+def test_an_authority_may_have_an_elliptic_key(kind: str) -> None:
+    key = pki.key(kind, "authority")
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    root = create_authority("EC", pki.NOW, 1, key, serial=1)
+    public = pki.rsa_key("alice").public_key()
+    alice = issue(root, key, ALICE, public, pki.NOW, 30, signing_only=False, serial=2)
+    result = validate(alice, (), [Anchor(root)], pki.NOW, purpose=Purpose.SIGN)
+    assert result.status is ChainStatus.TRUSTED
+
+
+def test_a_certificate_never_outlives_the_authority() -> None:
+    public = pki.rsa_key("alice").public_key()
+    made = issue(ROOT, ROOT_KEY, ALICE, public, pki.NOW, 9999, signing_only=False, serial=3)
+    assert made.not_after == ROOT.not_after
+    with pytest.raises(CertificateError, match="has expired"):
+        issue(ROOT, ROOT_KEY, ALICE, public, ROOT.not_after, 1, signing_only=False, serial=3)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["müller@example.test", "ü" * 31 + "@" + "a" * 60 + ".example.test", "a@exämple.test"],
+)
+def test_international_mailboxes_are_carried(address: str) -> None:
+    """E76: SmtpUTF8Mailbox only where the local part needs it."""
+    mailbox = parse_mailbox(address)
+    name = general_name(mailbox)
+    assert isinstance(name, x509.RFC822Name) is mailbox.local.isascii()
+    if isinstance(name, x509.OtherName):
+        assert name.type_id == SMTP_UTF8_MAILBOX
+    made = issued(address=address)
+    assert made.carries(mailbox)
+    assert made.defects == ()
+
+
+@pytest.mark.parametrize("serial", [0, -1, 1 << 159])
+def test_a_serial_number_out_of_range_is_refused(serial: int) -> None:
+    with pytest.raises(CertificateError, match="serial number"):
+        create_authority("x", pki.NOW, 1, ROOT_KEY, serial=serial)
+
+
+def test_an_authority_needs_a_name_and_an_identifier() -> None:
+    with pytest.raises(CertificateError, match="name"):
+        create_authority("", pki.NOW, 1, ROOT_KEY, serial=1)
+    bare = pki.root("bare", identifiers=False)
+    public = pki.rsa_key("alice").public_key()
+    with pytest.raises(CertificateError, match="subjectKeyIdentifier"):
+        issue(bare.certificate, ROOT_KEY, ALICE, public, pki.NOW, 1, signing_only=False, serial=1)
+
+
+def test_long_names_are_cut_to_what_the_standard_allows() -> None:
+    made = create_authority("x" * 100, pki.NOW, 1, ROOT_KEY, serial=1)
+    assert made.subject == "CN=" + "x" * 64
+
+
+def test_a_key_file_can_be_read_back() -> None:
+    alice = issued()
+    raw = write_pkcs12(pki.rsa_key("alice"), alice, [ROOT], b"secret")
+    bundle = read_key_file(raw, b"secret")
+    assert (bundle.certificate, bundle.chain) == (alice, (ROOT,))
+
+
+def test_a_key_file_without_password_is_refused() -> None:
+    with pytest.raises(CertificateError, match="password"):
+        write_pkcs12(pki.rsa_key("alice"), issued(), [], b"")

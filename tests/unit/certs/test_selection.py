@@ -1,0 +1,199 @@
+"""Choice of certificates (RFC 8550, RFC 8551 2.3); rows E72, E73, E75, E77."""
+
+import itertools
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+
+from smime_proxy.address import parse_mailbox
+from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.selection import (
+    Choice,
+    PartnerCertificate,
+    choose_recipient,
+    choose_signing,
+)
+from tests import pki
+
+ROOT = pki.root(kind="p256")
+ANCHORS = [Anchor(ROOT.certificate)]
+ALICE = parse_mailbox("alice@example.test")
+OLD = datetime(2021, 1, 1, tzinfo=UTC)
+NEW = datetime(2025, 1, 1, tzinfo=UTC)
+FUTURE = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Key:
+    certificate: Certificate
+    former: bool = False
+
+
+def made(*mailboxes: str, **declared: object) -> Certificate:
+    return pki.person(
+        ROOT, *mailboxes or ("alice@example.test",), **{"label": "alice", **declared}
+    ).certificate
+
+
+def signing(*entries: Key) -> Choice[Key]:
+    return choose_signing(entries, ALICE, pki.NOW)
+
+
+def partner(certificate: Certificate, *, pinned: bool = False) -> PartnerCertificate:
+    return PartnerCertificate(certificate, pinned=pinned)
+
+
+def recipient(*candidates: PartnerCertificate) -> Choice[PartnerCertificate]:
+    return choose_recipient(candidates, ALICE, pki.NOW, ANCHORS)
+
+
+def test_the_newest_valid_certificate_signs() -> None:
+    """E72: and an expired or future one never blocks it."""
+    entries = [
+        Key(made(not_before=OLD)),
+        Key(made(not_before=NEW)),
+        Key(made(not_before=FUTURE)),
+        Key(made(not_before=NEW, not_after=datetime(2026, 1, 1, tzinfo=UTC))),
+    ]
+    for order in itertools.permutations(entries):
+        choice = signing(*order)
+        assert choice.chosen == entries[1]
+        assert [passed.reason.split()[0] for passed in choice.passed_over] == [
+            "valid",
+            "expired",
+            "older",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (Key(made("bob@example.test")), "does not carry alice@example.test"),
+        (Key(made("alice+tag@example.test")), "does not carry alice@example.test"),
+        (Key(made(), former=True), "a former key, which only decrypts"),
+        (Key(made(not_after=NEW)), "expired on 2025-01-01"),
+        (Key(made(not_before=FUTURE)), "valid only from 2030-01-01"),
+        (Key(made(usage=("key_encipherment",))), "its key usage does not allow signing mail"),
+        (Key(made(eku=(pki.TLS_CLIENT,))), "its key usage does not allow signing mail"),
+        (Key(made(kind="rsa1024")), "RSA key of 1024 bits, under 2048"),
+        (Key(made(kind="ed25519")), "not usable yet: signing with a key of type ed25519"),
+        (Key(made(kind="brainpool")), "not usable yet: signing with a key of type brainpoolP256r1"),
+    ],
+)
+def test_what_cannot_sign_is_passed_over_with_the_reason(entry: Key, reason: str) -> None:
+    """E72, E75."""
+    choice = signing(entry)
+    assert choice.chosen is None
+    assert choice.why_none == reason
+    good = Key(made(not_before=OLD))
+    assert signing(entry, good).chosen == good
+
+
+@pytest.mark.parametrize("kind", ["rsa", "p256", "p384", "p521"])
+def test_supported_keys_sign(kind: str) -> None:
+    assert signing(Key(made(kind=kind))).why_none == ""
+
+
+def test_trust_is_not_asked_of_our_own_certificates() -> None:
+    alone = pki.person(None, "alice@example.test", label="alice").certificate
+    assert signing(Key(alone)).chosen == Key(alone)
+
+
+def test_one_of_several_addresses_is_enough() -> None:
+    """E77, E74."""
+    entry = Key(made("sales@example.test", "ALICE@Example.test"))
+    assert signing(entry).chosen == entry
+
+
+def test_an_address_only_in_the_subject_does_not_sign() -> None:
+    """E73."""
+    entry = Key(pki.certify(ROOT, name="x", label="alice", dn_address=ALICE.text).certificate)
+    assert signing(entry).chosen is None
+
+
+def test_no_entry_is_no_certificate() -> None:
+    assert signing().why_none == "no certificate"
+    assert recipient().why_none == "no certificate"
+
+
+def test_equal_dates_are_decided_the_same_way_every_time() -> None:
+    entries = [Key(made(not_before=NEW)) for _ in range(4)]
+    chosen = {signing(*order).chosen for order in itertools.permutations(entries)}
+    assert len(chosen) == 1
+
+
+def test_of_equal_beginnings_the_later_end_wins() -> None:
+    short, long = made(not_before=NEW, not_after=FUTURE), made(not_before=NEW)
+    assert signing(Key(short), Key(long)).chosen == Key(long)
+
+
+def test_mail_is_encrypted_to_the_newest_usable_certificate() -> None:
+    """E72."""
+    candidates = [
+        partner(made(not_before=OLD)),
+        partner(made(not_before=NEW)),
+        partner(made(not_before=OLD, not_after=NEW)),
+    ]
+    for order in itertools.permutations(candidates):
+        assert recipient(*order).chosen == candidates[1]
+
+
+@pytest.mark.parametrize(
+    ("certificate", "reason"),
+    [
+        (made("bob@example.test"), "does not carry alice@example.test"),
+        (made(not_after=NEW), "expired on 2025-01-01"),
+        (made(not_before=FUTURE), "valid only from 2030-01-01"),
+        (made(usage=("digital_signature",)), "its key usage does not allow encrypting mail"),
+        (made(kind="rsa1024"), "RSA key of 1024 bits, under 2048"),
+        (made(kind="p256"), "not usable yet: encrypting to a key of type ec"),
+    ],
+)
+@pytest.mark.parametrize("pinned", [False, True])
+def test_what_mail_cannot_be_encrypted_to_is_passed_over_even_pinned(
+    certificate: Certificate, reason: str, pinned: bool
+) -> None:
+    """E72: pinning is trust, not fitness."""
+    candidate = partner(certificate, pinned=pinned)
+    assert recipient(candidate).why_none == reason
+    good = partner(made(not_before=OLD))
+    assert recipient(candidate, good).chosen == good
+
+
+def test_an_untrusted_certificate_is_used_only_when_pinned() -> None:
+    """E04: the newer stranger does not displace the trusted one."""
+    stranger = pki.person(None, "alice@example.test", label="eve", not_before=NEW).certificate
+    trusted = partner(made(not_before=OLD))
+    choice = recipient(partner(stranger), trusted)
+    assert choice.chosen == trusted
+    assert choice.passed_over[0].reason.startswith("its chain is untrusted: a self-signed")
+    assert recipient(partner(stranger, pinned=True)).chosen is not None
+
+
+def test_the_chain_that_came_with_it_is_used() -> None:
+    issuing = pki.intermediate(ROOT, kind="p256")
+    leaf = pki.person(issuing, "alice@example.test", label="alice")
+    assert recipient(PartnerCertificate(leaf.certificate)).chosen is None
+    with_chain = PartnerCertificate(leaf.certificate, leaf.chain)
+    assert recipient(with_chain).chosen == with_chain
+
+
+def test_a_certificate_bound_to_an_address_needs_not_carry_it() -> None:
+    """`cert import --address`; trust is still asked."""
+    certificate = made("shared@example.test")
+    bound = PartnerCertificate(certificate, bound_to=(ALICE,))
+    assert recipient(bound).chosen == bound
+    bob = choose_recipient([bound], parse_mailbox("bob@example.test"), pki.NOW, ANCHORS)
+    assert bob.chosen is None
+    stranger = pki.person(None, "x@example.test", label="eve").certificate
+    assert recipient(PartnerCertificate(stranger, bound_to=(ALICE,))).chosen is None
+
+
+def test_a_scoped_anchor_counts_only_for_its_domain() -> None:
+    scoped = [Anchor(ROOT.certificate, ("example.test",))]
+    both = partner(made("alice@example.test", "alice@example.org"))
+    assert choose_recipient([both], ALICE, pki.NOW, scoped).chosen == both
+    outside = parse_mailbox("alice@example.org")
+    assert choose_recipient([both], outside, pki.NOW, scoped).chosen is None

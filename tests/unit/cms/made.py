@@ -1,0 +1,147 @@
+"""Makes SignedData and EnvelopedData of any shape, well formed or not, for the tests."""
+
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher, modes
+
+from smime_proxy.cms import algorithms, der, oids
+from smime_proxy.cms.algorithms import AES256_CBC, SHA256, ContentCipher
+from smime_proxy.cms.certificate_fields import read_certificate
+from tests.unit.cms.parties import party
+
+RSA = der.element(der.SEQUENCE, der.object_identifier(algorithms.RSA_ENCRYPTION), der.NULL)
+ALICE = read_certificate(party().der).issuer_and_serial
+
+
+def algorithm(oid: str, parameters: bytes = b"") -> bytes:
+    return der.element(der.SEQUENCE, der.object_identifier(oid), parameters)
+
+
+def attribute(oid: str, *values: bytes) -> bytes:
+    return der.element(der.SEQUENCE, der.object_identifier(oid), der.element(der.SET, *values))
+
+
+CONTENT_TYPE = attribute(oids.CONTENT_TYPE, der.object_identifier(oids.DATA))
+
+
+def message_digest(content: bytes, digest: str = "sha256") -> bytes:
+    state = hashes.Hash(primitive(digest))
+    state.update(content)
+    return attribute(oids.MESSAGE_DIGEST, der.element(der.OCTET_STRING, state.finalize()))
+
+
+def primitive(digest: str) -> hashes.HashAlgorithm:
+    if digest == "md5":
+        return hashes.MD5()  # noqa: S303 - a bad one on purpose
+    found = algorithms.DIGESTS_BY_NAME[digest].primitive
+    assert found is not None
+    return found
+
+
+def signer_info(
+    attributes: Sequence[bytes] | None,
+    *,
+    content: bytes = b"",
+    digest: str = "sha256",
+    signed_with: str = "",
+    sid: bytes = ALICE,
+    signature_algorithm: bytes = RSA,
+    unsigned: bytes = b"",
+    as_sent: bytes | None = None,
+    key: object = None,
+) -> bytes:
+    """Sign the attributes in their order here (None: the content itself), with alice's key.
+
+    `as_sent`: the [0] element to send in place of these; `signed_with`: the digest really used.
+    """
+    key = key or party().key
+    assert isinstance(key, rsa.RSAPrivateKey)
+    octets = content if attributes is None else der.element(der.SET, *attributes)
+    signature = key.sign(octets, padding.PKCS1v15(), primitive(signed_with or digest))
+    sent = b"" if attributes is None else b"\xa0" + octets[1:]
+    return der.element(
+        der.SEQUENCE,
+        der.integer(1),
+        sid,
+        algorithm(algorithms.DIGESTS_BY_NAME[digest].oid if digest != "md5" else MD5),
+        sent if as_sent is None else as_sent,
+        signature_algorithm,
+        der.element(der.OCTET_STRING, signature),
+        unsigned,
+    )
+
+
+MD5 = "1.2.840.113549.2.5"
+
+
+def signed_data(
+    *signers: bytes,
+    content: bytes | None = None,
+    content_type: str = oids.DATA,
+    certificates: Sequence[bytes] | None = None,
+    optional: bytes = b"",
+) -> bytes:
+    """Wrap signerInfos; alice's certificate unless others are given."""
+    octets = b"" if content is None else der.element(0xA0, der.element(der.OCTET_STRING, content))
+    bag = (party().der,) if certificates is None else certificates
+    return wrap(
+        oids.SIGNED_DATA,
+        der.integer(1),
+        der.element(der.SET, algorithm(SHA256.oid)),
+        der.element(der.SEQUENCE, der.object_identifier(content_type), octets),
+        der.element(0xA0, *bag) if bag else b"",
+        optional,
+        der.element(der.SET, *signers),
+    )
+
+
+def wrap(content_type: str, *fields: bytes) -> bytes:
+    return der.element(
+        der.SEQUENCE,
+        der.object_identifier(content_type),
+        der.element(0xA0, der.element(der.SEQUENCE, *fields)),
+    )
+
+
+def ktri(
+    key: bytes,
+    *,
+    rid: bytes = ALICE,
+    name: str = "alice",
+    transport: bytes = RSA,
+    encrypted: bytes | None = None,
+) -> bytes:
+    """Write a recipientInfo for a party, or one with any octets for the encrypted key."""
+    if encrypted is None:
+        own = party("rsa", name).key
+        assert isinstance(own, rsa.RSAPrivateKey)
+        encrypted = own.public_key().encrypt(key, padding.PKCS1v15())
+    return der.element(
+        der.SEQUENCE, der.integer(0), rid, transport, der.element(der.OCTET_STRING, encrypted)
+    )
+
+
+def encrypted_content(
+    content: bytes, key: bytes, cipher: ContentCipher = AES256_CBC, *, padded: bool = True
+) -> bytes:
+    """Encrypt under a zero vector; without `padded` the content is whole blocks already."""
+    assert cipher.algorithm is not None
+    vector = bytes(cipher.block_length)
+    pad = cipher.block_length - len(content) % cipher.block_length if padded else 0
+    encryptor = Cipher(cipher.algorithm(key), modes.CBC(vector)).encryptor()
+    ciphertext = encryptor.update(content + bytes((pad,)) * pad)
+    parameters = der.element(der.OCTET_STRING, vector)
+    return der.element(
+        der.SEQUENCE,
+        der.object_identifier(oids.DATA),
+        algorithm(cipher.oid, parameters),
+        der.element(0x80, ciphertext),
+    )
+
+
+def enveloped_data(
+    *infos: bytes, encrypted: bytes, content_type: str = oids.ENVELOPED_DATA, before: bytes = b""
+) -> bytes:
+    return wrap(content_type, der.integer(0), before, der.element(der.SET, *infos), encrypted)

@@ -1,0 +1,261 @@
+"""Delivery: all prepared before any dot, then groups, report and sent copy in this order."""
+
+from dataclasses import replace
+
+import pytest
+
+from smime_proxy.address import parse_mailbox
+from smime_proxy.envelope import Role
+from smime_proxy.gateway.deliver import MAX_GROUPS, deliver
+from smime_proxy.gateway.work import Work, make
+from smime_proxy.message.parse import parse
+from smime_proxy.policy.rules import Encrypt, OnMissingCertificate, Policy
+from tests.fakes import World, envelope, lost, mail
+from tests.unit.gateway.cases import (
+    ALICE,
+    BOB,
+    BUSY,
+    PARTNER,
+    STRANGER,
+    TEAM,
+    UNKNOWN,
+    got,
+    leaks,
+    send,
+    world,
+)
+from tests.unit.smime.cases import enveloped, message
+
+BOTH = (PARTNER, STRANGER)  # one group each: encrypted and clear
+TO_BOTH = mail(ALICE, *BOTH)
+COPIES = Policy(sent_copy="maildir:///sent")
+THOSE = Policy(encrypt=Encrypt.REQUIRED, on_missing_certificate=OnMissingCertificate.REJECT_THOSE)
+
+
+@pytest.mark.parametrize("step", ["open", "mail", "rcpt", "prepare"])
+@pytest.mark.parametrize("recipient", BOTH)
+async def test_i10_a_fault_before_the_first_dot_sends_nothing(step: str, recipient: str) -> None:
+    """I10, R05: with two groups, whatever goes wrong with either."""
+    surroundings = world()
+    context = surroundings.context()
+    sealed = envelope(TO_BOTH, ALICE, *BOTH)
+    work = make(context, sealed)
+    assert isinstance(work, Work)
+    opened = await surroundings.outside.open()
+    fault = lost() if step == "open" else UNKNOWN
+    named = step if step in {"open", "mail"} else f"{step}:{recipient}"
+    surroundings.outside.faults[named] = fault
+    outcome = await deliver(context, sealed, work, opened, lambda: False)
+    assert outcome.reply == (fault.reply if step == "open" else UNKNOWN)  # type: ignore[union-attr]
+    assert (surroundings.outside.sent, leaks(surroundings)) == ([], 0)
+
+
+async def test_r05_when_the_first_dot_is_refused_no_other_is_sent() -> None:
+    """R05."""
+    surroundings = world()
+    surroundings.outside.faults[f"commit:{STRANGER}"] = UNKNOWN
+    surroundings.outside.faults[f"commit:{PARTNER}"] = UNKNOWN
+    assert await send(surroundings, TO_BOTH, ALICE, *BOTH) == UNKNOWN
+    assert got(surroundings) == []
+
+
+async def test_r03_in_doubt_the_client_is_told_to_send_again() -> None:
+    """R03: one group or the first of two."""
+    for recipients in ([STRANGER], BOTH):
+        surroundings = world()
+        surroundings.outside.faults["commit"] = lost()
+        reply = await send(surroundings, mail(ALICE, *recipients), ALICE, *recipients)
+        assert (reply.code, reply.enhanced) == (451, "4.4.2")
+
+
+async def test_partial_success_that_may_pass_says_how_many_have_it() -> None:
+    surroundings = world()
+    for fault in (BUSY, lost()):
+        surroundings.outside.faults[f"commit:{PARTNER}"] = fault
+        reply = await send(surroundings, TO_BOTH, ALICE, *BOTH)
+        assert reply.code == 451
+        assert "1 of 2 recipients" in reply.text
+    assert got(surroundings) == [[STRANGER], [STRANGER]]
+    assert ("partly_sent", {}) in surroundings.measures.counted
+
+
+async def test_r07_a_group_refused_for_good_is_reported_before_the_client_gets_250() -> None:
+    """R07: null sender, automatic, headers only."""
+    surroundings = world()
+    surroundings.outside.faults[f"commit:{PARTNER}"] = UNKNOWN
+    reply = await send(surroundings, TO_BOTH, ALICE, *BOTH)
+    assert reply.code == 250
+    first, report = surroundings.outside.sent
+    assert [str(item) for item in first.recipients] == [STRANGER]
+    assert (report.reverse_path, [str(item) for item in report.recipients]) == (None, [ALICE])
+    assert b"Auto-Submitted: auto-replied" in report.content
+    assert PARTNER.encode() in report.content
+    assert b"Status: 5.1.1" in report.content
+    assert b"\r\ntext\r\n" not in report.content
+
+
+async def test_r28_without_a_reverse_path_there_is_no_report() -> None:
+    """R28, I12."""
+    surroundings = world()
+    surroundings.outside.faults[f"commit:{PARTNER}"] = UNKNOWN
+    reply = await send(surroundings, TO_BOTH, None, *BOTH)
+    assert (reply.code, "1 of 2 recipients" in reply.text) == (554, True)
+    assert got(surroundings) == [[STRANGER]]
+    for sent in surroundings.outside.sent:
+        assert b"multipart/report" not in sent.content
+
+
+async def test_a_report_that_cannot_be_sent_is_told_in_the_reply() -> None:
+    surroundings = world()
+    surroundings.outside.faults[f"commit:{PARTNER}"] = UNKNOWN
+    surroundings.outside.faults[f"rcpt:{ALICE}"] = UNKNOWN
+    reply = await send(surroundings, TO_BOTH, ALICE, *BOTH)
+    assert reply.code == 554
+    assert "1 of 2 recipients" in reply.text
+    assert "user unknown" in reply.text
+
+
+async def test_r11_those_without_a_certificate_are_named_in_one_report() -> None:
+    """R11."""
+    surroundings = world(THOSE)
+    assert (await send(surroundings, TO_BOTH, ALICE, *BOTH)).code == 250
+    assert got(surroundings) == [[PARTNER], [ALICE]]
+    report = surroundings.outside.sent[1].content
+    assert f"Final-Recipient: rfc822; {STRANGER}".encode() in report
+    assert b"5.7.5" in report
+
+
+async def test_a_report_that_is_refused_keeps_the_mail_back() -> None:
+    """I1: nobody is left out silently."""
+    surroundings = world(THOSE)
+    surroundings.outside.faults[f"rcpt:{ALICE}"] = BUSY
+    assert await send(surroundings, TO_BOTH, ALICE, *BOTH) == BUSY
+    assert got(surroundings) == []
+
+
+async def test_a_report_that_fails_at_its_dot_is_tried_again_with_the_mail() -> None:
+    surroundings = world()
+    context = surroundings.context()
+    encrypted = envelope(message(enveloped()), STRANGER, ALICE, TEAM, role=Role.INBOUND)
+    surroundings.outside.faults["commit"] = BUSY
+    for expected in (451, 250):
+        work = make(context, encrypted)
+        assert isinstance(work, Work)
+        assert [str(item.recipient) for item in work.plan.refused] == [TEAM]
+        outcome = await deliver(context, encrypted, work, None, lambda: False)
+        assert outcome.reply.code == expected
+        surroundings.outside.faults.clear()
+    assert [[str(item) for item in sent.recipients] for sent in surroundings.outside.sent] == [
+        [STRANGER]
+    ]
+    # E70: within the hour the team gets the mail as it came instead of a second report.
+    again = make(context, encrypted)
+    assert isinstance(again, Work)
+    assert again.plan.refused == ()
+
+
+async def test_r20_a_client_that_left_before_the_dots_gets_nothing_sent() -> None:
+    """R20."""
+    surroundings = world(COPIES)
+    reply = await send(surroundings, TO_BOTH, ALICE, *BOTH, gone=True)
+    assert (reply.code, reply.enhanced) == (451, "4.4.2")
+    assert (got(surroundings), surroundings.copies.sent) == ([], [])
+
+
+async def test_more_groups_than_are_held_at_once_are_refused() -> None:
+    surroundings = world()
+    hidden = [f"h{number}@example.org" for number in range(MAX_GROUPS)]
+    for address in (PARTNER, *hidden):
+        mailbox = parse_mailbox(PARTNER)
+        found = replace(
+            surroundings.directory.partners[mailbox][0], bound_to=(parse_mailbox(address),)
+        )
+        surroundings.directory.partners.setdefault(parse_mailbox(address), []).append(found)
+    content = mail(ALICE, PARTNER)
+    reply = await send(surroundings, content, ALICE, PARTNER, *hidden)
+    assert (reply.code, reply.enhanced) == (550, "5.5.3")
+    assert "9 copies" in reply.text
+    assert got(surroundings) == []
+    assert (await send(surroundings, content, ALICE, PARTNER, *hidden[1:])).code == 250
+    assert len(got(surroundings)) == MAX_GROUPS
+
+
+async def test_the_sent_copy_is_filed_last_unencrypted_private_and_marked() -> None:
+    surroundings = world(COPIES)
+    content = mail(ALICE, PARTNER, body="canary\r\n", more=f"Bcc: {BOB}\r\n")
+    assert (await send(surroundings, content, ALICE, PARTNER)).code == 250
+    (copy,), (sent,) = surroundings.copies.sent, surroundings.outside.sent
+    assert copy.order > sent.order
+    assert [str(item) for item in copy.recipients] == [ALICE]
+    assert b"canary" in copy.content
+    assert b"canary" not in sent.content
+    header = parse(copy.content).header
+    assert header.first("sensitivity") == "Private"
+    assert header.first("x-smime-copy") == "sent"
+    assert not header.find("bcc")
+
+
+async def test_a_copy_refused_for_now_is_451_and_nothing_is_sent() -> None:
+    surroundings = world(COPIES)
+    for step in ("rcpt", "prepare"):
+        surroundings.copies.faults = {step: replace(BUSY, code=452)}
+        reply = await send(surroundings, TO_BOTH, ALICE, *BOTH)
+        assert (reply.code, reply.enhanced) == (451, "4.2.1")
+    surroundings.copies.faults = {"open": lost()}
+    assert (await send(surroundings, TO_BOTH, ALICE, *BOTH)).code == 451
+    assert (got(surroundings), surroundings.copies.sent) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"rcpt": UNKNOWN},
+        {"prepare": UNKNOWN},
+        {"commit": UNKNOWN},
+        {"commit": BUSY},
+        {"commit": lost()},
+        {"commit": RuntimeError("disk on fire")},
+    ],
+)
+async def test_a_copy_refused_for_good_or_failing_late_leaves_the_mail_sent(
+    faults: dict[str, object],
+) -> None:
+    surroundings = world(COPIES)
+    surroundings.copies.faults = faults  # type: ignore[assignment]
+    assert (await send(surroundings, mail(ALICE, PARTNER), ALICE, PARTNER)).code == 250
+    assert len(got(surroundings)) == 1
+    names = {name for name, _ in surroundings.measures.counted}
+    assert names & {"sent_copies", "internal_errors"}
+
+
+async def test_an_unforeseen_fault_of_the_copy_before_the_dot_leaks_no_transaction() -> None:
+    surroundings = world(COPIES)
+    surroundings.copies.faults = {"prepare": RuntimeError("no")}
+    reply = await send(surroundings, TO_BOTH, ALICE, *BOTH)
+    assert (reply.code, reply.enhanced) == (451, "4.3.0")
+    assert got(surroundings) == []
+
+
+async def test_no_copy_is_filed_of_mail_nobody_got_or_that_comes_again() -> None:
+    for step in ("commit", f"commit:{PARTNER}"):
+        surroundings = world(COPIES)
+        surroundings.outside.faults[step] = BUSY
+        assert (await send(surroundings, TO_BOTH, ALICE, *BOTH)).code in {450, 451}
+        assert surroundings.copies.sent == []
+
+
+async def test_e74_recipients_are_named_as_the_client_wrote_them() -> None:
+    """E74: two that differ in case only stay two."""
+    surroundings = world()
+    recipients = ("Someone@example.org", "someone@example.org", PARTNER)
+    assert (await send(surroundings, mail(ALICE, *recipients), ALICE, *recipients)).code == 250
+    assert got(surroundings) == [["Someone@example.org", "someone@example.org"], [PARTNER]]
+
+
+async def test_i9_one_group_has_the_upstreams_own_reply() -> None:
+    """I9, R02."""
+    for fault in (BUSY, UNKNOWN):
+        surroundings = World()
+        surroundings.outside.faults["commit"] = fault
+        assert await send(surroundings, mail("x@y.org", BOB), "x@y.org", BOB) == fault
+        assert got(surroundings) == []

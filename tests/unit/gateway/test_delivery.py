@@ -1,0 +1,148 @@
+"""Groups handed on: prepared all at once, committed one after another, dropped without a trace."""
+
+from dataclasses import replace
+
+import pytest
+
+from smime_proxy.address import parse_mailbox
+from smime_proxy.envelope import ForwardPath
+from smime_proxy.gateway.delivery import (
+    Group,
+    Prepared,
+    drop,
+    mail_parameters,
+    prepare_all,
+    prepare_opened,
+)
+from smime_proxy.gateway.ports import Extensions
+from smime_proxy.reply import EnhancedStatus, Reply
+from tests.fakes import OK, FakeUpstream, lost
+
+NO = Reply(550, EnhancedStatus(1, 1), "no")
+
+
+def group(upstream: FakeUpstream, *names: str, size: int = 10) -> Group:
+    paths = tuple(ForwardPath(parse_mailbox(f"{name}@y.org")) for name in names or ("a",))
+    return Group(upstream, parse_mailbox("z@y.org"), paths, (b"x" * size,))
+
+
+async def ready(*groups: Group) -> Prepared:
+    prepared = await prepare_all(groups)
+    assert isinstance(prepared, Prepared)
+    return prepared
+
+
+async def test_nothing_is_sent_before_the_dots_and_all_of_it_by_them() -> None:
+    upstream = FakeUpstream()
+    prepared = await ready(group(upstream, "a", "b"), group(upstream, "c"))
+    assert upstream.sent == []
+    assert await prepared.commit() == (OK, OK)
+    assert [[item.local for item in sent.recipients] for sent in upstream.sent] == [
+        ["a", "b"],
+        ["c"],
+    ]
+    assert upstream.leaked == 0
+
+
+async def test_an_aborted_preparation_sends_nothing_and_is_over() -> None:
+    upstream = FakeUpstream(faults={"abort": lost()})
+    prepared = await ready(group(upstream, "a"), group(upstream, "b"))
+    await prepared.abort()
+    assert await prepared.commit() == ()
+    assert (upstream.sent, upstream.leaked) == ([], 0)
+
+
+@pytest.mark.parametrize("fault", [NO, lost()])
+async def test_r05_the_first_dot_decides_for_all(fault: Reply | Exception) -> None:
+    """R05."""
+    upstream = FakeUpstream(faults={"commit:a@y.org": fault})
+    replies = await (await ready(group(upstream, "a"), group(upstream, "b"))).commit()
+    assert len(set(replies)) == 1
+    assert not replies[0].is_positive
+    assert (upstream.sent, upstream.leaked) == ([], 0)
+
+
+async def test_after_the_first_acceptance_each_has_its_own_reply() -> None:
+    upstream = FakeUpstream(faults={"commit:b@y.org": NO})
+    prepared = await ready(*(group(upstream, name) for name in "abc"))
+    assert await prepared.commit() == (OK, NO, OK)
+    assert upstream.leaked == 0
+
+
+async def test_the_unforeseen_at_a_dot_drops_the_rest() -> None:
+    upstream = FakeUpstream(faults={"commit:a@y.org": RuntimeError("x")})
+    prepared = await ready(group(upstream, "a"), group(upstream, "b"))
+    with pytest.raises(RuntimeError):
+        await prepared.commit()
+    assert (upstream.sent, upstream.leaked) == ([], 0)
+
+
+@pytest.mark.parametrize("step", ["open", "mail", "rcpt", "prepare"])
+@pytest.mark.parametrize("fault", [NO, lost(), RuntimeError("x")])
+async def test_i10_one_group_that_cannot_be_prepared_drops_all(
+    step: str, fault: Reply | Exception
+) -> None:
+    """I10."""
+    good = FakeUpstream()
+    bad = FakeUpstream(faults={step: fault})
+    groups = [group(good), group(bad), group(good)]
+    if step == "open" and isinstance(fault, Reply):
+        return
+    if isinstance(fault, RuntimeError):
+        with pytest.raises(RuntimeError):
+            await prepare_all(groups)
+    else:
+        answer = await prepare_all(groups)
+        assert isinstance(answer, Reply)
+        assert not answer.is_positive
+    assert (good.sent, good.leaked, bad.leaked) == ([], 0, 0)
+
+
+async def test_an_opened_transaction_that_was_lost_is_replaced_once() -> None:
+    upstream = FakeUpstream()
+    opened = await upstream.open()
+    upstream.faults["prepare"] = lost()
+    answer = await prepare_opened(group(upstream), opened)
+    assert isinstance(answer, Reply)
+    assert (upstream.opened, upstream.leaked) == (2, 0)
+    opened = await upstream.open()
+    opened.extensions = Extensions(size=5)
+    refused = await prepare_opened(group(upstream), opened)
+    assert isinstance(refused, Reply)
+    assert (refused.code, refused.enhanced, upstream.leaked) == (552, "5.3.4", 0)
+
+
+async def test_the_unforeseen_on_an_opened_transaction_drops_it() -> None:
+    upstream = FakeUpstream(faults={"prepare": RuntimeError("x")})
+    with pytest.raises(RuntimeError):
+        await prepare_opened(group(upstream), await upstream.open())
+    assert upstream.leaked == 0
+
+
+async def test_e43_what_is_too_big_is_refused_before_it_is_sent() -> None:
+    """E43."""
+    upstream = FakeUpstream(Extensions(size=100))
+    assert isinstance(await prepare_all([group(upstream, size=100)]), Prepared)
+    refused = await prepare_all([group(upstream, size=101)])
+    assert isinstance(refused, Reply)
+    assert "101 octets" in refused.text
+    utf8 = replace(group(FakeUpstream(Extensions(smtputf8=False))), smtputf8=True)
+    answer = await prepare_all([utf8])
+    assert isinstance(answer, Reply)
+    assert answer.enhanced == "5.6.7"
+
+
+def test_parameters_are_what_the_upstream_offers() -> None:
+    everything = Extensions(dsn=True)
+    assert mail_parameters(everything, smtputf8=True, headers_only=True) == (
+        "BODY=8BITMIME",
+        "RET=HDRS",
+        "SMTPUTF8",
+    )
+    assert mail_parameters(everything, smtputf8=False, headers_only=False) == ("BODY=8BITMIME",)
+    nothing = Extensions(eightbitmime=False)
+    assert mail_parameters(nothing, smtputf8=False, headers_only=True) == ()
+
+
+async def test_dropping_nothing_is_nothing() -> None:
+    await drop(None)

@@ -1,0 +1,135 @@
+"""The facts of a mail: who it is from, what it asks, what protects it, who can read it."""
+
+import pytest
+
+from smime_proxy.address import parse_mailbox
+from smime_proxy.envelope import Role
+from smime_proxy.gateway.choices import RecipientChoices
+from smime_proxy.gateway.gather import gather, own_account
+from smime_proxy.gateway.ports import KeyUnavailable
+from smime_proxy.message.errors import BadRequest
+from smime_proxy.message.parse import parse
+from smime_proxy.message.requests import DEFAULT_WORDS
+from smime_proxy.policy.facts import Facts
+from smime_proxy.smime.classify import outline
+from tests.fakes import FakeKey, World, envelope, mail
+from tests.unit.cms import parties
+from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, TEAM, world
+from tests.unit.smime.cases import clear, enveloped, message
+
+
+def facts(
+    content: bytes,
+    *recipients: str,
+    role: Role = Role.OUTBOUND,
+    sender: str | None = ALICE,
+    surroundings: World | None = None,
+) -> Facts:
+    entity = parse(content)
+    return gather(
+        envelope(content, sender, *recipients, role=role),
+        entity,
+        outline(entity),
+        (surroundings or world()).directory,
+        RecipientChoices(),
+        DEFAULT_WORDS,
+        may_report=True,
+    )
+
+
+def test_the_sender_is_the_account_of_the_one_clean_from() -> None:
+    found = facts(mail(ALICE, STRANGER), STRANGER).sender
+    assert found.mailbox == parse_mailbox(ALICE)
+    assert found.account is not None
+    assert found.entry is not None
+    assert [item.address for item in found.named] == [found.mailbox]
+
+
+@pytest.mark.parametrize(
+    "sender", [f"{ALICE}, {STRANGER}", f'"{ALICE}" <{STRANGER}>', f"{STRANGER}\r\nFrom: {ALICE}"]
+)
+def test_e03_an_unclean_from_has_no_account_and_names_all(sender: str) -> None:
+    """E03: nobody signs, and the policy of everyone it could mean holds."""
+    found = facts(mail(sender, STRANGER), STRANGER).sender
+    assert (found.mailbox, found.account, found.entry) == (None, None, None)
+    assert found.problem
+    assert [str(item.address) for item in found.named] == [ALICE]
+
+
+def test_e75_a_tag_finds_policy_and_never_a_signature() -> None:
+    """E75."""
+    found = facts(mail("alice+x@example.test", STRANGER), STRANGER).sender
+    assert (found.account, found.entry) == (None, None)
+    assert [str(item.address) for item in found.named] == [ALICE]
+    directory = world().directory
+    tagged = own_account(directory, parse_mailbox("alice+a+b@example.test"))
+    assert tagged is not None
+    assert own_account(directory, parse_mailbox("+x@example.test")) is None
+    assert own_account(directory, parse_mailbox('"alice+"@example.test')) is None
+
+
+def test_why_there_is_no_key_is_said() -> None:
+    surroundings = world()
+    mailbox = parse_mailbox(ALICE)
+    surroundings.directory.key_entries[mailbox] = []
+    found = facts(mail(ALICE, STRANGER), STRANGER, surroundings=surroundings).sender
+    assert (found.entry, found.key_problem) == (None, f"{ALICE}: no certificate")
+    former = FakeKey(parties.party(), former=True)
+    surroundings.directory.key_entries[mailbox] = [former]
+    found = facts(mail(ALICE, STRANGER), STRANGER, surroundings=surroundings).sender
+    assert "former key" in found.key_problem
+    surroundings = world()
+    surroundings.directory.unavailable.add(mailbox)
+    found = facts(mail(ALICE, STRANGER), STRANGER, surroundings=surroundings).sender
+    assert (found.entry, found.key_unavailable) == (None, True)
+
+
+def test_recipients_are_known_visible_and_ours_or_not() -> None:
+    content = mail(ALICE, PARTNER, BOB, more="Cc: Boss <boss@example.org>\r\n")
+    found = facts(content, PARTNER, STRANGER, BOB, "boss@example.org").recipients
+    assert [item.certificate is not None for item in found] == [True, False, True, False]
+    assert [item.visible for item in found] == [True, False, True, True]
+    assert [item.account is not None for item in found] == [False, False, True, False]
+    assert [item.problem for item in found] == ["", "no certificate", "", "no certificate"]
+
+
+def test_requests_and_meetings_are_read_outbound_only() -> None:
+    content = mail(ALICE, BOB, subject="[encrypt] x", more="X-SMIME-Sign: yes\r\n")
+    asked = facts(content, BOB).message
+    assert (asked.asks_encrypt, asked.asks_sign, asked.asks_plain) == (True, True, False)
+    inbound = facts(content, BOB, role=Role.INBOUND)
+    assert (inbound.message.asks_encrypt, inbound.message.asks_sign) == (False, False)
+    assert inbound.sender.account is None
+    bad = mail(ALICE, BOB, more="X-SMIME-Sign: maybe\r\n")
+    with pytest.raises(BadRequest):
+        facts(bad, BOB)
+    assert not facts(bad, BOB, role=Role.INBOUND).message.asks_sign
+    ics = "BEGIN:VCALENDAR\r\nMETHOD:REPLY\r\nEND:VCALENDAR\r\n"
+    meeting = mail(ALICE, BOB, more="Content-Type: text/calendar\r\n", body=ics)
+    assert facts(meeting, BOB).message.meeting == "REPLY"
+    assert facts(meeting, BOB, role=Role.INBOUND).message.meeting == ""
+
+
+def test_mail_opens_for_those_whose_key_it_names_but_never_for_a_team() -> None:
+    """I6: a team's keys are not even asked for."""
+    surroundings = world()
+    surroundings.directory.unavailable.add(parse_mailbox(TEAM))
+    content = message(enveloped(b"Content-Type: text/plain\r\n\r\nx", "alice", "team"))
+    recipients = (ALICE, BOB, TEAM, "alice+x@example.test", "zoe@example.test")
+    found = facts(content, *recipients, role=Role.INBOUND, surroundings=surroundings).recipients
+    assert [item.opens for item in found] == [True, False, False, True, False]
+    surroundings.directory.unavailable.add(parse_mailbox(ALICE))
+    with pytest.raises(KeyUnavailable):
+        facts(content, ALICE, role=Role.INBOUND, surroundings=surroundings)
+
+
+def test_what_protects_the_message_and_who_may_be_answered() -> None:
+    """E68."""
+    assert facts(message(clear()), BOB).message.signed
+    assert facts(message(enveloped()), BOB).message.encrypted
+    assert facts(mail(ALICE, BOB), BOB).message.answerable
+    assert not facts(mail(ALICE, BOB), BOB, sender=None).message.answerable
+    listed = mail(ALICE, BOB, more="Precedence: bulk\r\n")
+    assert not facts(listed, BOB).message.answerable
+    secret = mail(ALICE, BOB, more="Sensitivity: Company-Confidential\r\n")
+    assert facts(secret, BOB).message.sensitive

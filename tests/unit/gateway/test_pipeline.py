@@ -1,0 +1,220 @@
+"""The life of a transaction: MAIL and RCPT relayed, content decided on, delivered, answered."""
+
+import pytest
+
+from smime_proxy.address import parse_mailbox
+from smime_proxy.envelope import ForwardPath, Role
+from smime_proxy.gateway.pipeline import LARGE, Gateway
+from smime_proxy.gateway.ports import Extensions
+from smime_proxy.message.parse import parse
+from smime_proxy.reply import EnhancedStatus, Reply
+from smime_proxy.smime.classify import Protection, classify
+from tests import pki
+from tests.fakes import AT, World, lost, mail, session
+
+ROOT = pki.root()
+ALICE = pki.person(ROOT, "alice@example.test")
+PARTNER = pki.person(ROOT, "partner@example.org")
+USER_UNKNOWN = Reply(550, EnhancedStatus(1, 1), "user unknown")
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.directory.add("alice@example.test", ALICE)
+    return world
+
+
+async def send(
+    world: World, content: bytes, sender: str, *recipients: str, role: Role = Role.OUTBOUND
+) -> Reply:
+    talk = Gateway(world.context()).begin(session(role))
+    assert (await talk.mail(parse_mailbox(sender), ())).code == 250
+    for recipient in recipients:
+        assert (await talk.rcpt(ForwardPath(parse_mailbox(recipient)))).code == 250
+    return await talk.data(content, AT, lambda: False)
+
+
+async def test_mail_of_an_account_with_a_key_leaves_signed_behind_one_received_field(
+    world: World,
+) -> None:
+    reply = await send(
+        world, mail("alice@example.test", "x@y.org"), "alice@example.test", "x@y.org"
+    )
+    assert reply.code == 250
+    (sent,) = world.outside.sent
+    assert sent.content.count(b"Received:") == 1
+    assert sent.content.startswith(b"Received: from client.example.test")
+    assert classify(parse(sent.content)) is Protection.CLEAR_SIGNED
+
+
+async def test_mail_of_strangers_leaves_octet_for_octet_behind_received(world: World) -> None:
+    content = mail("eve@elsewhere.org", "x@y.org")
+    await send(world, content, "eve@elsewhere.org", "x@y.org")
+    assert world.outside.sent[0].content.endswith(b"\r\n" + content)
+
+
+async def test_mail_to_a_partner_with_a_certificate_leaves_encrypted(world: World) -> None:
+    world.directory.know("partner@example.org", PARTNER, pinned=True)
+    content = mail("alice@example.test", "partner@example.org", body="canary\r\n")
+    await send(world, content, "alice@example.test", "partner@example.org")
+    (sent,) = world.outside.sent
+    assert b"canary" not in sent.content
+    assert classify(parse(sent.content)) is Protection.ENVELOPED_DATA
+
+
+async def test_one_group_uses_the_transaction_opened_for_the_client(world: World) -> None:
+    await send(
+        world, mail("alice@example.test", "x@y.org"), "alice@example.test", "x@y.org", "z@y.org"
+    )
+    assert (world.outside.opened, len(world.outside.sent)) == (1, 1)
+
+
+async def test_several_groups_are_all_sent_or_none(world: World) -> None:
+    world.directory.know("partner@example.org", PARTNER, pinned=True)
+    content = mail("alice@example.test", "partner@example.org", "x@y.org")
+    world.outside.faults["prepare:partner@example.org"] = USER_UNKNOWN
+    reply = await send(world, content, "alice@example.test", "partner@example.org", "x@y.org")
+    assert reply == USER_UNKNOWN
+    assert world.outside.sent == []
+    del world.outside.faults["prepare:partner@example.org"]
+    reply = await send(world, content, "alice@example.test", "partner@example.org", "x@y.org")
+    assert reply.code == 250
+    assert len(world.outside.sent) == 2
+
+
+async def test_a_lost_connection_after_the_dot_is_451_never_250(world: World) -> None:
+    world.outside.faults["commit"] = lost()
+    reply = await send(
+        world, mail("alice@example.test", "x@y.org"), "alice@example.test", "x@y.org"
+    )
+    assert (reply.code, reply.enhanced) == (451, "4.4.2")
+
+
+async def test_the_unforeseen_is_451_with_an_id_and_nothing_is_sent(world: World) -> None:
+    world.outside.faults["prepare"] = RuntimeError("secret")
+    reply = await send(
+        world, mail("alice@example.test", "x@y.org"), "alice@example.test", "x@y.org"
+    )
+    assert (reply.code, reply.enhanced) == (451, "4.3.0")
+    assert "id " in reply.text
+    assert "secret" not in reply.text
+    assert world.outside.sent == []
+    assert ("internal_errors", {}) in world.measures.counted
+
+
+async def test_upstream_refusals_reach_the_client_as_they_are(world: World) -> None:
+    world.outside.faults["rcpt:nobody@y.org"] = USER_UNKNOWN
+    talk = Gateway(world.context()).begin(session())
+    await talk.mail(parse_mailbox("alice@example.test"), ())
+    assert await talk.rcpt(ForwardPath(parse_mailbox("nobody@y.org"))) == USER_UNKNOWN
+
+
+async def test_a_session_lost_at_a_recipient_keeps_those_accepted_before(world: World) -> None:
+    """I1: a new transaction repeats them, and never is mail accepted for nobody."""
+    talk = Gateway(world.context()).begin(session())
+    await talk.mail(parse_mailbox("alice@example.test"), ())
+    assert (await talk.rcpt(ForwardPath(parse_mailbox("x@y.org")))).code == 250
+    world.outside.faults["rcpt:z@y.org"] = lost()
+    assert (await talk.rcpt(ForwardPath(parse_mailbox("z@y.org")))).code == 451
+    assert (await talk.rcpt(ForwardPath(parse_mailbox("a@y.org")))).code == 451
+    reply = await talk.data(mail("alice@example.test", "x@y.org"), AT, lambda: False)
+    assert reply.code == 250
+    (sent,) = world.outside.sent
+    assert [str(item) for item in sent.recipients] == ["x@y.org"]
+    assert world.outside.leaked == 0
+
+
+async def test_without_an_accepted_recipient_nothing_is_ever_accepted(world: World) -> None:
+    talk = Gateway(world.context()).begin(session())
+    await talk.mail(parse_mailbox("alice@example.test"), ())
+    reply = await talk.data(mail("eve@elsewhere.org", "x@y.org"), AT, lambda: False)
+    assert reply.code == 451
+    assert (world.outside.sent, world.outside.leaked) == ([], 0)
+
+
+async def test_a_refused_mail_leaves_no_state_behind(world: World) -> None:
+    talk = Gateway(world.context()).begin(session())
+    world.outside.faults["mail"] = USER_UNKNOWN
+    assert await talk.mail(parse_mailbox("eve@elsewhere.org"), ("SMTPUTF8",)) == USER_UNKNOWN
+    assert world.outside.leaked == 0
+    assert (await talk.rcpt(ForwardPath(parse_mailbox("x@y.org")))).code == 451
+    world.outside.faults.clear()
+    assert (await talk.mail(None, ())).code == 250
+    assert (await talk.rcpt(ForwardPath(parse_mailbox("x@y.org")))).code == 250
+    content = mail("eve@elsewhere.org", "x@y.org")
+    assert (await talk.data(content, AT, lambda: False)).code == 250
+    (sent,) = world.outside.sent
+    assert (sent.reverse_path, sent.parameters) == (None, ("BODY=8BITMIME",))
+
+
+async def test_one_session_carries_one_mail_after_the_other(world: World) -> None:
+    talk = Gateway(world.context()).begin(session())
+    names = set()
+    for recipient in ("x@y.org", "z@y.org"):
+        names.add(talk.identifier)
+        await talk.mail(parse_mailbox("alice@example.test"), ())
+        await talk.rcpt(ForwardPath(parse_mailbox(recipient)))
+        content = mail("alice@example.test", recipient)
+        assert (await talk.data(content, AT, lambda: False)).code == 250
+    assert [str(sent.recipients[0]) for sent in world.outside.sent] == ["x@y.org", "z@y.org"]
+    assert len(names) == 2
+    assert world.outside.leaked == 0
+
+
+async def test_reset_aborts_and_a_fault_in_aborting_troubles_nobody(world: World) -> None:
+    for fault in (None, lost(), RuntimeError("x")):
+        world.outside.faults = {"abort": fault} if fault else {}
+        talk = Gateway(world.context()).begin(session())
+        await talk.mail(parse_mailbox("alice@example.test"), ())
+        await talk.rcpt(ForwardPath(parse_mailbox("x@y.org")))
+        await talk.reset()
+        await talk.reset()
+        assert world.outside.leaked == 0
+    assert world.outside.aborted == 3
+
+
+async def test_a_refusal_reaches_the_client_though_the_abort_fails(world: World) -> None:
+    world.outside.faults["abort"] = RuntimeError("x")
+    content = mail("alice@example.test", "x@y.org", more="X-SMIME-Encrypt: yes\r\n")
+    reply = await send(world, content, "alice@example.test", "x@y.org")
+    assert (reply.code, reply.enhanced) == (550, "5.7.5")
+
+
+@pytest.mark.parametrize("step", ["open", "mail", "rcpt", "prepare", "commit"])
+@pytest.mark.parametrize("fault", [RuntimeError("x"), lost()])
+async def test_i15_whatever_fails_no_transaction_is_left_open(
+    world: World, step: str, fault: Exception
+) -> None:
+    """I15, I10."""
+    world.outside.faults[step] = fault
+    talk = Gateway(world.context()).begin(session())
+    replies = [await talk.mail(parse_mailbox("alice@example.test"), ())]
+    if replies[-1].is_positive:
+        replies.append(await talk.rcpt(ForwardPath(parse_mailbox("x@y.org"))))
+    content = mail("alice@example.test", "x@y.org")
+    replies.append(await talk.data(content, AT, lambda: False))
+    assert replies[-1].code == 451
+    assert (world.outside.sent, world.outside.leaked) == ([], 0)
+
+
+async def test_large_mail_is_worked_on_in_a_thread_with_the_same_result(world: World) -> None:
+    content = mail("alice@example.test", "x@y.org", body="text\r\n" * (LARGE // 5))
+    assert (await send(world, content, "alice@example.test", "x@y.org")).code == 250
+    assert classify(parse(world.outside.sent[0].content)) is Protection.CLEAR_SIGNED
+
+
+async def test_inbound_mail_asks_for_headers_only_in_reports(world: World) -> None:
+    """E13, RFC 3461."""
+    world.inside.extensions = Extensions(dsn=True)
+    content = mail("x@y.org", "alice@example.test")
+    await send(world, content, "x@y.org", "alice@example.test", role=Role.INBOUND)
+    assert "RET=HDRS" in world.inside.sent[0].parameters
+
+
+async def test_internationalised_mail_needs_an_upstream_that_takes_it(world: World) -> None:
+    world.outside.extensions = Extensions(smtputf8=False)
+    talk = Gateway(world.context()).begin(session())
+    reply = await talk.mail(parse_mailbox("ü@example.test"), ("smtputf8",))
+    assert (reply.code, reply.enhanced) == (550, "5.6.7")
+    assert world.outside.leaked == 0

@@ -1,0 +1,101 @@
+"""From octets to contents, or to the one reply that refuses them."""
+
+from dataclasses import replace
+
+import pytest
+
+from smime_proxy.address import parse_mailbox
+from smime_proxy.certs.selection import PartnerCertificate
+from smime_proxy.envelope import Role
+from smime_proxy.gateway.work import Refused, Work, make
+from smime_proxy.policy.rules import Encrypt, Policy
+from tests.fakes import World, envelope, mail
+from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, TEAM, world
+from tests.unit.smime.cases import PART, enveloped, message, person
+
+
+def refused(
+    content: bytes, *to: str, surroundings: World | None = None, role: Role = Role.OUTBOUND
+) -> tuple[int, str]:
+    made = make((surroundings or world()).context(), envelope(content, ALICE, *to, role=role))
+    assert isinstance(made, Refused), made
+    assert made.rule
+    return made.reply.code, made.reply.enhanced
+
+
+def test_r29_a_loop_is_refused() -> None:
+    """R29, E89."""
+    looped = mail(ALICE, BOB, more="Received: x\r\n" * 51)
+    for role in Role:
+        assert refused(looped, BOB, role=role) == (554, "5.4.6")
+
+
+def test_v28_what_is_beyond_the_limits_is_refused_and_not_crashed_on() -> None:
+    """V28, E91."""
+    deep = "".join(
+        f"Content-Type: multipart/mixed; boundary={number}\r\n\r\n--{number}\r\n"
+        for number in range(60)
+    )
+    assert refused(message(deep.encode()), BOB) == (554, "5.6.0")
+    assert refused(mail(ALICE, BOB, more="X: " + "y" * 300_000 + "\r\n"), BOB) == (554, "5.6.0")
+
+
+def test_a_bad_request_and_a_key_that_cannot_be_loaded_have_their_replies() -> None:
+    assert refused(mail(ALICE, BOB, more="X-SMIME-Sign: no\r\n"), BOB) == (550, "5.6.0")
+    surroundings = world()
+    surroundings.directory.unavailable.add(parse_mailbox(ALICE))
+    assert refused(mail(ALICE, BOB), BOB, surroundings=surroundings) == (451, "4.7.5")
+    sealed = message(enveloped())
+    inbound = refused(sealed, ALICE, surroundings=surroundings, role=Role.INBOUND)
+    assert inbound == (451, "4.7.5")
+
+
+def test_v25_encrypted_mail_to_a_team_is_refused() -> None:
+    """V25."""
+    assert refused(message(enveloped()), TEAM, role=Role.INBOUND) == (550, "5.7.4")
+
+
+def test_i5_what_cannot_be_encrypted_is_never_sent_otherwise() -> None:
+    """I5: a certificate that turns out to be unfit when it is used."""
+    surroundings = world(Policy(encrypt=Encrypt.WHEN_POSSIBLE))
+    context = surroundings.context()
+    unfit = PartnerCertificate(person(PARTNER).certificate, pinned=True)
+    context.choices._state = (
+        surroundings.directory,
+        {PARTNER: (envelope(b"", None).received_at, unfit, "")},
+    )
+    made = make(context, envelope(mail(ALICE, PARTNER), ALICE, PARTNER))
+    assert isinstance(made, Refused)
+    assert (made.reply.code, made.rule) == (451, "protection failed")
+
+
+def test_persons_who_open_to_the_same_octets_share_one_content() -> None:
+    """I6: each by his own key."""
+    content = message(enveloped(PART, "alice", "bob"))
+    made = make(world().context(), envelope(content, STRANGER, ALICE, BOB, role=Role.INBOUND))
+    assert isinstance(made, Work)
+    (only,) = made.contents
+    assert [str(item) for item in only.delivery.recipients] == [ALICE, BOB]
+    content = message(enveloped(PART, "alice"))
+    made = make(world().context(), envelope(content, STRANGER, ALICE, BOB, role=Role.INBOUND))
+    assert isinstance(made, Work)
+    opened, closed = made.contents
+    assert [str(item) for item in opened.delivery.recipients] == [ALICE]
+    assert b"Hello Bob" in opened.message
+    assert b"Hello Bob" not in closed.message
+
+
+@pytest.mark.parametrize("with_reports", [True, False])
+def test_a_team_beside_a_person_is_reported_where_that_can_be_done(with_reports: bool) -> None:
+    """V25: else the team gets the mail as it came."""
+    surroundings = world()
+    surroundings.with_reports = with_reports
+    content = message(enveloped(PART, "alice", "team"))
+    sealed = envelope(content, STRANGER, ALICE, TEAM, role=Role.INBOUND)
+    made = make(surroundings.context(), sealed)
+    assert isinstance(made, Work)
+    assert len(made.plan.refused) == (1 if with_reports else 0)
+    assert len(made.contents) == (1 if with_reports else 2)
+    nobody = make(surroundings.context(), replace(sealed, reverse_path=None))
+    assert isinstance(nobody, Work)
+    assert nobody.plan.refused == ()

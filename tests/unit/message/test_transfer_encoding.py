@@ -1,0 +1,145 @@
+import base64
+import quopri
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smime_proxy.message.entity import decode_octets
+from smime_proxy.message.transfer_encoding import (
+    encode_base64,
+    encode_quoted_printable,
+    is_clear_base64,
+    is_clear_quoted_printable,
+    is_safe,
+    is_seven_bit,
+    suits_quoted_printable,
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"a", b"a b\tc\r\n\r\n", b"x" * 998, (b"y" * 998 + b"\r\n") * 3, b"a.\r\n From x\r\n"],
+)
+def test_ordinary_text_is_safe(body: bytes) -> None:
+    assert is_safe(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xe9",
+        b"\0",
+        b"a\rb",
+        b"a\nb",
+        b"\r\r\n",
+        b"a \r\n",
+        b"a\t\r\n",
+        b"a ",
+        b"a\t",
+        b".a",
+        b"a\r\n.",
+        b"From x",
+        b"a\r\nFrom x",
+        b"x" * 999,
+        b"x" * 999 + b"\r\n",
+        b"a\r\n" + b"x" * 999 + b"\r\nb\r\n",
+        b"a\r\n" * 2000 + b"x" * 999,
+    ],
+)
+def test_what_some_relay_or_mailbox_changes_is_not_safe(body: bytes) -> None:
+    """E32."""
+    assert not is_safe(body)
+
+
+def test_seven_bit_is_what_needs_no_encoding_to_be_sent() -> None:
+    """RFC 2045 2.7."""
+    assert is_seven_bit(b".a \r\nFrom \t\r\n" + b"x" * 998)
+    assert not any(is_seven_bit(body) for body in (b"\xe9", b"a\0", b"x" * 999))
+
+
+HOSTILE = st.lists(
+    st.sampled_from(
+        [
+            b"\r\n",
+            b"\r",
+            b"\n",
+            b" ",
+            b"\t",
+            b".",
+            b"From ",
+            b"=",
+            b"\xc3\xbc",
+            b"\0",
+            b"a" * 74,
+            b"bc",
+        ]
+    ),
+    max_size=30,
+).map(b"".join)
+
+
+@given(HOSTILE | st.binary())
+def test_quoted_printable_is_safe_and_decodes_to_the_same_octets(raw: bytes) -> None:
+    """E32."""
+    encoded = encode_quoted_printable(raw)
+    assert is_safe(encoded)
+    assert is_clear_quoted_printable(encoded)
+    assert all(len(line) <= 76 for line in encoded.split(b"\r\n"))
+    assert not encoded.endswith((b"=", b"=\r\n"))
+    assert decode_octets(encoded, "quoted-printable") == raw
+    assert quopri.decodestring(encoded.replace(b"\r\n", b"\n")) == raw.replace(b"\r\n", b"\n")
+
+
+def test_long_lines_break_softly_at_76() -> None:
+    assert encode_quoted_printable(b"x" * 76) == b"x" * 76
+    assert encode_quoted_printable(b"x" * 77) == b"x" * 75 + b"=\r\nxx"
+    assert encode_quoted_printable(b"x" * 74 + b"\xff\xff") == b"x" * 74 + b"=\r\n=FF=FF"
+    assert encode_quoted_printable(b"x" * 73 + b"\xff\xff") == b"x" * 73 + b"=\r\n=FF=FF"
+    assert encode_quoted_printable(b"x" * 72 + b"\xff\xff") == b"x" * 72 + b"=FF=\r\n=FF"
+    assert encode_quoted_printable(b"x" * 75 + b".yz") == b"x" * 75 + b"=\r\n=2Eyz"
+
+
+@given(st.binary(max_size=300))
+def test_base64_has_lines_of_76_and_decodes_to_the_same_octets(raw: bytes) -> None:
+    encoded = encode_base64(raw)
+    assert base64.b64decode(encoded) == raw
+    assert is_safe(encoded)
+    assert is_clear_base64(encoded)
+    assert re.fullmatch(rb"(?:[^\r\n]{76}\r\n)*(?:[^\r\n]{1,76}\r\n)?", encoded)
+
+
+def test_text_with_many_foreign_octets_suits_base64_better() -> None:
+    assert suits_quoted_printable("Viele Grüße aus Köln am Rhein".encode())
+    assert suits_quoted_printable(b"")
+    assert not suits_quoted_printable("日本語".encode())
+
+
+@pytest.mark.parametrize("body", [b"=", b"a=20=\r\n", b"a =\nb", b"=e9", b"a=", b"a b"])
+def test_clear_quoted_printable_has_no_stray_equals_sign(body: bytes) -> None:
+    assert is_clear_quoted_printable(body)
+
+
+@pytest.mark.parametrize(
+    "body", [b"=Z", b"=2", b"==", b"= x", b"=\r", b"a \r\nb", b"a\t", b"= \r\n"]
+)
+def test_stray_equals_signs_and_blanks_at_line_ends_are_noticed(body: bytes) -> None:
+    assert not is_clear_quoted_printable(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "clear"),
+    [
+        (b"YWJj\r\n", True),
+        (b"YWI=\n", True),
+        (b"YQ==", True),
+        (b"", True),
+        (b"YWI", False),
+        (b"YW!Jj", False),
+        (b"YQ==YQ==", False),
+        (b"YWJj\r\n-- \r\nfooter", False),
+    ],
+)
+def test_clear_base64_is_base64_alone(body: bytes, clear: bool) -> None:
+    assert is_clear_base64(body) is clear

@@ -1,0 +1,81 @@
+"""What one recipient is to get, and what happens when he cannot have it."""
+
+from smime_proxy.policy.effective import effective
+from smime_proxy.policy.facts import Facts, MessageFacts, RecipientFacts
+from smime_proxy.policy.plan import Refusal, Refused, Why
+from smime_proxy.policy.rules import Account, Encrypt, Internal, OnMissingCertificate, Policy, Rules
+from smime_proxy.policy.wish import Wish, settle_missing, team_address, wish_for
+from tests.unit.policy.cases import ALICE, BOB, TEAM, sender, to
+
+REQUIRED = Policy(encrypt=Encrypt.REQUIRED)
+
+
+def wish(
+    recipient: RecipientFacts, policy: Policy, who: Account = ALICE, *, request: bool = False
+) -> Wish:
+    facts = Facts(MessageFacts(), (recipient,), sender(who))
+    rules = Rules(policy)
+    return wish_for(recipient, effective(rules, who), facts, rules, request=request)
+
+
+def test_a_known_certificate_is_used_where_it_may_be() -> None:
+    known = to("x@y.org", known=True)
+    assert wish(known, Policy()).encrypted
+    assert wish(known, Policy()).rule == "encrypt: policy.encrypt"
+    for policy in (Policy(encrypt=Encrypt.NEVER), Policy(encrypt=Encrypt.ON_REQUEST)):
+        assert not wish(known, policy).encrypted
+        assert wish(known, policy, request=True).encrypted
+    assert wish(to("x@y.org"), Policy()).missing is None
+    assert wish(to("x@y.org"), Policy()).rule == "sign: policy.sign"
+
+
+def test_what_is_demanded_and_cannot_be_had_is_said() -> None:
+    assert wish(to("x@y.org"), REQUIRED).missing is Why.CERTIFICATE_MISSING
+    assert wish(to("x@y.org"), Policy(), request=True).missing is Why.CERTIFICATE_MISSING
+    known = to("x@y.org", known=True)
+    assert wish(known, REQUIRED, TEAM).missing is Why.TEAM_SENDS_NO_ENCRYPTED
+    assert wish(known, Policy(), TEAM).missing is None
+    team = to("team@example.test", known=True, who=TEAM)
+    outside = Policy(encrypt=Encrypt.REQUIRED, internal=Internal.ENCRYPT)
+    assert wish(team, outside).missing is Why.TEAM_GETS_NO_ENCRYPTED
+    assert not wish(team, outside).encrypted
+    assert wish(team, REQUIRED).missing is None
+    assert wish(to("bob@example.test", who=BOB), REQUIRED).missing is None
+
+
+def settled(
+    policy: Policy, *recipients: RecipientFacts, answerable: bool = True
+) -> Refusal | tuple[Refused, ...]:
+    facts = Facts(MessageFacts(answerable=answerable), recipients, sender())
+    rules = Rules(policy)
+    chosen = effective(rules, ALICE)
+    wishes = tuple(wish_for(item, chosen, facts, rules, request=False) for item in recipients)
+    return settle_missing(facts, wishes, chosen)
+
+
+def test_r11_all_or_those_as_policy_says() -> None:
+    """R11, E02."""
+    those = Policy(
+        encrypt=Encrypt.REQUIRED, on_missing_certificate=OnMissingCertificate.REJECT_THOSE
+    )
+    known, missing = to("z@y.org", known=True), to("x@y.org")
+    assert settled(REQUIRED, known) == ()
+    assert isinstance(settled(REQUIRED, known, missing), Refusal)
+    several = settled(those, known, missing)
+    assert isinstance(several, tuple)
+    (refused,) = several
+    assert refused.detail == "x@y.org: no certificate"
+    assert isinstance(settled(those, missing), Refusal)
+    assert isinstance(settled(those, known, missing, answerable=False), Refusal)
+
+
+def test_a_refusal_names_every_address_that_is_missing() -> None:
+    refusal = settled(REQUIRED, to("a@y.org"), to("b@y.org", known=True), to("c@y.org"))
+    assert isinstance(refusal, Refusal)
+    assert refusal.detail == "a@y.org: no certificate; c@y.org: no certificate"
+    assert refusal.rule.startswith("encrypt: policy.encrypt")
+
+
+def test_the_team_is_named() -> None:
+    assert str(team_address(sender(TEAM))) == "team@example.test"
+    assert team_address(sender(ALICE)) == "the sender"

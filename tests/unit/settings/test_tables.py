@@ -1,0 +1,117 @@
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from smime_proxy.settings import Settings
+from smime_proxy.settings.fields import read_network
+from smime_proxy.settings.loading import validate
+from smime_proxy.settings.tables import (
+    DomainTable,
+    Listener,
+    PartnerTable,
+    PolicyTable,
+    Service,
+    Upstream,
+)
+
+DOCUMENTED = Path(__file__).resolve().parents[3] / "config" / "smime-proxy.toml"
+_COMMENTED = re.compile(r"# (\w+ = .*|\[(?:upstreams|listeners|domains|partners)\..*\])")
+
+
+def uncommented() -> str:
+    lines = DOCUMENTED.read_text(encoding="utf-8").splitlines()
+    return "\n".join(
+        line.removeprefix("# ") for line in lines if _COMMENTED.fullmatch(line) or line[:1] == "["
+    )
+
+
+def fields(model: type[BaseModel]) -> Iterator[tuple[type[BaseModel], str]]:
+    for name, field in model.model_fields.items():
+        yield model, name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from fields(field.annotation)
+
+
+def test_the_file_as_shipped_changes_nothing() -> None:
+    tree = tomllib.loads(DOCUMENTED.read_text(encoding="utf-8"))
+    assert Settings.model_validate(tree) == Settings()
+
+
+def test_the_documented_values_are_the_defaults() -> None:
+    tree = tomllib.loads(uncommented())
+    settings, faults = validate(tree)
+    assert faults == []
+    assert settings is not None
+    tables = {"upstreams", "listeners", "domains", "partners"}
+    for name in Settings.model_fields.keys() - tables:
+        assert getattr(settings, name) == getattr(Settings(), name), name
+    upstream = settings.upstreams["relay"]
+    assert upstream == Upstream(url=upstream.url)
+    listener = settings.listeners["submission"]
+    assert listener == Listener(
+        role=listener.role,
+        bind=listener.bind,
+        upstream=listener.upstream,
+        trusted_networks=Listener.model_fields["trusted_networks"].default
+        or listener.relaying_networks,
+    )
+    policy = PolicyTable().model_dump()
+    assert settings.domains["example.com"].model_dump().items() <= policy.items()
+
+
+@pytest.mark.parametrize(
+    ("table", "model"),
+    [
+        *(
+            ((name,), Settings.model_fields[name].annotation)
+            for name in ("service", "store", "keys", "admin", "status", "log", "policy")
+        ),
+        (("policy", "subject_words"), PolicyTable.model_fields["subject_words"].annotation),
+        (("upstreams", "relay"), Upstream),
+        (("domains", "example.com"), DomainTable),
+        (("partners", "example.org"), PartnerTable),
+    ],
+)
+def test_every_key_is_documented(table: tuple[str, ...], model: type[BaseModel]) -> None:
+    tree = tomllib.loads(uncommented())
+    for name in table:
+        tree = tree[name]
+    assert set(tree) == set(model.model_fields)
+
+
+def test_every_key_of_a_listener_is_documented() -> None:
+    listeners = tomllib.loads(uncommented())["listeners"]
+    assert set(listeners["submission"]) | set(listeners["mx"]) == set(Listener.model_fields)
+
+
+def test_every_key_has_its_text() -> None:
+    models = (Settings, Upstream, Listener, DomainTable, PartnerTable)
+    silent = [
+        f"{model.__name__}.{name}"
+        for top in models
+        for model, name in fields(top)
+        if not model.model_fields[name].description
+    ]
+    assert silent == []
+
+
+def test_an_empty_hostname_is_the_name_of_the_machine() -> None:
+    assert Service(hostname="").hostname == Service().hostname != ""
+
+
+def test_the_authserv_id_defaults_to_the_hostname() -> None:
+    assert Service(hostname="mx.example").effective_authserv_id == "mx.example"
+    assert Service(authserv_id="ours").effective_authserv_id == "ours"
+
+
+def test_loopback_may_relay_when_nothing_else_is_said() -> None:
+    table = {"role": "outbound", "bind": "127.0.0.1:25", "upstream": "relay"}
+    assert Listener.model_validate(table).relaying_networks == (
+        read_network("127.0.0.0/8"),
+        read_network("::1"),
+    )
+    assert Listener.model_validate(table | {"trusted_networks": []}).relaying_networks == ()

@@ -1,0 +1,186 @@
+"""What protection a message has already, told by the CMS object and not by its label."""
+
+import pytest
+
+from smime_proxy.cms import der, oids
+from smime_proxy.message.parse import parse
+from smime_proxy.smime.classify import (
+    MAX_LAYERS,
+    Protection,
+    classify,
+    inner_entity,
+    is_labelled,
+    outline,
+    parts,
+)
+from tests.unit.cms import made
+from tests.unit.smime.cases import PART, clear, cms, enveloped, message, opaque
+
+PGP_SIGNED = (
+    b'Content-Type: multipart/signed; protocol="application/pgp-signature"; boundary=p\r\n\r\n'
+    b"--p\r\n" + PART + b"\r\n--p\r\nContent-Type: application/pgp-signature\r\n\r\nx\r\n--p--\r\n"
+)
+PGP_ENCRYPTED = (
+    b'Content-Type: multipart/encrypted; protocol="application/pgp-encrypted"; boundary=p\r\n\r\n'
+    b"--p\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n--p\r\n"
+    b"Content-Type: application/octet-stream\r\n\r\nx\r\n--p--\r\n"
+)
+
+
+def kind(entity: bytes) -> Protection:
+    return classify(parse(message(entity)))
+
+
+@pytest.mark.parametrize(
+    ("entity", "protection"),
+    [
+        (PART, Protection.NONE),
+        (clear(), Protection.CLEAR_SIGNED),
+        (
+            clear().replace(b"application/pkcs7-sig", b"Application/X-PKCS7-Sig"),
+            Protection.CLEAR_SIGNED,
+        ),
+        (
+            clear().replace(b' protocol="application/pkcs7-signature";', b""),
+            Protection.CLEAR_SIGNED,
+        ),
+        (opaque(), Protection.SIGNED_DATA),
+        (enveloped(), Protection.ENVELOPED_DATA),
+        (enveloped().replace(b"pkcs7-mime", b"x-pkcs7-mime"), Protection.ENVELOPED_DATA),
+        (enveloped().replace(b"enveloped-data", b"signed-data"), Protection.ENVELOPED_DATA),
+        (enveloped().replace(b"pkcs7-mime", b"octet-stream"), Protection.ENVELOPED_DATA),
+        (opaque().replace(b"signed-data", b"enveloped-data"), Protection.SIGNED_DATA),
+        (opaque().replace(b"pkcs7-mime", b"octet-stream"), Protection.SIGNED_DATA),
+        (cms(made.signed_data(), "certs-only"), Protection.CERTS_ONLY),
+        (cms(made.wrap(oids.COMPRESSED_DATA), "compressed-data"), Protection.COMPRESSED_DATA),
+        (cms(made.wrap(oids.ENCRYPTED_DATA), "enveloped-data"), Protection.ENCRYPTED_DATA),
+        (cms(made.wrap(oids.AUTH_ENVELOPED_DATA), "x"), Protection.AUTH_ENVELOPED_DATA),
+        (cms(made.wrap(oids.AUTHENTICATED_DATA), "x"), Protection.MALFORMED),
+        (cms(b"rubbish", "signed-data"), Protection.MALFORMED),
+        (PGP_SIGNED, Protection.NONE),
+        (PGP_ENCRYPTED, Protection.NONE),
+    ],
+)
+def test_e48_the_object_says_what_it_is_and_the_label_does_not(
+    entity: bytes, protection: Protection
+) -> None:
+    """E48, E36."""
+    assert kind(entity) is protection
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"--=_b--", b"--=_b\r\n\r\nthird\r\n--=_b--"),
+        (b"--=_b--\r\n", b"--=_b--\r\nbehind\r\n"),
+        (b"\r\n--=_b\r\nContent-Type: application/pkcs7-signature", b"\r\nContent-Type: x/y"),
+        (b"boundary", b"border"),
+        (b'name="smime.p7s"', b"x=y"),
+    ],
+)
+def test_e62_what_is_no_proper_multipart_signed_is_malformed(old: bytes, new: bytes) -> None:
+    """E62."""
+    entity = clear()
+    assert entity.count(old) >= 1
+    entity = entity.replace(old, new)
+    if new == b"x=y":  # a second part that is no signature at all
+        entity = entity.replace(b"Content-Type: application/pkcs7-signature", b"Content-Type: a/b")
+        entity = entity.replace(b"smime.p7s", b"a.txt")
+    assert kind(entity) is Protection.MALFORMED
+
+
+def test_text_behind_the_last_delimiter_is_seen_whatever_the_boundary() -> None:
+    signed = clear().replace(b"=_b", b"=_\xfc")
+    assert kind(signed) is Protection.CLEAR_SIGNED
+    assert kind(signed + b" \r\n") is Protection.CLEAR_SIGNED
+    assert kind(signed + b"Pay Eve.\r\n") is Protection.MALFORMED
+
+
+@pytest.mark.parametrize("shown", [b"text/html", b"image/svg+xml"])
+def test_an_opaque_signature_labelled_as_something_shown_is_no_signature(shown: bytes) -> None:
+    assert kind(opaque().replace(b"application/pkcs7-mime", shown)) is Protection.MALFORMED
+    # A ciphertext stays one: nobody gets it into a team's mailbox by another label.
+    assert kind(enveloped().replace(b"application/pkcs7-mime", shown)) is Protection.ENVELOPED_DATA
+
+
+def test_a_label_is_a_type_or_a_file_name_of_a_leaf() -> None:
+    for name in (b"a.p7m", b"A.P7S", b"x.p7c", b"x.p7z"):
+        leaf = (
+            b"Content-Type: a/b\r\nContent-Disposition: attachment; filename=" + name + b"\r\n\r\n"
+        )
+        assert is_labelled(parse(leaf))
+    assert not is_labelled(parse(PART))
+    assert not is_labelled(parse(clear()))
+
+
+def test_the_outline_sees_a_ciphertext_through_signatures() -> None:
+    """E66: opaque-signed alone is not encrypted."""
+    layers = (enveloped(), clear(enveloped()), opaque(clear(enveloped())))
+    for entity, signed in zip(layers, (False, True, True), strict=True):
+        found = outline(parse(message(entity)))
+        assert (found.smime, found.signed, found.encrypted) == (True, signed, True)
+        assert found.enveloped is not None
+    for entity in (clear(), opaque()):
+        found = outline(parse(message(entity)))
+        assert (found.smime, found.signed, found.encrypted) == (True, True, False)
+
+
+def test_the_outline_of_pgp_mime() -> None:
+    signed = outline(parse(message(PGP_SIGNED)))
+    assert (signed.smime, signed.signed, signed.pgp_encrypted) == (False, True, False)
+    encrypted = outline(parse(message(PGP_ENCRYPTED)))
+    assert (encrypted.smime, encrypted.encrypted, encrypted.pgp_encrypted) == (False, False, True)
+
+
+def test_a_part_makes_it_smime_and_neither_signed_nor_encrypted() -> None:
+    """E10, E15."""
+    for part in (clear(), enveloped(), opaque()):
+        entity = (
+            b"Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n" + part + b"\r\n--m--\r\n"
+        )
+        found = outline(parse(message(entity)))
+        assert (found.protection, found.smime) == (Protection.NONE, True)
+        assert (found.signed, found.encrypted) == (False, False)
+
+
+def test_attached_messages_stay_closed() -> None:
+    """E61."""
+    attached = b"Content-Type: message/rfc822\r\n\r\n" + message(enveloped())
+    found = outline(parse(message(attached)))
+    assert (found.smime, found.encrypted) == (False, False)
+    assert len(parts(parse(attached))) == 1
+
+
+def test_certificates_alone_protect_nothing() -> None:
+    found = outline(parse(message(cms(made.signed_data(), "certs-only"))))
+    assert (found.smime, found.signed, found.encrypted) == (True, False, False)
+
+
+def test_the_outline_looks_no_deeper_than_the_limit() -> None:
+    entity = enveloped()
+    for _ in range(MAX_LAYERS - 1):
+        entity = opaque(entity)
+    assert outline(parse(message(entity))).encrypted
+    assert not outline(parse(message(opaque(entity)))).encrypted
+
+
+def test_the_inner_entity_is_the_signed_one() -> None:
+    for entity, protection in (
+        (clear(), Protection.CLEAR_SIGNED),
+        (opaque(), Protection.SIGNED_DATA),
+    ):
+        inner = inner_entity(parse(message(entity)), protection)
+        assert inner is not None
+        assert bytes(inner) == PART
+    detached = cms(made.signed_data(made.signer_info([])), "signed-data")
+    assert inner_entity(parse(message(detached)), Protection.SIGNED_DATA) is None
+    assert inner_entity(parse(message(cms(b"rubbish"))), Protection.SIGNED_DATA) is None
+    assert inner_entity(parse(message(enveloped())), Protection.ENVELOPED_DATA) is None
+
+
+def test_a_ciphertext_nobody_can_read_the_recipients_of_is_one_all_the_same() -> None:
+    broken = cms(made.wrap(oids.ENVELOPED_DATA, der.integer(0)))
+    found = outline(parse(message(broken)))
+    assert (found.encrypted, found.enveloped) == (True, None)
+    shared = outline(parse(message(cms(made.wrap(oids.ENCRYPTED_DATA)))))
+    assert (shared.encrypted, shared.enveloped) == (True, None)

@@ -1,0 +1,48 @@
+"""Encrypting an entity to the certificates of its recipients."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smime_proxy.cms.decrypt import decrypt
+from smime_proxy.cms.errors import CmsError, UnsupportedAlgorithm
+from smime_proxy.cms.structures import parse_enveloped_data
+from smime_proxy.message.parse import parse
+from smime_proxy.smime.classify import Protection, classify, cms_octets
+from smime_proxy.smime.encrypt import encrypt_entity, recipient_of
+from tests.fakes import Octets
+from tests.unit.cms import parties
+from tests.unit.smime.cases import ALICE, PART, key, person
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=25)
+def test_each_recipient_gets_back_what_was_encrypted(inner: bytes) -> None:
+    recipients = [recipient_of(parties.party("rsa", name).der) for name in ("alice", "bob")]
+    entity = parse(encrypt_entity(inner, recipients, random=Octets()))
+    assert classify(entity) is Protection.ENVELOPED_DATA
+    enveloped = parse_enveloped_data(cms_octets(entity))
+    assert enveloped.content_encryption == "aes256_cbc"
+    assert len(enveloped.recipients) == 2
+    for name in ("alice", "bob"):
+        assert decrypt(enveloped, [key(name)]) == inner
+
+
+def test_nothing_of_the_text_is_left_and_all_of_it_is_7bit() -> None:
+    entity = encrypt_entity(PART, [parties.recipient()], random=Octets())
+    assert b"Hello" not in entity
+    assert entity.isascii()
+    assert b"smime-type=enveloped-data" in entity
+
+
+def test_a_certificate_that_cannot_be_encrypted_to_raises_rather_than_send_clear() -> None:
+    """E02."""
+    with pytest.raises(UnsupportedAlgorithm):
+        recipient_of(person(ALICE).der)
+    with pytest.raises(CmsError):
+        encrypt_entity(PART, [], random=Octets())
+
+
+def test_a_recipient_is_read_once() -> None:
+    der = parties.party().der
+    assert recipient_of(der) is recipient_of(der)

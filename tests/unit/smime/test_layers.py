@@ -1,0 +1,133 @@
+"""The walk through the layers of a message: what is opened, what is noted, where it ends."""
+
+import pytest
+
+from smime_proxy.message.parse import parse
+from smime_proxy.smime.classify import MAX_LAYERS, Protection
+from smime_proxy.smime.layers import Opened, open_layers
+from smime_proxy.smime.receive import claim_of
+from tests.unit.cms import made
+from tests.unit.smime.cases import (
+    AT,
+    PART,
+    clear,
+    cms,
+    enveloped,
+    key,
+    message,
+    opaque,
+    signature,
+    trust,
+)
+
+CLEAR, SIGNED, SEALED = Protection.CLEAR_SIGNED, Protection.SIGNED_DATA, Protection.ENVELOPED_DATA
+
+
+def walk(entity: bytes, *names: str) -> Opened:
+    top = parse(message(entity))
+    keys = [key(name) for name in names]
+    return open_layers(top, keys, trust(), claim_of(top.header), AT)
+
+
+@pytest.mark.parametrize(
+    ("entity", "expected"),
+    [
+        (PART, []),
+        (clear(), [CLEAR]),
+        (enveloped(clear()), [SEALED, CLEAR]),
+        (enveloped(opaque(clear())), [SEALED, SIGNED, CLEAR]),
+        (clear(enveloped(opaque())), [CLEAR, SEALED, SIGNED]),
+        (enveloped(enveloped()), [SEALED, SEALED]),
+    ],
+)
+def test_e60_layers_are_listed_from_outside_in(entity: bytes, expected: list[Protection]) -> None:
+    """E60."""
+    opened = walk(entity, "alice")
+    assert [layer.protection for layer in opened.layers] == expected
+    assert bytes(opened.innermost).endswith(PART)
+    assert not any(layer.problem for layer in opened.layers)
+
+
+def test_only_what_was_decrypted_replaces_the_body() -> None:
+    assert walk(clear()).payload is None
+    payload = walk(clear(enveloped(opaque())), "alice").payload
+    assert payload is not None
+    assert bytes(payload) == opaque()
+
+
+def test_the_content_is_what_the_innermost_layer_held() -> None:
+    assert walk(PART).content is None
+    assert walk(enveloped()).content is None
+    assert walk(opaque(), "alice").content == PART
+    assert walk(enveloped(clear()), "alice").content == PART
+
+
+def test_a_key_that_is_not_named_is_not_tried() -> None:
+    """E14: no trial decryption."""
+    (layer,) = walk(enveloped(PART, "bob"), "alice").layers
+    assert (layer.decrypted, layer.enveloped is not None) == (False, True)
+
+
+def test_the_walk_ends_at_the_depth_limit() -> None:
+    entity = PART
+    for _ in range(MAX_LAYERS + 2):
+        entity = opaque(entity)
+    opened = walk(entity)
+    assert len(opened.layers) == MAX_LAYERS
+
+
+def test_e49_line_ends_in_store_do_not_change_the_verdict() -> None:
+    """E49: signed with CRLF and stored with LF, or signed as it is."""
+    stored = message(clear()).replace(b"\r\n", b"\n")
+    top = parse(stored)
+    (layer,) = open_layers(top, (), trust(), claim_of(top.header), AT).layers
+    assert layer.signers[0].result == "pass"
+    mixed = b"Content-Type: text/plain\r\n\r\nold\nmixed\r\n"
+    (layer,) = walk(clear(mixed)).layers
+    assert layer.signers[0].result == "pass"
+
+
+@pytest.mark.parametrize("entity", [clear(der=b"rubbish"), clear(der=signature()[:-40])])
+def test_what_cannot_be_read_is_noted_and_raises_nothing(entity: bytes) -> None:
+    """M6."""
+    (layer,) = walk(entity).layers
+    assert layer.problem
+    assert layer.signers == ()
+
+
+def test_opaque_content_that_is_too_complex_is_noted() -> None:
+    deep = b"".join(
+        b"Content-Type: multipart/mixed; boundary=%d\r\n\r\n--%d\r\n" % (number, number)
+        for number in range(60)
+    )
+    (layer,) = walk(opaque(deep)).layers
+    assert "deep" in layer.problem
+
+
+def test_ciphertext_below_a_multipart_is_noted_and_never_opened() -> None:
+    """E10: also when it lies inside a signature or an encryption."""
+    inner = (
+        b"Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n" + enveloped() + b"\r\n--m--\r\n"
+    )
+    for entity, above in ((inner, 0), (clear(inner), 1), (enveloped(inner), 1)):
+        layers = walk(entity, "alice").layers
+        assert len(layers) == above + 1
+        assert (layers[-1].partial, layers[-1].decrypted) == (True, False)
+
+
+def test_noise_is_told_from_text_in_any_charset() -> None:
+    """E14: a wrong key whose padding fits by chance must not replace the ciphertext."""
+    cek = bytes(32)
+    noise = bytes((17 * number + 3) % 256 for number in range(64))
+    texts = [
+        b"plain",
+        "Grüße\n".encode(),
+        "Grüße".encode("latin-1"),
+        b"\x1b$B%O\x1b(B",
+        b"",
+        b"\f\t",
+    ]
+    for content, decrypted in [(noise, False), *((text, True) for text in texts)]:
+        sealed = made.enveloped_data(made.ktri(cek), encrypted=made.encrypted_content(content, cek))
+        (layer,) = walk(cms(sealed), "alice").layers
+        assert layer.decrypted is decrypted, content

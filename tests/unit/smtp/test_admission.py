@@ -1,0 +1,107 @@
+"""Who is let in, and who is trusted."""
+
+import asyncio
+import math
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from smime_proxy.gateway.ports import Extensions
+from smime_proxy.reply import Reply
+from smime_proxy.smtp.admission import Admission, plain_address
+from smime_proxy.smtp.intake import ByteBudget
+from tests.unit.smtp.gateway import FakeGateway, options
+
+
+class Somebody:
+    deadline = math.inf
+    task: asyncio.Task[None] | None = None
+
+    def expire(self) -> None: ...
+
+    def nudge(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class Noted:
+    def __init__(self) -> None:
+        self.counts: list[tuple[str, dict[str, str]]] = []
+
+    def count(self, name: str, **labels: str) -> None:
+        self.counts.append((name, labels))
+
+
+def admission(measures: Noted | None = None, **changes: Any) -> Admission:
+    return Admission(
+        options(**changes), FakeGateway(), Extensions, ByteBudget(1000), measures or Noted()
+    )
+
+
+def refused(reply: Reply | None) -> str:
+    return f"{reply.code} {reply.enhanced}" if reply else ""
+
+
+async def test_one_address_has_so_many_sessions_and_gets_them_back() -> None:
+    door = admission(max_sessions_per_address=2)
+    guests = [Somebody() for _ in range(4)]
+    answers = [refused(door.enter(guest, "192.0.2.1")) for guest in guests]
+    assert answers == ["", "", "421 4.7.0", "421 4.7.0"]
+    assert door.enter(Somebody(), "192.0.2.2") is None
+    door.leave(guests[3], "192.0.2.1")  # was never in
+    assert refused(door.enter(Somebody(), "192.0.2.1")) == "421 4.7.0"
+    door.leave(guests[0], "192.0.2.1")
+    assert door.enter(Somebody(), "192.0.2.1") is None
+
+
+async def test_a_process_has_so_many_sessions() -> None:
+    door = admission(max_sessions=1)
+    assert door.enter(Somebody(), "192.0.2.1") is None
+    assert refused(door.enter(Somebody(), "192.0.2.2")) == "421 4.3.2"
+
+
+async def test_nobody_comes_in_while_it_drains() -> None:
+    door = admission()
+    door.draining = True
+    assert refused(door.enter(Somebody(), "192.0.2.1")) == "421 4.3.2"
+
+
+async def test_those_who_come_and_those_sent_away_are_counted() -> None:
+    noted = Noted()
+    door = admission(noted, max_sessions_per_address=1)
+    door.enter(Somebody(), "192.0.2.1")
+    door.enter(Somebody(), "192.0.2.1")
+    assert noted.counts == [
+        ("sessions", {"listener": "outbound"}),
+        ("sessions_refused", {"listener": "outbound", "reason": "address"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("peer", "trusted"),
+    [
+        ("192.0.2.7", True),
+        ("192.0.3.7", False),
+        ("2001:db8::1", True),
+        ("2001:db9::1", False),
+        ("", False),
+        ("somewhere", False),
+    ],
+)
+async def test_trust_is_by_network(peer: str, trusted: bool) -> None:
+    networks = (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))
+    assert admission(trusted_networks=networks).trusts(peer) is trusted
+
+
+@pytest.mark.parametrize(
+    ("host", "plain"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("2001:db8::1", "2001:db8::1"),
+    ],
+)
+def test_addresses_are_plain(host: str, plain: str) -> None:
+    assert plain_address(host) == plain

@@ -1,0 +1,127 @@
+"""One transaction: whom it serves, what it takes, and that it is always ended."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from smime_proxy.envelope import Role
+from smime_proxy.gateway.ports import Extensions
+from smime_proxy.smtp.admission import Admission
+from smime_proxy.smtp.intake import ByteBudget, Intake
+from smime_proxy.smtp.transaction import Transaction
+from tests.unit.smtp.gateway import FakeGateway, options, reply
+
+LIMIT = 1000
+
+
+def transaction(
+    gateway: FakeGateway,
+    role: Role = Role.OUTBOUND,
+    *,
+    trusted: bool = True,
+    budget: int = 10_000,
+    **changes: Any,
+) -> tuple[Transaction, Admission]:
+    admission = Admission(options(role, **changes), gateway, Extensions, ByteBudget(budget), None)
+    conversation = gateway.begin(None)  # type: ignore[arg-type] # nobody looks at it
+    return Transaction(admission, conversation, LIMIT, smtputf8=False, trusted=trusted), admission
+
+
+def intake_of(raw: bytes) -> Intake:
+    intake = Intake(asyncio.get_running_loop(), _ignore)
+    intake.feed(raw)
+    return intake
+
+
+def _ignore(*, on: bool) -> None:
+    """Stand for a socket whose reading needs no switching."""
+
+
+async def ask(under: Transaction, address: str) -> str:
+    answer = await under.rcpt(f"TO:<{address}>".encode())
+    return f"{answer.code} {answer.enhanced}".strip()
+
+
+@pytest.mark.parametrize(
+    ("role", "trusted", "address", "answer"),
+    [
+        (Role.OUTBOUND, True, "b@elsewhere.example", "250"),
+        (Role.OUTBOUND, True, "b%c@elsewhere.example", "250"),
+        (Role.INBOUND, False, "b@Example.COM", "250"),
+        (Role.INBOUND, False, "b@elsewhere.example", "550 5.7.1"),
+        (Role.INBOUND, False, "b%c@example.com", "550 5.7.1"),
+        (Role.INBOUND, True, "b%c@example.com", "250"),
+        (Role.INBOUND, True, "b@elsewhere.example", "550 5.7.1"),
+        (Role.INBOUND, False, "b@sub.example.com", "550 5.7.1"),
+        (Role.INBOUND, False, "b@example.com.evil.example", "550 5.7.1"),
+        (Role.INBOUND, False, "postmaster", "250"),
+        (Role.INBOUND, False, "postmaster@proxy.example.test", "250"),
+        (Role.INBOUND, False, "other@proxy.example.test", "550 5.7.1"),
+    ],
+)
+async def test_recipients_are_ours_or_refused(
+    role: Role, trusted: bool, address: str, answer: str
+) -> None:
+    """I8, A01: the gateway never hears of mail that would be relayed."""
+    gateway = FakeGateway()
+    under, _ = transaction(gateway, role, trusted=trusted)
+    assert await ask(under, address) == answer
+    assert len(gateway.notes) == (answer == "250")
+
+
+async def test_recipients_refused_upstream_do_not_count_for_the_limit() -> None:
+    gateway = FakeGateway({"rcpt <no": reply("550 5.1.1 no")})
+    under, _ = transaction(gateway, max_recipients=1)
+    answers = [await ask(under, f"{name}@example.org") for name in ("no1", "no2", "b", "c")]
+    assert answers == ["550 5.1.1", "550 5.1.1", "250", "452 4.5.3"]
+
+
+async def test_data_waits_for_a_recipient() -> None:
+    under, _ = transaction(FakeGateway({"rcpt": reply("450 4.2.1 busy")}))
+    assert str(under.refusal()).startswith("503 5.5.1 ")
+    await ask(under, "b@example.org")
+    assert str(under.refusal()).startswith("554 5.5.1 ")
+
+
+@pytest.mark.parametrize(
+    ("wire", "answer"),
+    [
+        (b"text\r\n.\r\n", "250 Ok"),
+        (b"x" * 2 * LIMIT + b"\r\n.\r\n", "552 5.3.4 "),
+        (b"x" * 4 * LIMIT, "421 4.3.4 "),
+        (b"half", "421 4.4.2 "),
+    ],
+)
+async def test_each_message_has_one_reply_and_one_end(wire: bytes, answer: str) -> None:
+    gateway = FakeGateway()
+    under, admission = transaction(gateway)
+    await ask(under, "b@example.org")
+    intake = intake_of(wire)
+    intake.end()
+    assert str(await under.take(intake, lambda: False)).startswith(answer)
+    await under.abandon()
+    ends = [note for note in gateway.notes if note.startswith(("data", "reset"))]
+    assert len(ends) == 1
+    assert admission.budget.used == 0
+
+
+async def test_spent_memory_is_temporary() -> None:
+    gateway = FakeGateway()
+    under, admission = transaction(gateway, budget=100)
+    answer = await under.take(intake_of(b"x" * 200 + b"\r\n.\r\n"), lambda: False)
+    assert str(answer).startswith("452 4.3.1 ")
+    assert gateway.notes == ["reset"]
+    assert admission.budget.used == 0
+
+
+async def test_memory_is_held_while_the_gateway_works() -> None:
+    gateway = FakeGateway()
+    gateway.permission.clear()
+    under, admission = transaction(gateway)
+    taking = asyncio.ensure_future(under.take(intake_of(b"text\r\n.\r\n"), lambda: False))
+    await gateway.started.wait()
+    assert admission.budget.used == len(b"text\r\n")
+    gateway.permission.set()
+    await taking
+    assert admission.budget.used == 0

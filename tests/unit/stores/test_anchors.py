@@ -1,0 +1,81 @@
+"""Trust anchors: authorities only, for everywhere or for domains, as last said."""
+
+import pytest
+
+from smime_proxy.stores import anchors, partners
+from smime_proxy.stores.connection import Act, Store
+from smime_proxy.stores.errors import StoreError
+from tests import pki
+from tests.pki import NOW
+from tests.unit.stores.made import audited
+
+ROOT = pki.root(kind="p256")
+OTHER = pki.root("Other Root", kind="p256")
+MIDDLE = pki.intermediate(ROOT, kind="p256")
+SOMEONE = pki.person(MIDDLE, "partner@example.org", kind="p256")
+
+
+def test_an_anchor_for_everywhere_comes_with_a_warning(store: Store, act: Act) -> None:
+    (added,) = anchors.add(store, act, [ROOT.certificate])
+    assert added.is_new
+    assert (added.anchor.certificate, added.anchor.domains) == (ROOT.certificate, ())
+    assert added.anchor.added_at == NOW
+    assert ["every domain" in warning for warning in added.warnings] == [True]
+
+
+def test_an_anchor_for_domains_comes_without(store: Store, act: Act) -> None:
+    (added,) = anchors.add(store, act, [ROOT.certificate], ["Example.ORG", "bücher.example"])
+    assert added.anchor.domains == ("example.org", "xn--bcher-kva.example")
+    assert added.warnings == ()
+    assert anchors.listing(store) == (added.anchor,)
+
+
+def test_the_same_anchor_again_is_no_error_and_no_change(store: Store, act: Act) -> None:
+    anchors.add(store, act, [ROOT.certificate], ["example.org"])
+    before = audited(store)
+    (again,) = anchors.add(store, act, [ROOT.certificate], ["EXAMPLE.org"])
+    assert not again.is_new
+    assert audited(store) == before
+
+
+@pytest.mark.parametrize("domains", [(), ("example.com",)])
+def test_the_last_word_on_domains_counts(store: Store, act: Act, domains: tuple[str, ...]) -> None:
+    anchors.add(store, act, [ROOT.certificate], ["example.org"])
+    (added,) = anchors.add(store, act, [ROOT.certificate], domains)
+    assert added.is_new
+    assert anchors.listing(store)[0].domains == domains
+
+
+def test_every_authority_of_a_file_is_added(store: Store, act: Act) -> None:
+    file = [SOMEONE.certificate, MIDDLE.certificate, ROOT.certificate]
+    assert len(anchors.add(store, act, file)) == 2
+    assert {a.certificate for a in anchors.listing(store)} == set(file[1:])
+
+
+def test_a_persons_certificate_is_no_anchor(store: Store, act: Act) -> None:
+    with pytest.raises(StoreError, match="`cert import --trust`"):
+        anchors.add(store, act, [SOMEONE.certificate])
+
+
+def test_what_is_no_domain_is_refused(store: Store, act: Act) -> None:
+    with pytest.raises(StoreError, match="--for takes a domain"):
+        anchors.add(store, act, [ROOT.certificate], ["not a domain"])
+    assert anchors.listing(store) == ()
+
+
+def test_a_removed_anchor_is_gone_with_its_domains(store: Store, act: Act) -> None:
+    anchors.add(store, act, [ROOT.certificate], ["example.org"])
+    anchors.add(store, act, [OTHER.certificate], ["example.com"])
+    removed = anchors.remove(store, act, ROOT.certificate.fingerprint[:12])
+    assert removed.certificate == ROOT.certificate
+    (left,) = anchors.listing(store)
+    assert (left.certificate, left.domains) == (OTHER.certificate, ("example.com",))
+    with pytest.raises(StoreError, match="no trust anchor has"):
+        anchors.remove(store, act, ROOT.certificate.fingerprint)
+
+
+def test_an_anchor_that_is_part_of_a_chain_can_be_removed(store: Store, act: Act) -> None:
+    anchors.add(store, act, [ROOT.certificate])
+    partners.import_certificate(store, act, [SOMEONE.certificate, ROOT.certificate])
+    anchors.remove(store, act, ROOT.certificate.fingerprint)
+    assert partners.listing(store)[0].chain == (ROOT.certificate,)

@@ -1,0 +1,56 @@
+"""The built-in authority: made once, wrapped, trusted, and it comes back able to issue."""
+
+import pytest
+from sqlalchemy import update
+
+from smime_proxy.certs.authority import create_authority, issue
+from smime_proxy.stores import anchors, authority, schema
+from smime_proxy.stores.connection import Act, Store
+from smime_proxy.stores.errors import StoreError
+from tests import pki
+from tests.pki import NOW
+from tests.unit.stores.made import ALICE
+
+KEY = pki.rsa_key("authority")
+ROOT = create_authority("Test Authority", NOW, 10, KEY, serial=1)
+
+
+def test_an_authority_comes_back_able_to_issue(store: Store, act: Act) -> None:
+    assert authority.find(store) is None
+    authority.init(store, act, ROOT, KEY)
+    found = authority.find(store)
+    assert found is not None
+    assert (found.certificate, found.created_at) == (ROOT, NOW)
+    assert "private" not in repr(found)
+    public = pki.rsa_key().public_key()
+    issued = issue(
+        found.certificate, found.private_key, ALICE, public, NOW, 30, signing_only=True, serial=2
+    )
+    issued.x509().verify_directly_issued_by(ROOT.x509())
+
+
+def test_an_authority_is_trusted_by_its_own_proxy(store: Store, act: Act) -> None:
+    authority.init(store, act, ROOT, KEY)
+    assert [anchor.certificate for anchor in anchors.listing(store)] == [ROOT]
+
+
+def test_what_was_trusted_for_less_stays_so(store: Store, act: Act) -> None:
+    anchors.add(store, act, [ROOT], ["example.com"])
+    authority.init(store, act, ROOT, KEY)
+    assert anchors.listing(store)[0].domains == ("example.com",)
+
+
+def test_a_second_authority_is_refused(store: Store, act: Act) -> None:
+    authority.init(store, act, ROOT, KEY)
+    other = create_authority("Other", NOW, 10, KEY, serial=2)
+    with pytest.raises(StoreError, match="has an authority already"):
+        authority.init(store, act, other, KEY)
+    assert len(anchors.listing(store)) == 1
+
+
+def test_a_key_that_does_not_open_is_one_line(store: Store, act: Act) -> None:
+    authority.init(store, act, ROOT, KEY)
+    with store.engine.begin() as connection:
+        connection.execute(update(schema.authority).values(wrapped=b"x" * 100))
+    with pytest.raises(StoreError, match=r"authority key .* does not open"):
+        authority.find(store)

@@ -1,0 +1,46 @@
+"""The migrations lead from nothing to the version the program compares with."""
+
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from smime_proxy.stores.connection import make_engine
+from smime_proxy.stores.migrate import MIGRATIONS, upgrade
+from smime_proxy.stores.schema import SCHEMA_VERSION
+
+
+def scripts() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return ScriptDirectory.from_config(config)
+
+
+def test_the_newest_migration_is_the_version_the_program_knows() -> None:
+    assert scripts().get_heads() == [SCHEMA_VERSION]
+
+
+def test_versions_are_numbers_of_one_length_so_that_newer_ones_compare_greater() -> None:
+    versions = [script.revision for script in scripts().walk_revisions()]
+    assert {len(version) for version in versions} == {4}
+    assert sorted(versions, reverse=True) == versions
+
+
+def test_a_migration_is_part_of_the_callers_transaction(tmp_path: Path) -> None:
+    with make_engine(tmp_path / "store.sqlite").connect() as connection:
+        transaction = connection.begin()
+        upgrade(connection)
+        assert "account" in inspect(connection).get_table_names()
+        transaction.rollback()
+        assert inspect(connection).get_table_names() == []
+
+
+def test_a_current_store_is_left_as_it_is(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "store.sqlite")
+    for _ in range(2):
+        with engine.begin() as connection:
+            upgrade(connection)
+    with engine.begin() as connection:
+        version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+    assert version == SCHEMA_VERSION

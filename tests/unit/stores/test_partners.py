@@ -1,0 +1,126 @@
+"""Partner certificates: imported with their chain, bound, pinned, never silently loosened."""
+
+import pytest
+
+from smime_proxy.address import parse_mailbox
+from smime_proxy.stores import partners, schema
+from smime_proxy.stores.connection import Act, Store
+from smime_proxy.stores.errors import StoreError
+from tests import pki
+from tests.pki import NOW
+from tests.unit.stores.made import ALICE, BOB, PARTNER, audited
+
+ROOT = pki.root(kind="p256")
+MIDDLE = pki.intermediate(ROOT, kind="p256")
+SOMEONE = pki.person(MIDDLE, "partner@example.org", "Second@example.org", kind="p256")
+NAMELESS = pki.certify(MIDDLE, name="Gateway", kind="p256")
+FILE = (ROOT.certificate, SOMEONE.certificate, MIDDLE.certificate)
+
+
+def test_the_persons_certificate_is_the_partners_and_the_others_are_its_chain(
+    store: Store, act: Act
+) -> None:
+    imported = partners.import_certificate(store, act, FILE)
+    assert imported.is_new
+    known = imported.partner
+    assert known.certificate == SOMEONE.certificate
+    assert set(known.chain) == {ROOT.certificate, MIDDLE.certificate}
+    assert [m.text for m in known.addresses] == ["partner@example.org", "Second@example.org"]
+    assert (known.bound, known.pinned) == ((), False)
+    assert (known.source, known.imported_at) == ("imported", NOW)
+    assert partners.listing(store) == (known,)
+
+
+def test_the_same_file_again_is_no_error_and_no_change(store: Store, act: Act) -> None:
+    first = partners.import_certificate(store, act, FILE, PARTNER, pinned=True)
+    before = audited(store)
+    again = partners.import_certificate(store, act, FILE, PARTNER, pinned=True)
+    assert (again.is_new, again.partner) == (False, first.partner)
+    assert audited(store) == before
+
+
+def test_a_later_import_adds_and_takes_nothing_away(store: Store, act: Act) -> None:
+    partners.import_certificate(store, act, FILE[1:2], BOB, pinned=True)
+    known = partners.import_certificate(store, act, FILE).partner
+    assert known.pinned
+    assert known.bound == (BOB,)
+    assert len(known.chain) == 2
+    assert partners.import_certificate(store, act, FILE, ALICE).partner.bound == (ALICE, BOB)
+
+
+def test_a_later_import_can_pin(store: Store, act: Act) -> None:
+    partners.import_certificate(store, act, FILE)
+    imported = partners.import_certificate(store, act, FILE, pinned=True)
+    assert imported.is_new
+    assert imported.partner.pinned
+
+
+def test_a_certificate_without_an_address_needs_one(store: Store, act: Act) -> None:
+    with pytest.raises(StoreError, match=r"carries no e-mail address.*--address"):
+        partners.import_certificate(store, act, [NAMELESS.certificate])
+    imported = partners.import_certificate(store, act, [NAMELESS.certificate], BOB)
+    assert imported.partner.bound == imported.partner.addresses == (BOB,)
+
+
+def test_an_address_the_certificate_carries_can_be_bound_too(store: Store, act: Act) -> None:
+    partners.import_certificate(store, act, FILE)
+    known = partners.import_certificate(store, act, FILE, PARTNER).partner
+    assert known.bound == (PARTNER,)
+    assert len(known.addresses) == 2
+
+
+def test_of_several_persons_the_one_asked_for_is_taken(store: Store, act: Act) -> None:
+    bob = pki.person(MIDDLE, "bob@example.com", kind="p256")
+    file = (SOMEONE.certificate, bob.certificate)
+    assert partners.import_certificate(store, act, file, BOB).partner.certificate == file[1]
+
+
+def test_a_self_made_certificate_that_calls_itself_an_authority_is_a_persons(
+    store: Store, act: Act
+) -> None:
+    own = pki.person(None, "own@example.org", ca=True, kind="p256")
+    assert partners.import_certificate(store, act, [own.certificate]).is_new
+
+
+def test_a_file_of_authorities_is_refused(store: Store, act: Act) -> None:
+    with pytest.raises(StoreError, match="`trust add`"):
+        partners.import_certificate(store, act, [ROOT.certificate, MIDDLE.certificate], BOB)
+    assert partners.listing(store) == ()
+
+
+def test_certificates_are_found_by_the_address_they_serve(store: Store, act: Act) -> None:
+    known = partners.import_certificate(store, act, FILE).partner
+    partners.import_certificate(store, act, [NAMELESS.certificate], BOB)
+    assert partners.listing(store, parse_mailbox("SECOND@example.org")) == (known,)
+    assert partners.listing(store, ALICE) == ()
+
+
+def test_a_certificate_is_found_by_the_start_of_its_fingerprint(store: Store, act: Act) -> None:
+    known = partners.import_certificate(store, act, FILE).partner
+    assert partners.find(store, known.certificate.fingerprint[:10]) == known
+    with pytest.raises(StoreError, match="no partner certificate has"):
+        partners.find(store, "0" * 20)
+
+
+def test_an_authority_in_a_chain_is_no_partner(store: Store, act: Act) -> None:
+    partners.import_certificate(store, act, FILE)
+    with pytest.raises(StoreError, match="no partner certificate has"):
+        partners.find(store, ROOT.certificate.fingerprint)
+
+
+def test_a_removed_certificate_leaves_nothing_behind(store: Store, act: Act) -> None:
+    known = partners.import_certificate(store, act, FILE, BOB, pinned=True).partner
+    assert partners.remove(store, act, known.certificate.fingerprint) == known
+    with store.reading() as connection:
+        for table in (schema.certificate, schema.chain, schema.partner, schema.partner_address):
+            assert connection.execute(table.select()).all() == []
+    assert audited(store)[-1] == f"cert remove: {known.certificate.fingerprint}"
+
+
+def test_a_pin_can_be_set_and_taken_away(store: Store, act: Act) -> None:
+    fingerprint = partners.import_certificate(store, act, FILE).partner.certificate.fingerprint
+    assert partners.set_pin(store, act, fingerprint, pinned=True).pinned
+    before = audited(store)
+    assert partners.set_pin(store, act, fingerprint, pinned=True).pinned
+    assert audited(store) == before
+    assert not partners.set_pin(store, act, fingerprint, pinned=False).pinned

@@ -1,0 +1,261 @@
+"""A snapshot answers all the mail path asks, from memory, and parses only what is asked for."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import insert, update
+
+from smime_proxy.address import parse_mailbox
+from smime_proxy.certs.path import Anchor
+from smime_proxy.gateway.ports import Directory, KeyUnavailable
+from smime_proxy.policy.rules import Account, Kind
+from smime_proxy.stores import accounts, anchors, certificates, keys, partners, schema
+from smime_proxy.stores.connection import Act, Store
+from smime_proxy.stores.snapshot import Snapshot
+from tests import pki
+from tests.pki import NOW, Identity
+from tests.unit.stores.made import ALICE, BOB, PARTNER, TEAM, account, bundle
+
+ROOT = pki.root(kind="p256")
+MIDDLE = pki.intermediate(ROOT, kind="p256")
+SOMEONE = pki.person(MIDDLE, "partner@example.org", kind="p256")
+CAPABILITIES = bytes.fromhex("06092a864886f70d01090f")  # the OID of sMIMECapabilities, RFC 8551
+
+
+def load(store: Store, before: Snapshot | None = None) -> Snapshot:
+    with store.reading() as connection:
+        return Snapshot.load(connection, store.vault, before)
+
+
+def add_alice(store: Store, act: Act, *identities: Identity) -> Account:
+    accounts.add(store, act, account("alice@example.com", "info@example.com"))
+    for identity in identities or (pki.person(MIDDLE, "alice@example.com"),):
+        keys.import_key(store, act, ALICE, bundle(identity))
+    return accounts.find(store, ALICE).account
+
+
+def add_partner(store: Store, act: Act, *, pinned: bool = False) -> None:
+    file = (SOMEONE.certificate, MIDDLE.certificate)
+    partners.import_certificate(store, act, file, pinned=pinned)
+
+
+def test_a_snapshot_is_a_directory(store: Store) -> None:
+    directory: Directory = load(store)
+    assert directory.account(ALICE) is None
+    assert directory.partner_certificates(PARTNER) == ()
+    assert directory.anchors() == ()
+    assert directory.intermediates() == ()
+
+
+def test_an_account_is_found_by_address_and_alias(store: Store, act: Act) -> None:
+    alice = add_alice(store, act)
+    snapshot = load(store)
+    assert snapshot.account(ALICE) == alice
+    assert snapshot.account(parse_mailbox("INFO@Example.com")) is snapshot.account(ALICE)
+    assert snapshot.account(BOB) is None
+
+
+def test_all_keys_of_an_account_are_known_current_and_former(store: Store, act: Act) -> None:
+    new = pki.person(MIDDLE, "alice@example.com")
+    old = pki.person(None, "alice@example.com", not_after=NOW - timedelta(days=1))
+    alice = add_alice(store, act, new, old)
+    entries = load(store).keys(alice)
+    assert {(e.certificate, e.former) for e in entries} == {
+        (new.certificate, False),
+        (old.certificate, True),
+    }
+    assert {e.chain for e in entries} == {(MIDDLE.certificate,), ()}
+    assert {e.key_id for e in entries} == {k.key_id for k in keys.listing(store, ALICE)}
+
+
+def test_a_signer_has_the_right_key_and_chain_and_is_made_once(store: Store, act: Act) -> None:
+    someone = pki.person(MIDDLE, "alice@example.com")
+    alice = add_alice(store, act, someone)
+    snapshot = load(store)
+    (entry,) = snapshot.keys(alice)
+    signer = snapshot.signer(alice, entry)
+    assert signer.private_key.private_numbers() == someone.key.private_numbers()  # type: ignore[union-attr]  # an RSA key
+    assert signer.certificate == someone.der
+    assert MIDDLE.der in signer.certificates
+    assert snapshot.signer(alice, entry) is signer
+
+
+def test_no_root_goes_into_signatures(store: Store, act: Act) -> None:
+    someone = pki.person(MIDDLE, "alice@example.com")
+    alice = add_alice(store, act, someone)
+    file = (someone.certificate, MIDDLE.certificate, ROOT.certificate)
+    partners.import_certificate(store, act, file)
+    snapshot = load(store)
+    (entry,) = snapshot.keys(alice)
+    assert ROOT.der not in snapshot.signer(alice, entry).certificates
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_only_persons_invite_to_encrypt(store: Store, act: Act, kind: Kind) -> None:
+    add_alice(store, act)
+    alice = accounts.change(store, act, ALICE, lambda a: replace(a, kind=kind)).account
+    snapshot = load(store)
+    attributes = b"".join(snapshot.signer(alice, snapshot.keys(alice)[0]).constant_attributes)
+    assert (CAPABILITIES in attributes) is (kind is Kind.PERSONAL)
+
+
+def test_a_person_who_becomes_a_team_gets_another_signer(store: Store, act: Act) -> None:
+    alice = add_alice(store, act)
+    before = load(store)
+    signer = before.signer(alice, before.keys(alice)[0])
+    team = accounts.change(store, act, ALICE, lambda a: replace(a, kind=Kind.TEAM)).account
+    after = load(store, before)
+    assert CAPABILITIES in b"".join(signer.constant_attributes)
+    changed = after.signer(team, after.keys(team)[0])
+    assert CAPABILITIES not in b"".join(changed.constant_attributes)
+
+
+def test_every_key_ever_owned_decrypts_and_is_loaded_once(store: Store, act: Act) -> None:
+    """E50."""
+    new = pki.person(MIDDLE, "alice@example.com")
+    old = pki.person(None, "alice@example.com", not_after=NOW - timedelta(days=1))
+    alice = add_alice(store, act, new, old)
+    snapshot = load(store)
+    first, second = snapshot.decryption_keys(alice), snapshot.decryption_keys(alice)
+    assert {key.serial for key in first} == {new.certificate.serial, old.certificate.serial}
+    assert [a is b for a, b in zip(first, second, strict=True)] == [True, True]
+
+
+def test_a_disabled_account_still_decrypts(store: Store, act: Act) -> None:
+    add_alice(store, act)
+    alice = accounts.disable(store, act, ALICE).account
+    snapshot = load(store)
+    assert snapshot.account(ALICE) == alice
+    assert len(snapshot.decryption_keys(alice)) == 1
+
+
+def test_a_key_that_does_not_open_is_noticed_when_it_is_used(store: Store, act: Act) -> None:
+    alice = add_alice(store, act)
+    with store.engine.begin() as connection:
+        connection.execute(update(schema.key).values(wrapped=b"damaged" * 20))
+    snapshot = load(store)
+    (entry,) = snapshot.keys(alice)
+    with pytest.raises(KeyUnavailable, match="does not open"):
+        snapshot.signer(alice, entry)
+    with pytest.raises(KeyUnavailable, match="does not open"):
+        snapshot.decryption_keys(alice)
+
+
+def test_a_key_of_another_account_is_not_to_be_had(store: Store, act: Act) -> None:
+    alice = add_alice(store, act)
+    accounts.add(store, act, account("team@example.com"))
+    snapshot = load(store)
+    team = snapshot.account(TEAM)
+    assert team is not None
+    with pytest.raises(KeyUnavailable, match=r"team@.* no longer has"):
+        snapshot.signer(team, snapshot.keys(alice)[0])
+
+
+def test_opened_keys_are_taken_over_and_forgotten_with_the_key(store: Store, act: Act) -> None:
+    alice = add_alice(store, act)
+    before = load(store)
+    signer = before.signer(alice, before.keys(alice)[0])
+    key = before.decryption_keys(alice)[0]
+    add_partner(store, act)
+    after = load(store, before)
+    assert after.signer(alice, after.keys(alice)[0]) is signer
+    assert after.decryption_keys(alice)[0] is key
+    accounts.remove(store, act, ALICE, destroy_keys=True)
+    last = load(store, after)
+    assert (last.opened.signers, last.opened.decryption) == ({}, {})
+    assert after.decryption_keys(alice)[0] is key
+
+
+def test_a_partners_certificate_comes_with_chain_pin_and_bindings(store: Store, act: Act) -> None:
+    file = (SOMEONE.certificate, MIDDLE.certificate)
+    partners.import_certificate(store, act, file, BOB, pinned=True)
+    snapshot = load(store)
+    (known,) = snapshot.partner_certificates(PARTNER)
+    assert (known.certificate, known.chain) == (SOMEONE.certificate, (MIDDLE.certificate,))
+    assert (known.pinned, known.bound_to) == (True, (BOB,))
+    assert snapshot.partner_certificates(BOB) == (known,)
+    assert known.serves(BOB)
+    assert known.serves(PARTNER)
+
+
+def test_anchors_are_those_added_and_pinned_ones_as_themselves(store: Store, act: Act) -> None:
+    anchors.add(store, act, [ROOT.certificate], ["example.org"])
+    add_partner(store, act, pinned=True)
+    assert load(store).anchors() == (
+        Anchor(ROOT.certificate, ("example.org",)),
+        Anchor(SOMEONE.certificate, pinned=True),
+    )
+
+
+def test_what_is_in_chains_completes_others(store: Store, act: Act) -> None:
+    add_partner(store, act)
+    assert load(store).intermediates() == (MIDDLE.certificate,)
+
+
+def test_certificates_are_found_by_issuer_and_serial_number(store: Store, act: Act) -> None:
+    """E58."""
+    add_partner(store, act)
+    snapshot = load(store)
+    issuer = MIDDLE.certificate.x509().subject.public_bytes()
+    shouted = issuer.replace(b"Test Issuing CA", b"TEST ISSUING CA")
+    assert shouted != issuer
+    for name in (issuer, shouted):
+        assert snapshot.known_certificates(name, SOMEONE.certificate.serial) == (SOMEONE.der,)
+    assert snapshot.known_certificates(issuer, 1) == ()
+
+
+def test_an_older_snapshot_does_not_change(store: Store, act: Act) -> None:
+    add_partner(store, act)
+    before = load(store)
+    partners.remove(store, act, SOMEONE.certificate.fingerprint)
+    after = load(store, before)
+    assert len(before.partner_certificates(PARTNER)) == 1
+    assert after.partner_certificates(PARTNER) == ()
+    assert after.revision == before.revision + 1
+
+
+def test_no_repr_shows_keys(store: Store, act: Act) -> None:
+    add_alice(store, act)
+    snapshot = load(store)
+    assert repr(snapshot) == f"Snapshot(revision={snapshot.revision})"
+
+
+def fill(store: Store, act: Act, size: int) -> None:
+    """Put accounts and partners into the store without parsing thousands of certificates."""
+    numbers = range(1, size + 1)
+    with store.writing(act) as writing:
+        execute = writing.connection.execute
+        execute(
+            insert(schema.account),
+            [{"id": n, "kind": "personal", "enabled": True, "created_at": NOW} for n in numbers],
+        )
+        names = [(n, f"user{n}@example.com") for n in numbers]
+        rows = [{"key": m, "text": m, "account_id": n, "is_alias": False} for n, m in names]
+        execute(insert(schema.account_address), rows)
+        held = [{"id": n, "fingerprint": str(n), "der": SOMEONE.der} for n in numbers]
+        locator = certificates.locator(b"", 0)
+        execute(insert(schema.certificate), [{**row, "locator": locator} for row in held])
+        common = {"pinned": False, "source": "imported", "imported_at": NOW}
+        execute(insert(schema.partner), [{"certificate_id": n, **common} for n in numbers])
+        served = [(n, f"user{n}@example.org") for n in numbers]
+        execute(
+            insert(schema.partner_address),
+            [{"key": m, "text": m, "certificate_id": n, "bound": False} for n, m in served],
+        )
+        writing.record("test", "")
+
+
+def test_a_large_store_is_loaded_without_parsing_and_asked_with_one_parse(
+    store: Store, act: Act
+) -> None:
+    """P12: the cost of a message does not depend on how many accounts and partners there are."""
+    fill(store, act, 3_000)
+    snapshot = load(store)
+    assert len(snapshot.shelf.ders) == 3_000
+    assert snapshot.account(parse_mailbox("user2999@example.com")) is not None
+    assert len(snapshot.shelf.read) == 0
+    for _ in range(3):
+        (known,) = snapshot.partner_certificates(parse_mailbox("user77@example.org"))
+        assert known.certificate == SOMEONE.certificate
+    assert len(snapshot.shelf.read) == 1

@@ -1,0 +1,165 @@
+import os
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from smime_proxy import app
+from smime_proxy.address import parse_mailbox
+from smime_proxy.admin.cli.program import run
+from smime_proxy.envelope import Role
+from smime_proxy.settings import Settings
+from smime_proxy.smtp.maildir import MaildirUpstream
+
+PATIENCE = 30  # seconds for the service to start or end on a busy machine
+MAIL = b"From: alice@example.test\r\nTo: x@example.net\r\nSubject: hello\r\n\r\ntext\r\n"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+    return port
+
+
+@dataclass(frozen=True)
+class Running:
+    settings: Path
+    outbound: int
+    status: int
+    process: subprocess.Popen[str]
+
+    @property
+    def mails(self) -> list[bytes]:
+        return [path.read_bytes() for path in (self.settings.parent / "out" / "new").iterdir()]
+
+
+def written(directory: Path, outbound: int, status: int) -> Path:
+    settings = directory / "settings.toml"
+    settings.write_text(
+        f'[service]\nhostname = "mail.example.test"\nstate_dir = "{directory}/state"\n'
+        f'[status]\nbind = "127.0.0.1:{status}"\n'
+        f'[upstreams.outside]\nurl = "maildir://{directory}/out"\n'
+        f'[listeners.submission]\nrole = "outbound"\nbind = "127.0.0.1:{outbound}"\n'
+        'upstream = "outside"\n'
+    )
+    return settings
+
+
+def command(settings: Path, *words: str) -> list[str]:
+    main = "from smime_proxy.app import main; main()"
+    return [sys.executable, "-c", main, "--config", str(settings), *words]
+
+
+@pytest.fixture(params=[1, 2])
+def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
+    outbound, status = free_port(), free_port()
+    settings = written(tmp_path, outbound, status)
+    for line in (
+        ["account", "add", "alice@example.test"],
+        ["ca", "init"],
+        ["ca", "issue", "alice@example.test"],
+    ):
+        assert run(["--config", str(settings), *line], {}, app.build) == 0
+    environment = os.environ | {"SMIME_PROXY_SERVICE__WORKERS": str(request.param)}
+    with subprocess.Popen(
+        command(settings, "serve"),
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            wait_until_ready(process, status)
+            yield Running(settings, outbound, status, process)
+        finally:
+            process.kill()
+
+
+def wait_until_ready(process: subprocess.Popen[str], status: int) -> None:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{status}/readyz", timeout=5)
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail("the service is not ready")
+
+
+def test_the_service_signs_refuses_a_second_one_and_ends_in_good_order(running: Running) -> None:
+    with smtplib.SMTP("127.0.0.1", running.outbound) as client:
+        client.sendmail("alice@example.test", ["x@example.net"], MAIL)
+    (mail,) = running.mails
+    assert b"multipart/signed" in mail
+    second = subprocess.run(
+        command(running.settings, "serve"), capture_output=True, text=True, check=False
+    )
+    assert second.returncode == 1
+    assert second.stderr.count("\n") == 1
+    assert run(["--config", str(running.settings), "healthcheck"], {}, app.build) == 0
+    running.process.send_signal(signal.SIGTERM)
+    out, err = running.process.communicate(timeout=PATIENCE)
+    assert (running.process.returncode, err) == (0, "")
+    assert "delivery" in out
+    assert "text" not in out.replace("text/", "")
+
+
+def test_a_store_that_does_not_open_stops_the_service_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = written(tmp_path, free_port(), free_port())
+    assert run(["--config", str(settings), "account", "list"], {}, app.build) == 0
+    (tmp_path / "state" / "master.key").unlink()
+    capfd.readouterr()
+    ended = subprocess.run(command(settings, "serve"), capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "master key" in ended.stderr
+
+
+UPSTREAMS = {"one": {"url": "maildir:///one"}, "two": {"url": "maildir:///two"}}
+OUT = {"role": "outbound", "bind": "127.0.0.1:1", "upstream": "one"}
+IN = {"role": "inbound", "bind": "127.0.0.1:2", "upstream": "two", "domains": ["example.test"]}
+
+
+def test_reports_about_inbound_mail_go_out_through_the_outbound_upstream() -> None:
+    settings = Settings.model_validate({"upstreams": UPSTREAMS, "listeners": {"a": OUT, "b": IN}})
+    upstreams = {name: make() for name, make in app._upstream_makers(settings).items()}
+    routes = app._routes(settings, upstreams)
+    assert routes["a"].upstream is routes["a"].reports is upstreams["one"]
+    assert routes["b"].upstream is upstreams["two"]
+    assert routes["b"].reports is upstreams["one"]
+    alone = Settings.model_validate({"upstreams": UPSTREAMS, "listeners": {"b": IN}})
+    assert app._routes(alone, upstreams)["b"].reports is None
+
+
+def test_sent_copies_go_to_a_named_upstream_or_a_maildir_of_the_account() -> None:
+    settings = Settings.model_validate({"upstreams": UPSTREAMS})
+    upstreams = {name: make() for name, make in app._upstream_makers(settings).items()}
+    find = app._sent_copies(upstreams)
+    alice = parse_mailbox("Alice@example.test")
+    assert find("upstream:two", alice) is upstreams["two"]
+    assert isinstance(find("maildir:///srv/{address}/sent", alice), MaildirUpstream)
+
+
+def test_listeners_carry_their_settings() -> None:
+    tables = {"upstreams": UPSTREAMS, "listeners": {"a": OUT, "b": IN}}
+    settings = Settings.model_validate(tables | {"service": {"max_message_size": "10MB"}})
+    submission, mx = app._listener_options(settings)
+    assert (submission.name, submission.role, submission.bind) == (
+        "a",
+        Role.OUTBOUND,
+        "127.0.0.1:1",
+    )
+    assert submission.max_message_size == 10_000_000
+    assert submission.trusted_networks == settings.listeners["a"].relaying_networks
+    assert mx.domains == {"example.test"}
