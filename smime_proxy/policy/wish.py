@@ -81,11 +81,10 @@ def settle_missing(
     first, why = missing[0]
     detail = "; ".join(_missing_detail(facts, wish, reason) for wish, reason in missing)
     rule = f"encrypt: {first.encrypt.source}, certificate missing"
-    by_request = any(wish.encrypt.value == ENCRYPT_REQUEST for wish, _ in missing)
     all_or_none = chosen.policy.on_missing_certificate is OnMissingCertificate.REJECT_ALL
     reportable = facts.message.answerable and facts.may_report
     team = any(reason is not Why.CERTIFICATE_MISSING for _, reason in missing)
-    if team or all_or_none or by_request or not reportable or len(missing) == len(wishes):
+    if team or all_or_none or not reportable or len(missing) == len(wishes):
         return Refusal(why, detail, rule)
     return tuple(
         Refused(wish.recipient.mailbox, reason, _missing_detail(facts, wish, reason), rule)

@@ -67,8 +67,8 @@ def _signature(layers: tuple[Layer, ...]) -> tuple[str, str, Signer | None]:
         if outer[0] == "pass":
             return "policy", AROUND_CIPHERTEXT, outer[2]
         return outer
-    if inner[0] == "pass" and outer[0] == "fail":
-        return "policy", f"outer signature: {outer[1]}", outer[2]  # V19
+    if outer[0] == "fail":
+        return outer  # one broken signature is a broken signature, whatever is below it
     return inner
 
 

@@ -204,10 +204,12 @@ def test_reject_those_refuses_all_when_no_report_may_be_sent() -> None:
     assert refusal(outbound(*recipients, policy=REJECT_THOSE, message=automatic)).rule
 
 
-def test_a_request_to_encrypt_is_all_or_nothing_even_with_reject_those() -> None:
+def test_reject_those_holds_for_a_request_as_for_a_requirement() -> None:
+    """Each recipient gets it encrypted or not at all, and the sender is told of those."""
     lenient = Policy(on_missing_certificate=OnMissingCertificate.REJECT_THOSE)
     decision = outbound(to("x@y.org"), to("z@y.org", known=True), policy=lenient, message=ASKS)
-    assert refusal(decision).why is Why.CERTIFICATE_MISSING
+    assert treatments(decision) == {"x@y.org": "refused", "z@y.org": "SignThenEncrypt"}
+    assert refusal(outbound(to("x@y.org"), policy=lenient, message=ASKS)).rule
 
 
 def test_a_request_overrules_an_account_that_never_encrypts() -> None:

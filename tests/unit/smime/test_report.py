@@ -68,10 +68,10 @@ def test_badges_follow_the_result() -> None:
         ("fail", None, "fail"),
         ("pass", "pass", "pass"),
         ("policy", "pass", "pass"),
-        ("fail", "pass", "policy"),
+        ("fail", "pass", "fail"),
         ("pass", "policy", "policy"),
         ("pass", "fail", "fail"),
-        ("fail", "policy", "policy"),
+        ("fail", "policy", "fail"),
     ],
 )
 def test_v18_v19_the_inner_signature_counts(outer: str, inner: str | None, expected: str) -> None:
