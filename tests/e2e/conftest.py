@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,10 +72,10 @@ def faulty_port() -> int:
 class House:
     """The service most tests use, and the sinks behind it.
 
-    Listeners: out, in, stranger (outbound, trusts nobody), strict (outbound, every mail must be
-    encrypted), faulty (outbound to `faulty_port`), starttls and smtps (outbound), secure and
-    distrusted (outbound to `secured`, whose certificate the second does not trust), plain
-    (outbound to a sink that offers no TLS, which is required).
+    Listeners: out, in (trusts nobody), stranger (outbound, trusts nobody), faulty and faulty_in
+    (to `faulty_port`), starttls and smtps (outbound), secure and distrusted (outbound to `secured`,
+    whose certificate the second does not trust), plain (outbound to a sink that offers no TLS,
+    which is required).
     """
 
     proxy: Proxy
@@ -125,9 +124,3 @@ def house(
             yield House(proxy, sink, secured)
             assert proxy.stop() == 0, proxy.log()
             assert "Traceback" not in proxy.log()
-
-
-@pytest.fixture
-def state(tmp_path: Path, made: Made) -> Path:
-    """A copy of the state, for a service of the test's own."""
-    return Path(shutil.copytree(made.state, tmp_path / "state"))
