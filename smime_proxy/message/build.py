@@ -3,8 +3,6 @@
 RFC 8551 3.3 and 3.5.3 (application/pkcs7-mime, multipart/signed), RFC 1847 2.1 (the signed part).
 """
 
-from smime_proxy.message.canonical import canonical_entity
-from smime_proxy.message.entity import Entity
 from smime_proxy.message.errors import FieldError
 from smime_proxy.message.header import HeaderBlock
 from smime_proxy.message.transfer_encoding import encode_base64
@@ -93,11 +91,6 @@ def pkcs7_mime_entity(der: bytes, smime_type: str) -> bytes:
         f'Content-Disposition: attachment; filename="{name}"\r\n\r\n'
     )
     return fields.encode("ascii") + encode_base64(der)
-
-
-def entity_of(message: Entity) -> bytes:
-    """Give what of an unsigned message goes inside an encryption: Content-* fields and body."""
-    return canonical_entity(message)
 
 
 def with_entity(header: HeaderBlock, entity: bytes) -> bytes:
