@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 MAX_REPLY_LINE = 512  # octets with CRLF, RFC 5321 4.5.3.1.5
+_UNSHOWN = re.compile(r"[^ -~]")
 _STATUS = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?: +|$)")
 
 
@@ -61,7 +62,7 @@ class Reply:
         for number, line in enumerate(lines, 1):
             mark = " " if number == len(lines) else "-"
             shown = f"{self.code}{mark}{prefix}{line}".rstrip() if line else f"{self.code}{mark}"
-            clean = "".join(char if " " <= char <= "~" else "?" for char in shown)
+            clean = _UNSHOWN.sub("?", shown)
             wire.append(clean[: MAX_REPLY_LINE - 2].encode("ascii"))
         return b"\r\n".join(wire) + b"\r\n"
 

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 import structlog
 
 HASH_DIGITS = 16  # hexadecimal; tells the addresses of one organisation apart
+_JSON = json.JSONEncoder(default=str)  # `dumps` would make one for each line
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _ADDRESS = re.compile(r"[^\s<>()\[\]\",;:=]+@[^\s<>()\[\]\",;:=]+")
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")  # what needs no quotes behind `name=`
@@ -68,7 +69,7 @@ def configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=lambda *_: lines,
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=True,
     )
     _adopt_library_logs()
 
@@ -99,7 +100,7 @@ def hasher(key: bytes) -> Callable[[Any, str, Event], Event]:
 
 def render_json(_logger: Any, _method: str, event: Event) -> str:
     """Write an event as one JSON object on one line."""
-    return json.dumps(_in_order(event), default=str)
+    return _JSON.encode(_in_order(event))
 
 
 def render_text(_logger: Any, _method: str, event: Event) -> str:

@@ -68,7 +68,7 @@ class HeaderBlock:
         self._raw = raw
         self._lines: tuple[tuple[bytes, bytes], ...] | None = None
         self._fields: tuple[Field, ...] | None = None
-        self._index: dict[bytes, list[bytes]] | None = None  # asked some twenty times a message
+        self._index: dict[str, tuple[Field, ...]] | None = None  # asked some twenty times a message
 
     def __bytes__(self) -> bytes:
         return self._raw
@@ -94,8 +94,9 @@ class HeaderBlock:
 
     def find(self, name: str) -> tuple[Field, ...]:
         """Give every field of that name, any case, in order."""
-        found = self._by_name().get(name.lower().encode("ascii", "replace"))
-        return tuple([Field(raw) for raw in found]) if found else ()
+        if self._index is None:
+            self._index = self._by_name()
+        return self._index.get(name.lower(), ())
 
     def starting(self, prefix: str) -> tuple[Field, ...]:
         """Give every field whose name begins so, any case, in order."""
@@ -110,11 +111,11 @@ class HeaderBlock:
     def remove(self, what: Callable[[Field], bool] | Collection[str]) -> "HeaderBlock":
         """Give the block without the fields named (any case) or chosen by the predicate."""
         if callable(what):
-            kept = [raw for raw, _ in self._split() if not what(Field(raw))]
+            kept = [line for line in self._split() if not what(Field(line[0]))]
         else:
             names = frozenset(name.lower().encode("ascii", "replace") for name in what)
-            kept = [raw for raw, name in self._split() if name not in names]
-        return HeaderBlock(b"".join(kept)) if len(kept) < len(self._split()) else self
+            kept = [line for line in self._split() if line[1] not in names]
+        return self._of(kept) if len(kept) < len(self._split()) else self
 
     def prepend(self, name: str, value: str | bytes) -> "HeaderBlock":
         """Give the block with one more field on top, ended by CRLF (RFC 5321 4.4 for traces).
@@ -132,13 +133,18 @@ class HeaderBlock:
             self._lines = tuple([(raw, name.lower()) for raw, name in found if raw])
         return self._lines
 
-    def _by_name(self) -> dict[bytes, list[bytes]]:
-        if self._index is None:
-            index: dict[bytes, list[bytes]] = {}
-            for raw, name in self._split():
-                index.setdefault(name, []).append(raw)
-            self._index = index
-        return self._index
+    def _by_name(self) -> dict[str, tuple[Field, ...]]:
+        index: dict[str, list[Field]] = {}
+        for raw, name in self._split():
+            index.setdefault(name.decode("ascii"), []).append(Field(raw))
+        return {name: tuple(found) for name, found in index.items()}
+
+    @classmethod
+    def _of(cls, lines: list[tuple[bytes, bytes]]) -> "HeaderBlock":
+        """Join lines of a block; what was split stays so, for no line loses its continuation."""
+        block = cls(b"".join([raw for raw, _ in lines]))
+        block._lines = tuple(lines)
+        return block
 
 
 def field_line(name: str, value: bytes) -> bytes:

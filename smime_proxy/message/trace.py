@@ -6,12 +6,14 @@ RFC 5321 4.4 (trace information) and 6.3 (loops), RFC 5322 3.3 (dates), RFC 3848
 import ipaddress
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from smime_proxy.address import Mailbox
 from smime_proxy.message.header import HeaderBlock
 
 MAX_RECEIVED = 50  # fields before a message counts as looping; RFC 5321 6.3 allows 100
 _MAX_HELO = 255  # a domain's length, RFC 5321 4.5.3.1.2
+_CACHED_PEERS = 1024  # the few clients nearly all mail comes from; bounds memory
 _MAX_TOKEN = 64  # of protocol and identifier, which are ours
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -66,6 +68,7 @@ def _host(text: str) -> str:
     return _FOREIGN.sub("", text)[:_MAX_HELO] or "unknown"
 
 
+@lru_cache(_CACHED_PEERS)
 def _peer(text: str) -> str:
     try:
         address = ipaddress.ip_address(text.partition("%")[0])

@@ -21,6 +21,7 @@ from smime_proxy.policy.rules import (
     Sign,
 )
 
+_SETTINGS = tuple(setting.name for setting in fields(Policy))
 # Stricter is higher; a sender's request stands between what is written and what is possible.
 ENCRYPT_REQUEST = 3
 ENCRYPT_POSSIBLE = 2
@@ -59,9 +60,9 @@ def effective(rules: Rules, account: Account | None) -> Effective:
             layers.append((f'domains."{address.domain}"', domain))
     values: dict[str, object] = {}
     sources: dict[str, str] = {}
-    for setting in fields(Policy):
-        value, source = _pick(setting.name, layers, rules.default)
-        values[setting.name], sources[setting.name] = value, f"{source}.{setting.name}"
+    for name in _SETTINGS:
+        value, source = _pick(name, layers, rules.default)
+        values[name], sources[name] = value, f"{source}.{name}"
     return Effective(Policy(**values), sources)  # type: ignore[arg-type] # names and types match
 
 

@@ -4,6 +4,7 @@ RFC 5321 4.2 and 4.2.1 (reply grammar), RFC 5321 4.5.3.1.5 (reply lines).
 """
 
 import re
+from functools import lru_cache
 
 from smime_proxy.reply import Reply, read_reply
 from smime_proxy.smtp.errors import ReplySyntaxError
@@ -11,6 +12,7 @@ from smime_proxy.smtp.errors import ReplySyntaxError
 MAX_LINE = 2048  # octets with CRLF; RFC 5321 says 512, Postfix's line_length_limit is 2048
 MAX_LINES = 128  # lines of one reply; EHLO, the longest in use, has about 20
 
+_CACHED_REPLIES = 512  # of one line; nearly all commands get one of a few; bounds memory
 _LINE = re.compile(rb"([2-5][0-5][0-9])(?:([ -])([^\r\n]*))?\r\n")
 _CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "?")
 
@@ -52,7 +54,9 @@ class ReplyParser:
             raise ReplySyntaxError("a reply line is too long")
         if self._code not in (b"", code):
             raise ReplySyntaxError("the code changes within a reply")
-        self._lines.append((text or b"").decode("utf-8", "replace").translate(_CONTROLS))
+        if mark != b"-" and not self._lines:
+            return _single(code, text or b"")
+        self._lines.append(_shown(text or b""))
         if mark == b"-":
             self._code = code
             if len(self._lines) >= MAX_LINES:
@@ -67,3 +71,12 @@ class ReplyParser:
             raise ReplySyntaxError("a line is no SMTP reply")
         if len(self._rest) >= MAX_LINE:
             raise ReplySyntaxError("a reply line is too long")
+
+
+@lru_cache(_CACHED_REPLIES)
+def _single(code: bytes, text: bytes) -> Reply:
+    return read_reply(int(code), [_shown(text)])
+
+
+def _shown(text: bytes) -> str:
+    return text.decode("utf-8", "replace").translate(_CONTROLS)

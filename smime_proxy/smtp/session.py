@@ -5,6 +5,7 @@ over the transport of a finished handshake. Whatever is out of step ends the ses
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ class Session(asyncio.Protocol):
         self._parser = ReplyParser()
         self._waiters: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._deadline = math.inf  # loop time; one timer looks at it, none for each command
         self._held: list[bytes] = []
         self._flush: asyncio.Handle | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -190,11 +192,27 @@ class Session(asyncio.Protocol):
         if self._waiters:
             self._arm(self._waiters[0].timeout)
         else:
-            self._cancel_timer()
+            self._disarm()
 
     def _arm(self, timeout: float) -> None:
+        """Set the deadline; the timer stays as it is unless it would look too late."""
+        self._deadline = self._loop.time() + timeout
+        if self._timer is None or self._timer.when() > self._deadline:
+            self._look_at(self._deadline)
+
+    def _disarm(self) -> None:
+        self._deadline = math.inf
+
+    def _look_at(self, when: float) -> None:
         self._cancel_timer()
-        self._timer = self._loop.call_later(timeout, self.fail, "no answer in time")
+        self._timer = self._loop.call_at(when, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._loop.time() >= self._deadline:
+            self.fail("no answer in time")
+        elif self._deadline < math.inf:
+            self._look_at(self._deadline)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
@@ -211,7 +229,7 @@ class Session(asyncio.Protocol):
         if self._writable is not None:
             self._arm(timeout)
             await self._writable
-            self._cancel_timer()
+            self._disarm()
 
     def _write(self, data: bytes) -> None:
         if self._held:

@@ -19,10 +19,12 @@ class Measured:
     cpu: float
 
 
-def send(port: int, pid: int, *, messages: int, size: int, reuse: bool) -> Measured:
+def send(
+    port: int, pid: int, *, messages: int, size: int, reuse: bool, sessions: int = SESSIONS
+) -> Measured:
     """Send messages of `size` octets through the program of process `pid`."""
     command = [
-        "smtp-source", *(["-d"] if reuse else []), "-s", str(SESSIONS), "-m", str(messages),
+        "smtp-source", *(["-d"] if reuse else []), "-s", str(sessions), "-m", str(messages),
         "-l", str(size), "-f", SENDER, "-t", RECIPIENT, f"127.0.0.1:{port}",
     ]  # fmt: skip
     before, start = cpu_seconds(pid), time.monotonic()

@@ -62,6 +62,11 @@ def cpu_seconds(root: int) -> float:
     return total
 
 
+def resident_octets(pid: int) -> int:
+    """Give the memory a process holds now."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def _descendants(root: int) -> list[int]:
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
