@@ -28,6 +28,7 @@ _WEAK_DIGESTS = frozenset({"md2", "md4", "md5", "sha1"})
 _CERTIFICATE_LABELS = frozenset({"CERTIFICATE", "X509 CERTIFICATE"})
 _PKCS7_LABELS = frozenset({"PKCS7", "CMS"})
 _OBJECT_IDENTIFIER = 0x06
+_INTEGER = b"\x02"
 _INDEFINITE = 0x80  # length octet, X.690 8.1.3.6
 _VERSION_TAG = 0xA0  # RFC 5280 4.1: version is [0] EXPLICIT
 # What `cryptography` raises on odd certificates: measured on 1,038 of them, 105 raise somewhere.
@@ -169,7 +170,12 @@ def _bare_certificates(raw: bytes) -> Iterator[bytes]:
         is_pkcs7 = raw[at] == _OBJECT_IDENTIFIER
     except (ValueError, IndexError):
         raise CertificateError("the file is neither PEM nor DER") from None
-    yield from _pkcs7_certificates(raw) if is_pkcs7 else (raw,)
+    if is_pkcs7:
+        yield from _pkcs7_certificates(raw)
+    elif raw[at : at + 1] == _INTEGER:  # the version of a PFX, RFC 7292 4; a key starts so too
+        raise CertificateError("the file holds a private key, not just a certificate")
+    else:
+        yield raw
 
 
 def _pkcs7_certificates(der: bytes) -> Iterator[bytes]:

@@ -35,7 +35,7 @@ REPLIES: Mapping[str, Template] = MappingProxyType(
             451, 7, 5, "The key cannot be loaded now; the message was not sent, try again later."
         ),
         "certificate_missing": Template(
-            550, 7, 5, "Nothing was sent: ask for a certificate, or send without encryption."
+            550, 7, 5, "Ask for a certificate, or send without encryption."
         ),
         "meeting_not_encrypted": Template(
             550, 7, 1, "Invitations are never encrypted: send it without the request to encrypt."

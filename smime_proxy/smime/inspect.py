@@ -44,7 +44,11 @@ class Inspection:
     def as_json(self) -> dict[str, object]:
         """Give the object `inspect --json` prints."""
         return {
-            "layers": [_layer(layer) for layer in self.report.layers],
+            "layers": [
+                _layer(layer)
+                for layer in self.report.layers
+                if layer.protection is not Protection.MALFORMED  # `error` tells of it
+            ],
             "signature": self.report.signature,
             "badge": self.report.badge,
             "lock": self.report.lock,

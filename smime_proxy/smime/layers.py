@@ -116,7 +116,7 @@ def _open(
             return _decrypted(protection, parse_enveloped_data(cms_octets(entity)), keys)
     except (CmsError, MessageError) as error:
         return Layer(protection, problem=str(error) or "unreadable"), None
-    problem = "unreadable" if protection is Protection.MALFORMED else ""
+    problem = "malformed CMS or S/MIME structure" if protection is Protection.MALFORMED else ""
     return Layer(protection, problem=problem), None
 
 

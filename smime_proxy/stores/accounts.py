@@ -31,11 +31,12 @@ def add(store: Store, act: Act, account: Account) -> bool:
 
     Raises `StoreError` when one with other values is, or another account has one of the addresses.
     """
+    is_login_default = not account.logins
     account = _tidied(account)
     with store.writing(act) as writing:
         known = _by_key(writing.connection, account.address.key)
         if known is not None:
-            return _is_same(known.account, account)
+            return _is_same(known.account, account, is_login_default=is_login_default)
         values = {**_columns(account), "created_at": act.at}
         returned = insert(schema.account).values(values).returning(schema.account.c.id)
         number = writing.connection.execute(returned).scalar_one()
@@ -166,9 +167,11 @@ def _tidied(account: Account) -> Account:
     )
 
 
-def _is_same(known: Account, account: Account) -> bool:
+def _is_same(known: Account, account: Account, *, is_login_default: bool) -> bool:
     if known.address != account.address:
         raise StoreError(f"{account.address} is an alias of the account {known.address}")
+    if is_login_default:  # the address written with other capitals is the same address
+        account = replace(account, logins=frozenset({known.address.text}))
     if known != account:
         raise StoreError(
             f"the account {known.address} exists with other values: change it with `account set`"

@@ -161,9 +161,12 @@ def _chosen(
     named_people = [c for c in file if c.identities() and not c.is_ca]
     # People who sign their own certificate often make it one of an authority (openssl req -x509).
     people = named_people or [c for c in file if not c.is_ca] or [c for c in file if c.identities()]
+    if bound_to is not None and len(file) == 1:
+        people = people or list(file)
     if not people:
         raise StoreError(
-            "the file holds certificates of authorities only: `trust add` is for those"
+            "the file holds certificates of authorities only: `trust add` is for those; if one is"
+            " a person's own, say whose it is with --address"
         )
     named = (c for c in people if bound_to is not None and c.carries(bound_to))
     certificate = next(named, people[0])

@@ -6,6 +6,7 @@ Everything is read before root is given up; passwords never come as arguments.
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -102,6 +103,13 @@ def open_private(path: Path) -> int:
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}") from None
     return descriptor
+
+
+def discard_empty(path: Path | None) -> None:
+    """Remove what `open_private` made when nothing comes into it; what held something stays."""
+    with suppress(OSError):
+        if path is not None and not path.stat().st_size:
+            path.unlink()
 
 
 def write(descriptor: int, raw: bytes) -> None:

@@ -82,6 +82,7 @@ def inspect(
         _show(found)
     if out is not None:
         if found.extracted is None:
+            files.discard_empty(extract)
             raise CommandError(f"{file}: no CMS layer could be opened, nothing to extract")
         files.write(out, found.extracted)
     if found.error:

@@ -237,3 +237,10 @@ def test_strangers_certificates_load_or_raise_only_our_error() -> None:
             assert certificate.valid_at(datetime(2026, 1, 1, tzinfo=UTC)) in Validity
     print(f"{read} certificates read, {defective} with defects; {refused} files refused")
     assert read > 900
+
+
+def test_a_key_file_is_told_from_a_certificate() -> None:
+    """An administrator who gives a PKCS #12 file where a certificate belongs reads so."""
+    raw = pki.person(None, "alice@example.test").pkcs12()
+    with pytest.raises(CertificateError, match="holds a private key"):
+        read_certificates(raw)

@@ -54,6 +54,16 @@ def test_an_alias_that_is_the_address_itself_is_left_out(store: Store, act: Act)
     assert alias.text == "i@example.com"
 
 
+def test_the_same_address_in_other_capitals_is_the_identical_account(
+    store: Store, act: Act
+) -> None:
+    accounts.add(store, act, account("alice@example.com"))
+    assert not accounts.add(store, act, account("Alice@EXAMPLE.com"))
+    assert accounts.find(store, ALICE).account.logins == {"alice@example.com"}
+    with pytest.raises(StoreError, match="other values"):
+        accounts.add(store, act, replace(account("Alice@example.com"), logins=frozenset({"al"})))
+
+
 def test_an_identical_account_again_is_no_error_and_no_change(store: Store, act: Act) -> None:
     accounts.add(store, act, FULL)
     before = audited(store)

@@ -55,6 +55,15 @@ def test_a_later_import_can_pin(store: Store, act: Act) -> None:
     assert imported.partner.pinned
 
 
+def test_a_self_made_authority_is_a_partners_when_the_address_is_said(
+    store: Store, act: Act
+) -> None:
+    with pytest.raises(StoreError, match=r"trust add.*--address"):
+        partners.import_certificate(store, act, [ROOT.certificate], pinned=True)
+    known = partners.import_certificate(store, act, [ROOT.certificate], BOB, pinned=True).partner
+    assert (known.certificate, known.addresses, known.pinned) == (ROOT.certificate, (BOB,), True)
+
+
 def test_a_certificate_without_an_address_needs_one(store: Store, act: Act) -> None:
     with pytest.raises(StoreError, match=r"carries no e-mail address.*--address"):
         partners.import_certificate(store, act, [NAMELESS.certificate])

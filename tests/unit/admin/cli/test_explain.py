@@ -30,6 +30,14 @@ def test_a_refusal_is_explained_with_its_reply(cli: Cli) -> None:
     assert str(found["reply"]).startswith("550 5.7.5")
 
 
+def test_a_refusal_of_the_whole_mail_names_the_address_too(cli: Cli) -> None:
+    wrong = explained(cli, "--to", "x@example.net", content="X-SMIME-Sign: no\r\n" + MAIL)
+    assert "5.6.0 alice@example.test: " in str(wrong["x@example.net"]["reply"])
+    invited = "X-SMIME-Encrypt: yes\r\nContent-Type: text/calendar; method=REPLY\r\n" + MAIL
+    refused = explained(cli, "--to", "x@example.net", content=invited)["x@example.net"]
+    assert "5.7.1 alice@example.test: " in str(refused["reply"])
+
+
 def test_a_stranger_is_relayed(cli: Cli) -> None:
     mail = MAIL.replace("alice@", "stranger@")
     assert explained(cli, "--to", "x@example.net", content=mail)["x@example.net"]["action"] == (

@@ -89,3 +89,12 @@ def test_on_a_terminal_long_work_shows_a_progress_bar(
     paths = [tmp_path / str(number) for number in range(3)]
     assert list(files.tracked(paths)) == paths
     assert "100%" in terminal.shown
+
+
+def test_only_an_empty_file_is_discarded(tmp_path: Path) -> None:
+    kept, gone = tmp_path / "kept", tmp_path / "gone"
+    kept.write_bytes(b"x")
+    gone.touch()
+    for path in (kept, gone, tmp_path / "never", None):
+        files.discard_empty(path)
+    assert (kept.exists(), gone.exists()) == (True, False)
