@@ -17,8 +17,6 @@ from smime_proxy.message.report import may_be_answered
 from smime_proxy.message.trace import received_field
 from smime_proxy.reply import EnhancedStatus, Reply
 
-MAX_GROUPS = 8  # transactions held open at once for one client transaction
-
 CLIENT_GONE = Reply(451, EnhancedStatus(4, 2), "The client left before the message was sent.")
 
 
@@ -47,9 +45,6 @@ async def deliver(
     is one group, else reset. Nothing is sent unless every group and the copy are prepared.
     """
     groups = [_group(context, envelope, content) for content in work.contents]
-    if len(groups) > MAX_GROUPS:
-        await drop(opened)
-        return _nobody(reply_for("too_many_groups", f"{len(groups)} copies"), groups)
     report = _report(context, envelope, work)
     whole = len(groups) == 1 and len(groups[0].paths) == len(envelope.forward_paths)
     if whole and report is None and opened is not None:

@@ -98,12 +98,12 @@ def _explained(plan: Plan, facts: Facts) -> tuple[Explanation, ...]:
 def _all_refused(
     envelope: Envelope, error: MessageError | KeyUnavailable
 ) -> tuple[Explanation, ...]:
-    situation = "malformed"
+    situation, detail = "malformed", str(error)
     if isinstance(error, BadRequest):
-        situation = "bad_request"
+        situation, detail = "bad_request", f"{envelope.reverse_path or '<>'}: {error}"
     elif isinstance(error, KeyUnavailable):
         situation = "key_unavailable"
-    reply = str(reply_for(situation, str(error)))
+    reply = str(reply_for(situation, detail))
     return tuple(
         Explanation(str(mailbox), "refuse", situation.replace("_", " "), 0, (), reply)
         for mailbox in envelope.recipients

@@ -15,6 +15,7 @@ from smime_proxy.gateway.ports import Directory, KeyUnavailable
 from smime_proxy.message.calendar import meeting_method
 from smime_proxy.message.entity import Entity
 from smime_proxy.message.errors import FromError
+from smime_proxy.message.header import has_loose_lines
 from smime_proxy.message.mailboxes import from_mailbox, named_mailboxes, visible_mailboxes
 from smime_proxy.message.report import may_be_answered
 from smime_proxy.message.requests import Request, asks_by_sensitivity, read_requests
@@ -57,10 +58,11 @@ def own_account(directory: Directory, mailbox: Mailbox) -> Account | None:
     The tag is dropped only here, to find our own policy and keys, never to accept a signature.
     """
     account = directory.account(mailbox)
-    if account is not None or "+" not in mailbox.local:
+    local = mailbox.key.rpartition("@")[0]  # without quotes that say nothing
+    if account is not None or "+" not in local:
         return account
     try:
-        bare = parse_mailbox(f"{mailbox.local.partition('+')[0]}@{mailbox.domain}")
+        bare = parse_mailbox(f"{local.partition('+')[0]}@{mailbox.domain}")
     except AddressError:
         return None
     return directory.account(bare)
@@ -74,8 +76,11 @@ def _message_facts(
     return MessageFacts(
         meeting=(meeting_method(entity) or "") if outbound else "",
         smime=outline.smime,
-        signed=outline.signed,
+        # What is encrypted only by its label is the client's own all the same: nobody signs it.
+        signed=outline.signed or (outline.encrypted and not outline.sealed),
         encrypted=outline.encrypted,
+        sealed=outline.sealed,
+        loose_header=has_loose_lines(entity.header),
         pgp_encrypted=outline.pgp_encrypted,
         asks_sign=requests is not None and requests.sign,
         asks_encrypt=requests is not None and requests.encrypt,

@@ -35,6 +35,7 @@ from smime_proxy.smime.verify import Trust
 
 # Never in what we sign or encrypt: who else got it is nobody's business (RFC 5322 3.6.3, E20).
 BLIND_FIELDS = frozenset({"bcc", "resent-bcc"})
+MAILBOX_LINE = b"From "  # of a mailbox file; no field, so nobody knows what it says
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,10 @@ class Transform:
     def _sealed(self, inner: bytes, certificates: list[bytes]) -> bytes:
         recipients = [recipient_of(der) for der in certificates]
         sealed = encrypt_entity(inner, recipients, random=self._material.random)
-        return with_entity(self._outer_header(), sealed)
+        header = self._outer_header()
+        if bytes(header).startswith(MAILBOX_LINE):
+            header = header.remove(lambda field: field.raw.startswith(MAILBOX_LINE))
+        return with_entity(header, sealed)
 
     def _outer_header(self) -> HeaderBlock:
         if self._outer is None:

@@ -25,6 +25,8 @@ from smime_proxy.reply import Reply
 from smime_proxy.smime.classify import outline
 from smime_proxy.smime.verify import Trust
 
+MAX_GROUPS = 8  # copies of one message, in memory and as upstream transactions held open at once
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -68,7 +70,8 @@ def make(context: Context, envelope: Envelope) -> Work | Refused:
             return Refused(refusal_reply(decision.why, decision.detail), decision.rule)
         return _carry_out(decision, Transform(_material(context, envelope, entity, directory)))
     except BadRequest as error:
-        return Refused(reply_for("bad_request", str(error)), "request field")
+        detail = f"{envelope.reverse_path or '<>'}: {error}"
+        return Refused(reply_for("bad_request", detail), "request field")
     except KeyUnavailable as error:
         return Refused(reply_for("key_unavailable", str(error)), "key unavailable")
     except MessageError as error:
@@ -113,28 +116,26 @@ def _material(
 
 
 def _carry_out(plan: Plan, transform: Transform) -> Work | Refused:
+    contents: list[Content] = []
     try:
-        contents = tuple(
-            Content(delivery, transform.content(delivery.treatment)) for delivery in plan.deliveries
-        )
+        for delivery in plan.deliveries:
+            _add(contents, Content(delivery, transform.content(delivery.treatment)))
+            if len(contents) > MAX_GROUPS:  # before the next one is made: they may be large
+                detail = f"more than {MAX_GROUPS} copies"
+                return Refused(reply_for("too_many_groups", detail), "too many groups")
         copy = transform.sent_copy(plan.sent_copy) if plan.sent_copy else None
     except CmsError as error:
         # What should be signed or encrypted cannot be: never sent any other way (invariant I5).
         return Refused(reply_for("internal_error", str(error)), "protection failed")
-    return Work(transform.entity, plan, _merged(contents), copy)
+    return Work(transform.entity, plan, tuple(contents), copy)
 
 
-def _merged(contents: tuple[Content, ...]) -> tuple[Content, ...]:
-    """Join groups whose octets came out equal: several persons opened the same message."""
-    if len(contents) == 1:
-        return contents  # hashing a large message costs
-    by_message: dict[bytes, Content] = {}
-    for content in contents:
-        before = by_message.get(content.message)
-        if before is None:
-            by_message[content.message] = content
-            continue
-        recipients = (*before.delivery.recipients, *content.delivery.recipients)
-        joined = Delivery(recipients, before.delivery.treatment, before.delivery.rule)
-        by_message[content.message] = Content(joined, before.message)
-    return tuple(by_message.values())
+def _add(contents: list[Content], content: Content) -> None:
+    """Add a group, joined to the one of equal octets if there is: several persons opened it."""
+    for number, before in enumerate(contents):
+        if before.message == content.message:
+            recipients = (*before.delivery.recipients, *content.delivery.recipients)
+            joined = Delivery(recipients, before.delivery.treatment, before.delivery.rule)
+            contents[number] = Content(joined, before.message)
+            return
+    contents.append(content)

@@ -42,6 +42,7 @@ _TOKEN = re.compile(
     r"|(?P<LITERAL>\[[^\[\]\\\x00-\x20\x7f]*+\])"
     r"|(?P<SPECIAL>[<>:;,@.])"
 )
+_KINDS: dict[str | None, Kind] = {kind.name: kind for kind in Kind}
 _COMMENT_PIECE = re.compile(r"[^()\\]++|\\.|[()]", re.DOTALL)
 
 
@@ -64,7 +65,7 @@ def tokens(value: str) -> Iterator[Token]:
         else:
             match = _TOKEN.match(value, position)
             # An unclosed quote or bracket swallows the rest, as readers of it may do.
-            kind = Kind[str(match.lastgroup)] if match else Kind.BAD
+            kind = _KINDS[match.lastgroup] if match else Kind.BAD
             end = match.end() if match else _bad_end(value, position)
         yield Token(kind, value[position:end])
         position = end

@@ -11,6 +11,13 @@ from urllib.parse import unquote_to_bytes
 
 from smime_proxy.message.encoded_word import decode_charset
 
+_WORD = r"[!#$%&'+\-.0-9A-Z^_`a-z{|}~]++"  # a token without the star of RFC 2231
+_PLAIN_PARAMETER = rf'({_WORD})[ \t]*+=[ \t]*+(?:"[ !#-:<-\[\]-~]*+"|[!#-\'*-:<-\[\]-~]++)[ \t]*+'
+_PLAIN_VALUE = re.compile(
+    rf"[ \t]*+{_WORD}/{_WORD}[ \t]*+(?:;[ \t]*+(?:{_PLAIN_PARAMETER})?+)*+", re.ASCII
+)
+_PLAIN_NAMES = re.compile(rf";[ \t]*+{_PLAIN_PARAMETER}")
+
 MAX_SECTIONS = 1_000  # RFC 2231 continuations of one parameter; a name has fewer than ten
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")
@@ -80,6 +87,18 @@ def read_parameters(value: str) -> tuple[str, Mapping[str, str]]:
     for name, numbered in sections.items():
         plain.setdefault(name, _joined(numbered))
     return head.strip(), MappingProxyType(plain)
+
+
+def is_plain(value: str) -> bool:
+    """Tell whether every reader finds the same type and parameters in a Content-Type value.
+
+    Not so with comments, escapes, RFC 2231 forms, unclosed quotes, octets beyond ASCII, or a
+    parameter that is given twice (RFC 2045 5.1).
+    """
+    if not _PLAIN_VALUE.fullmatch(value):
+        return False
+    names = [match[1].lower() for match in _PLAIN_NAMES.finditer(value)]
+    return len(names) == len(set(names))
 
 
 def _parameters(rest: str) -> Iterator[tuple[str, str]]:

@@ -159,6 +159,15 @@ def field_line(name: str, value: bytes) -> bytes:
     return name.encode("ascii") + b": " + value + b"\r\n"
 
 
+def has_loose_lines(header: HeaderBlock) -> bool:
+    """Tell whether a line is no field, the `From ` line of a mailbox file at the top aside.
+
+    Some readers end the header there and others read on (RFC 5322 2.2).
+    """
+    lines = header.find("")
+    return len(lines) > 1 or any(not line.raw.startswith(b"From ") for line in lines)
+
+
 def valid_name(name: str) -> bool:
     """Tell whether the text is a field name (RFC 5322 3.6.8)."""
     return name.isascii() and _NAME.fullmatch(name.encode("ascii")) is not None

@@ -30,7 +30,8 @@ _AT_SIGNS = re.compile("[\uff20\ufe6b]")  # full width and small: shown like an 
 _DELIMITERS = re.compile(r"[\s<>\"(),:;\[\]\\\x00-\x1f\x7f]+")
 _EDGES = ".'"  # people put addresses between these
 _UNDECODED = re.compile(r"=\?[^?\s]*\?[bBqQ]\?")  # unknown charset, unclosed or nested word
-_QUOTED_LOCAL = re.compile(r'"(?:[^"\\]|\\.)*+"@[^\s<>"(),:;@\[\]\\]++', re.DOTALL)
+# Bounded, because each quote of many may begin one; 64 octets, all of them escaped.
+_QUOTED_LOCAL = re.compile(r'"(?:[^"\\]|\\.){0,64}+"@[^\s<>"(),:;@\[\]\\]++', re.DOTALL)
 _MAX_CANDIDATES = 2 * MAX_ADDRESSES  # an address in an obsolete form is read in two ways
 _MAX_MAILBOX_CHARACTERS = 320  # 64 + 1 + 255; longer is no mailbox, RFC 5321 4.5.3.1
 
@@ -142,6 +143,8 @@ def _readings(value: str) -> Iterator[str]:
     yield value
     yield decoded
     yield _closed_up(decoded)
+    if not decoded.isprintable():  # readers drop what is not
+        yield _closed_up("".join(char for char in decoded if char.isprintable()))
     yield _closed_up(_QUOTED_PAIR.sub(r"\1", decoded).replace('"', ""))
     for text in (value, decoded):
         yield _closed_up("".join(_without_comments(text)))

@@ -5,6 +5,7 @@ RFC 2045 6.7 (quoted-printable), 6.8 (base64), RFC 2049 3 (what gateways do to l
 
 import binascii
 import re
+import string
 from collections.abc import Iterator
 
 MAX_LINE_OCTETS = 998  # without CRLF, RFC 5322 2.1.1
@@ -15,6 +16,9 @@ _CRLF = b"\r\n"
 _ESCAPED = re.compile(rb"[^\t -<>-~]|[\t ](?=\Z)")
 _UNESCAPED = b"\t\r\n" + bytes(range(ord(" "), ord("~") + 1))
 _BASE64_BODY = re.compile(rb"[A-Za-z0-9+/\s]*+=?\s*+=?\s*+")
+_BLANKS = b" \t\r\n\v\f"
+_BASE64_OCTETS = string.ascii_letters.encode() + string.digits.encode() + b"+/" + _BLANKS
+_PADDINGS = (b"", b"=", b"==")  # RFC 2045 6.8
 _UNCLEAR_QUOTED_PRINTABLE = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)|[ \t](?=\r?\n|\Z)")
 
 
@@ -79,6 +83,12 @@ def is_clear_base64(body: bytes) -> bool:
     """Tell whether every decoder reads the same out of the body: nothing foreign, right padding."""
     match = _BASE64_BODY.fullmatch(body)
     return match is not None and len(body.translate(None, b" \t\r\n\v\f")) % 4 == 0
+
+
+def is_bare_base64(body: bytes) -> bool:
+    """Tell whether nothing stands beside the base64, which decoders pass over unseen."""
+    padding = body.translate(None, _BASE64_OCTETS)
+    return padding in _PADDINGS and body.translate(None, _BLANKS).endswith(padding)
 
 
 def _has_long_line(body: bytes) -> bool:

@@ -24,6 +24,8 @@ class MessageFacts:
     smime: bool = False
     signed: bool = False
     encrypted: bool = False
+    sealed: bool = True
+    loose_header: bool = False
     pgp_encrypted: bool = False
     asks_sign: bool = False
     asks_encrypt: bool = False

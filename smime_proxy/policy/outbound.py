@@ -36,12 +36,16 @@ def decide_outbound(envelope: Envelope, facts: Facts, rules: Rules) -> Decision:
     # 2. Invitations and answers pass untouched, whoever sends them.
     if message.meeting:
         if request:
-            detail = f"a meeting {message.meeting} cannot be encrypted"
+            address = sender.mailbox or envelope.reverse_path or "<>"
+            detail = f"{address}: a meeting {message.meeting} cannot be encrypted"
             return Refusal(Why.MEETING_NOT_ENCRYPTED, detail, "meeting with request to encrypt")
         return _relay(everyone, f"meeting {message.meeting}", "meeting")
     # 3. What the client encrypted itself is not touched, and no team account takes part in it.
     if message.encrypted:
-        return _client_encrypted(facts, everyone)
+        settled = _client_encrypted(facts, everyone)
+        # A label is no encryption: readable text gets what policy says, like any other.
+        if message.sealed or isinstance(settled, Refusal):
+            return settled
     if message.pgp_encrypted:
         return _relay(everyone, "encrypted by the client with PGP/MIME")
     # 4. A From that names no account and asks for nothing is not ours to touch.
@@ -156,6 +160,10 @@ def _join(
         if chosen.policy.on_missing_key is OnMissingKey.REJECT:
             rule = f"on_missing_key: {chosen.sources['on_missing_key']}"
             return Refusal(Why.KEY_MISSING, sender.key_problem, rule)
+    if facts.message.loose_header and any(wish.encrypted for wish in served):
+        # It stays outside the encryption, where text has no place.
+        detail = "a line of the header is no field"
+        return Refusal(Why.MALFORMED, detail, "encrypt: text in the header")
     untouched = facts.message.signed or key_rule == _NULL_SENDER
     unsigned = key is None and any(wish.wants_signature for wish in served)
     exemption = f"unsigned: {key_rule}" if unsigned and not facts.message.signed else ""

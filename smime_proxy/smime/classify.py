@@ -3,6 +3,7 @@
 RFC 8551 3 and 3.9 (identifying an S/MIME message), RFC 1847 (multipart/signed), RFC 3156 (PGP).
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -13,9 +14,11 @@ from smime_proxy.cms.structures import (
     parse_enveloped_data,
     parse_signed_data,
 )
-from smime_proxy.message.entity import Defect, Entity, decode_octets
+from smime_proxy.message.content_type import is_plain
+from smime_proxy.message.entity import IDENTITY_ENCODINGS, Defect, Entity, decode_octets
 from smime_proxy.message.errors import MessageError
 from smime_proxy.message.parse import parse
+from smime_proxy.message.transfer_encoding import is_bare_base64
 
 MAX_LAYERS = 8  # nested S/MIME layers that are looked into; triple wrapping needs three
 SIGNED_PARTS = 2  # RFC 1847 2.1: what is signed, and the signature
@@ -26,7 +29,18 @@ _CMS_TYPES = frozenset(
 _CMS_NAMES = (".p7m", ".p7s", ".p7c", ".p7z")
 _SIGNATURE_TYPES = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature"})
 
-_SHOWN = frozenset({"text", "image", "message"})  # what readers show whatever the file name is
+_MARKUP = ("html", "xml")  # application types that readers show
+_SAMPLE = 4096  # octets of a ciphertext looked at
+_LEAST_SAMPLE = 32  # octets; one random octet in three is printable
+_PRINTABLE = b"\t\r\n" + bytes(range(ord(" "), ord("~") + 1))
+
+# What stands before the first part for readers without MIME, and says nothing of the mail.
+_PREAMBLE = re.compile(rb"(?:This is an? [A-Za-z0-9/ ()-]{0,80}+\.?)?")
+_ARMOUR = re.compile(  # RFC 9580 6.2
+    rb"\s*+-----BEGIN PGP MESSAGE-----\r?\n(?:[A-Za-z]++: [^\n]*+\n)*+\s*+"
+    rb"(?:[A-Za-z0-9+/=]++\r?\n)++-----END PGP MESSAGE-----\s*+"
+)
+_MAX_PGP_VERSION = 64  # octets of "Version: 1", RFC 3156 4
 
 # An unterminated last part is none of these: what is signed is delimited all the same.
 _FATAL = frozenset({Defect.NO_BOUNDARY, Defect.NO_DELIMITER, Defect.SEVERAL_CONTENT_TYPES})
@@ -57,13 +71,15 @@ class Outline:
 
     `smime`: an S/MIME layer or part anywhere outside attached messages. `signed`: a signature of
     any kind is or holds the whole body. `encrypted`: so does a ciphertext, be it inside a
-    signature; `enveloped` is that CMS object, where recipients can be read from it.
+    signature; `enveloped` is that CMS object, where recipients can be read from it. `sealed`: it
+    is a ciphertext by more than its label, and no readable text stands beside it.
     """
 
     protection: Protection
     smime: bool = False
     signed: bool = False
     encrypted: bool = False
+    sealed: bool = False
     pgp_encrypted: bool = False
     enveloped: EnvelopedData | None = None
 
@@ -79,8 +95,8 @@ def classify(entity: Entity) -> Protection:
     except (CmsError, ValueError):  # ValueError: a CMS type that is no S/MIME layer
         return Protection.MALFORMED
     # A reader that goes by another type shows octets beside the content that nobody signed.
-    shown = entity.content_type.type in _SHOWN or Defect.SEVERAL_CONTENT_TYPES in entity.defects
-    return Protection.MALFORMED if found is Protection.SIGNED_DATA and shown else found
+    shown = found is Protection.SIGNED_DATA and _may_show_more(entity)
+    return Protection.MALFORMED if shown else found
 
 
 def is_labelled(entity: Entity) -> bool:
@@ -122,13 +138,16 @@ def outline(entity: Entity) -> Outline:
         Protection.MALFORMED,  # a client's own S/MIME all the same: nobody touches it
     }
     current: Entity | None = entity
+    alone = True
     for _ in range(MAX_LAYERS):
         if current is None:
             break
         layer = classify(current)
         if layer in ENCRYPTED:
             found = _enveloped(current, layer)
-            return Outline(protection, smime=True, signed=signed, encrypted=True, enveloped=found)
+            sealed = alone and not _may_show_more(current) and _is_ciphertext(found)
+            return Outline(protection, True, signed, True, sealed, enveloped=found)  # noqa: FBT003
+        alone = alone and (layer is not Protection.CLEAR_SIGNED or _is_only_signature(current))
         current = inner_entity(current, layer)
     return Outline(protection, smime=True, signed=signed)
 
@@ -153,6 +172,7 @@ def _clear_signed(entity: Entity) -> Protection:
         len(entity.children) != SIGNED_PARTS
         or not _FATAL.isdisjoint(entity.defects)
         or _has_text_behind(entity)
+        or _has_other_readings(entity)
     ):
         return Protection.MALFORMED if protocol else Protection.NONE
     signature = entity.children[1]
@@ -170,10 +190,67 @@ def _has_text_behind(entity: Entity) -> bool:
     return bool(found) and bool(epilogue.strip())
 
 
+def _has_other_readings(entity: Entity) -> bool:
+    """Tell whether another reader may find other parts in a multipart than we do (RFC 2045 6.4)."""
+    value = entity.header.first("content-type") or ""
+    return not is_plain(value) or entity.transfer_encoding not in IDENTITY_ENCODINGS
+
+
+def _may_show_more(entity: Entity) -> bool:
+    """Tell whether a reader may show something else of the leaf than what its CMS object holds."""
+    kind = entity.content_type
+    hidden = entity.transfer_encoding == "base64" and not is_bare_base64(entity.body)
+    typed = kind.type != "application" or kind.subtype.endswith(_MARKUP)
+    return hidden or typed or Defect.SEVERAL_CONTENT_TYPES in entity.defects
+
+
+def _is_ciphertext(enveloped: EnvelopedData | None) -> bool:
+    """Tell whether somebody is named who can open it, and it is not text under that label."""
+    if enveloped is None or not enveloped.recipients:
+        return False
+    sample = b"".join(bytes(piece[:_SAMPLE]) for piece in (enveloped.ciphertext or ())[:_SAMPLE])
+    return bool(sample) and (
+        len(sample) < _LEAST_SAMPLE or bool(sample.translate(None, _PRINTABLE))
+    )
+
+
+def _is_only_signature(entity: Entity) -> bool:
+    """Tell whether beside the signed part of a multipart/signed there is only its signature."""
+    signature = entity.children[1]
+    if _has_preamble(entity) or _may_show_more(signature):
+        return False
+    try:
+        parse_signed_data(cms_octets(signature))
+    except CmsError:
+        return False
+    return True
+
+
+def _has_preamble(entity: Entity) -> bool:
+    before = entity.content[entity.body_start : entity.children[0].start]
+    preamble, _, _ = before.rstrip(b"\r\n").rpartition(b"\n")  # less the delimiter
+    return _PREAMBLE.fullmatch(preamble.strip()) is None
+
+
+def _is_pgp_encrypted(entity: Entity) -> bool:
+    """Tell whether it is PGP/MIME by more than its label (RFC 3156 4)."""
+    types = [part.content_type.full for part in entity.children]
+    if types != ["application/pgp-encrypted", "application/octet-stream"]:
+        return False
+    version, message = entity.children
+    return (
+        len(version.body) <= _MAX_PGP_VERSION
+        and not _has_preamble(entity)
+        and not _has_text_behind(entity)
+        and _ARMOUR.fullmatch(decode_octets(message.body, message.transfer_encoding)) is not None
+    )
+
+
 def _without_layer(entity: Entity) -> Outline:
     if entity.is_leaf:
         return Outline(Protection.NONE)
     whole = entity.content_type.full
+    pgp = whole == "multipart/encrypted" and _is_pgp_encrypted(entity)
     smime = any(
         is_labelled(part) or classify(part) is not Protection.NONE
         for part in parts(entity)
@@ -182,8 +259,9 @@ def _without_layer(entity: Entity) -> Outline:
     return Outline(
         Protection.NONE,
         smime=smime,
-        signed=whole == "multipart/signed",
-        pgp_encrypted=whole == "multipart/encrypted",
+        # What only says that it is PGP/MIME is left alone as well, but counts as readable.
+        signed=whole == "multipart/signed" or (whole == "multipart/encrypted" and not pgp),
+        pgp_encrypted=pgp,
     )
 
 

@@ -12,8 +12,9 @@ from smime_proxy.message.build import with_entity
 from smime_proxy.message.canonical import canonical_entity
 from smime_proxy.message.entity import Entity
 from smime_proxy.message.errors import FromError
-from smime_proxy.message.header import Field, HeaderBlock
+from smime_proxy.message.header import Field, HeaderBlock, has_loose_lines
 from smime_proxy.message.mailboxes import from_mailbox
+from smime_proxy.message.parse import parse
 from smime_proxy.smime.layers import Opened, open_layers
 from smime_proxy.smime.report import Report, summarise
 from smime_proxy.smime.sign import read_date
@@ -44,7 +45,9 @@ class Received:
         inner one only the Content-* fields.
         """
         payload = self.opened.payload
-        outer = header if payload is None else mark_private(header).remove(_is_content)
+        outer = _closed_above(header)
+        if payload is not None:
+            outer = mark_private(outer).remove(_is_content)
         for name, value in reversed(fields):
             outer = outer.prepend(name, value)
         if payload is None:
@@ -62,10 +65,19 @@ def receive(entity: Entity, keys: Sequence[DecryptionKey], trust: Trust, at: dat
 def claim_of(header: HeaderBlock) -> Claim:
     """Give what signatures are held against: From and Date of the outer header (E03, E19)."""
     date = read_date(header)
+    if has_loose_lines(header):
+        return Claim(None, date, "a line of the header is no field")
     try:
         return Claim(from_mailbox(header), date)
     except FromError as error:
         return Claim(None, date, str(error))
+
+
+def _closed_above(header: HeaderBlock) -> HeaderBlock:
+    """Drop a first line that continues no field: it would continue the one we put before it."""
+    if not bytes(header).startswith((b" ", b"\t")):
+        return header
+    return HeaderBlock(b"".join(field.raw for field in header.fields[1:]))
 
 
 def _is_content(field: Field) -> bool:
@@ -79,13 +91,14 @@ def _delivered(payload: Entity) -> bytes:
     """
     if not _has_header(payload):
         return _TEXT + b"\r\n" + _crlf(_text(payload))
-    if any(part.is_leaf and part.transfer_encoding == "binary" for part in payload.walk()):
-        # RFC 8551 3.1.3 allows it inside an encryption; no mail server would carry it on.
-        return canonical_entity(payload)
     head = b"".join(_content_fields(payload)) or _TEXT
     if not head.endswith(b"\n"):  # a header without a body behind it
         head += b"\r\n"
-    return _crlf(head + b"\r\n" + payload.body)
+    whole = head + b"\r\n" + payload.body
+    if any(part.is_leaf and part.transfer_encoding == "binary" for part in payload.walk()):
+        # RFC 8551 3.1.3 allows it inside an encryption; no mail server would carry it on.
+        whole = canonical_entity(parse(whole))
+    return _crlf(whole)
 
 
 def _has_header(payload: Entity) -> bool:
@@ -106,7 +119,9 @@ def _content_fields(payload: Entity) -> Iterator[bytes]:
     for found in payload.header.fields:
         if _is_content(found) and found.name not in seen & _ONCE:
             seen.add(found.name)
-            yield found.raw
+            # What stands behind a bare CR would become a field of its own, one of ours perhaps.
+            kept, cut, _ = found.raw.replace(b"\r\n", b"\n").partition(b"\r")
+            yield kept + b"\n" if cut else found.raw
 
 
 def _crlf(raw: bytes) -> bytes:

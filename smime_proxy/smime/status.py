@@ -6,13 +6,14 @@ RFC 8601 2.2 (Authentication-Results), RFC 7281 (smime method), RFC 4021 2.1.53 
 import re
 
 from smime_proxy.address import AddressError, fold_domain
-from smime_proxy.message.header import Field, HeaderBlock
+from smime_proxy.message.header import Field, HeaderBlock, decode_text
 from smime_proxy.smime.classify import Protection
 from smime_proxy.smime.report import Report
 from smime_proxy.smime.verify import Signer
 
 MAX_REASON = 120  # characters of a reason in a field
 _PIECE = re.compile(r'\\.|[()"\\]|[^()"\\]++', re.DOTALL)
+_OUT_OF_PLACE = re.compile(r"[^\w.\-]+")
 _ID = re.compile(r'\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s;"]++))', re.DOTALL)
 
 
@@ -63,8 +64,12 @@ def _claims(value: str, authserv_id: str) -> bool:
     if match is None:
         # Malformed: readers may disagree about what it says, so our name in it is enough.
         return authserv_id.lower() in value.lower()
-    named = re.sub(r"\\(.)", r"\1", match[1]) if match[1] is not None else match[2]
-    return _folded(named) == _folded(authserv_id)
+    ours = _folded(authserv_id)
+    if match[1] is not None:
+        return _folded(re.sub(r"\\(.)", r"\1", match[1])) == ours
+    # Beside what it says, what a reader may make of it that drops characters out of place.
+    words = _OUT_OF_PLACE.split(decode_text(match.string).partition(";")[0].lower())
+    return ours in {_folded(match[2]), _folded("".join(words)), *map(_folded, words[:2])}
 
 
 def _without_comments(value: str) -> str | None:

@@ -12,6 +12,7 @@ from smime_proxy.address import Mailbox
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.path import Anchor, ChainStatus, Purpose, validate
+from smime_proxy.cms import oids
 from smime_proxy.cms.structures import Identifier, SignedData
 from smime_proxy.cms.verify import Integrity, SignerReport, verify
 
@@ -88,7 +89,8 @@ def judge(
     extra = [der for signer in signed.signers for der in _stored(signer.sid, trust)]
     reports = verify(signed, contents, extra)
     pool = [*_readable(signed.certificates), *trust.intermediates]
-    return tuple(_judge(report, pool, trust, claim, at) for report in reports)
+    is_mail = signed.content_type == oids.DATA
+    return tuple(_judge(report, pool, trust, claim, at, is_mail=is_mail) for report in reports)
 
 
 def _judge(
@@ -97,6 +99,8 @@ def _judge(
     trust: Trust,
     claim: Claim,
     at: datetime,
+    *,
+    is_mail: bool,
 ) -> Signer:
     certificate = next(_readable([report.certificate] if report.certificate else []), None)
     if certificate is None:
@@ -107,6 +111,8 @@ def _judge(
     identity = _identity(certificate, claim)
     reasons = (
         report.reason,
+        # RFC 8551 2.4.2: what was signed for another protocol is no word to the recipient.
+        "" if is_mail else "the signed content is no mail",
         "" if path.status is ChainStatus.TRUSTED else path.reason or path.status.value,
         _identity_reason(identity, claim),
         _weakness(report, certificate),

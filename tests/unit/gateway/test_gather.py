@@ -65,7 +65,8 @@ def test_e75_a_tag_finds_policy_and_never_a_signature() -> None:
     tagged = own_account(directory, parse_mailbox("alice+a+b@example.test"))
     assert tagged is not None
     assert own_account(directory, parse_mailbox("+x@example.test")) is None
-    assert own_account(directory, parse_mailbox('"alice+"@example.test')) is None
+    assert own_account(directory, parse_mailbox('"team+x"@example.test')) is not None
+    assert own_account(directory, parse_mailbox('"al ice+"@example.test')) is None
 
 
 def test_why_there_is_no_key_is_said() -> None:
@@ -133,3 +134,24 @@ def test_what_protects_the_message_and_who_may_be_answered() -> None:
     assert not facts(listed, BOB).message.answerable
     secret = mail(ALICE, BOB, more="Sensitivity: Company-Confidential\r\n")
     assert facts(secret, BOB).message.sensitive
+
+
+def test_i5_what_only_says_that_it_is_encrypted_is_not_sealed() -> None:
+    """I5."""
+    label = enveloped() + b"=\r\nThe secret.\r\n"
+    found = facts(message(label), PARTNER).message
+    assert (found.signed, found.encrypted, found.sealed) == (True, True, False)
+    found = facts(message(enveloped()), PARTNER).message
+    assert (found.signed, found.encrypted, found.sealed) == (False, True, True)
+
+
+def test_i5_text_among_the_header_fields_is_noticed_and_a_mailbox_line_passed_over() -> None:
+    """I5."""
+    plain = mail(ALICE, PARTNER)
+    for content, loose in (
+        (plain, False),
+        (b"From alice Mon Jun  1 12:00:00 2026\r\n" + plain, False),
+        (b" text\r\n" + plain, True),
+        (plain.replace(b"\r\n\r\n", b"\r\ntext\r\n\r\n", 1), True),
+    ):
+        assert facts(content, PARTNER).message.loose_header is loose

@@ -1,11 +1,12 @@
 """Treatments carried out on octets: what stays, what goes, what is made."""
 
+from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.transform import Material, Transform
 from smime_proxy.gateway.work import Work, make
 from smime_proxy.message.parse import parse
 from smime_proxy.message.requests import DEFAULT_WORDS
-from smime_proxy.policy.plan import Relay, SentCopy, Sign, SigningKey
+from smime_proxy.policy.plan import Encrypt, Relay, SentCopy, Sign, SigningKey
 from smime_proxy.policy.rules import Policy
 from smime_proxy.smime.classify import Protection, classify
 from tests.fakes import FakeKey, Octets, World, envelope, mail
@@ -105,3 +106,9 @@ def test_a_copy_without_a_key_is_unsigned() -> None:
     assert classify(parse(copy)) is Protection.NONE
     assert copy.endswith(b"\r\n\r\ntext\r\n")
     assert b"Subject: Re: Hello\r\n" in copy
+
+
+def test_i5_the_line_of_a_mailbox_file_stays_outside_no_encryption() -> None:
+    """I5: it is no field, and may say anything."""
+    sealed = Encrypt((PartnerCertificate(parties.party("rsa", "bob").certificate),))
+    assert transform(b"From The secret.\r\n" + ASKS).content(sealed).startswith(b"From: ")

@@ -7,7 +7,7 @@ import pytest
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.envelope import Role
-from smime_proxy.gateway.work import Refused, Work, make
+from smime_proxy.gateway.work import MAX_GROUPS, Refused, Work, make
 from smime_proxy.policy.rules import Encrypt, Policy
 from tests.fakes import World, envelope, mail
 from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, TEAM, world
@@ -99,3 +99,24 @@ def test_a_team_beside_a_person_is_reported_where_that_can_be_done(with_reports:
     nobody = make(surroundings.context(), replace(sealed, reverse_path=None))
     assert isinstance(nobody, Work)
     assert nobody.plan.refused == ()
+
+
+def test_i15_not_all_copies_are_made_of_mail_that_needs_too_many() -> None:
+    """I15: a thousand hidden recipients of a large message are no thousand large messages."""
+    surroundings = world()
+    found = surroundings.directory.partners[parse_mailbox(PARTNER)][0]
+    hidden = [f"h{number}@example.org" for number in range(50)]
+    for address in hidden:
+        mailbox = parse_mailbox(address)
+        surroundings.directory.partners[mailbox] = [replace(found, bound_to=(mailbox,))]
+    asked = surroundings.random
+    drawn: list[int] = []
+
+    def random(number: int) -> bytes:
+        drawn.append(number)
+        return asked(number)
+
+    surroundings.random = random
+    content = mail(ALICE, PARTNER)
+    assert refused(content, *hidden, surroundings=surroundings) == (550, "5.5.3")
+    assert 0 < len(drawn) < 4 * MAX_GROUPS

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from smime_proxy.message.content_type import (
     ContentType,
+    is_plain,
     read_content_type,
     read_parameters,
 )
@@ -68,3 +69,27 @@ def test_reading_never_raises(value: str) -> None:
 def test_a_whole_field_of_one_sort_is_read(piece: str) -> None:
     """The largest field there can be; quadratic reading would be felt."""
     read_content_type("a/b;" + piece * (100_000 // len(piece)))
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        ('multipart/signed; protocol="application/pkcs7-signature"; boundary="=_b"', True),
+        ("multipart/signed;boundary=----=_Part_1.2 ; micalg = sha1; ", True),
+        ('multipart/signed; boundary="a"; BOUNDARY="b"', False),
+        ("multipart/signed; boundary=a; boundary*=us-ascii''b", False),
+        ('multipart/signed; boundary*0="a"', False),
+        ('multipart/signed; boundary="\\a"', False),
+        ('multipart/signed; boundary="a', False),
+        ('multipart/signed; boundary="a"b', False),
+        ("multipart/signed; boundary=a b", False),
+        ("multipart/signed; boundary=a(b)", False),
+        ('multipart/signed; x="; boundary=a"; boundary="b"', False),
+        ("(a) multipart/signed; boundary=b", False),
+        ("multipart/signed; boundary=\u00fc", False),
+        ("multipart/signed; nonsense; boundary=b", False),
+        ("text", False),
+    ],
+)
+def test_plain_is_what_every_reader_reads_alike(value: str, plain: bool) -> None:
+    assert is_plain(value) is plain

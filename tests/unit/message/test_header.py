@@ -10,6 +10,7 @@ from smime_proxy.message.header import (
     HeaderBlock,
     check_limits,
     field_line,
+    has_loose_lines,
     valid_name,
 )
 
@@ -129,3 +130,18 @@ def test_fields_joined_are_the_block_whatever_it_holds(raw: bytes) -> None:
     assert bytes(block.remove([])) == raw
     for field in block.fields:
         assert field in block.find(field.name)
+
+
+@pytest.mark.parametrize(
+    ("raw", "loose"),
+    [
+        (b"", False),
+        (b"A: b\r\n c\r\n", False),
+        (b"From a@b Mon\r\nA: b\r\n", False),
+        (b"A: b\r\ntext\r\n", True),
+        (b" text\r\nA: b\r\n", True),
+        (b"From a@b Mon\r\nA: b\r\nFrom c\r\n", True),
+    ],
+)
+def test_lines_that_are_no_field_are_loose(raw: bytes, loose: bool) -> None:
+    assert has_loose_lines(HeaderBlock(raw)) is loose

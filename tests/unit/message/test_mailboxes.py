@@ -160,6 +160,8 @@ def test_to_and_cc_are_visible_and_bcc_is_not() -> None:
         '"open alice@example.test',
         "(open alice@example.test",
         "alice@example.test.",
+        "alice\x00@example.test",
+        "ali\u00adce@exam\u200bple.test",
     ],
 )
 def test_every_address_a_field_could_mean_is_named(value: str) -> None:
@@ -196,3 +198,9 @@ def test_reading_raises_only_its_own_errors_and_strict_is_part_of_lenient(value:
         return
     assert sender in named
     assert sender in visible_mailboxes(block, ("from",))
+
+
+def test_a_field_of_opening_quotes_costs_no_more_than_its_length() -> None:
+    """E91: with a search from each quote to the end this would go on for minutes."""
+    assert named_mailboxes(header('"\\' * 49_000)) == frozenset()
+    assert ALICE in named_mailboxes(header('"open "alice"@example.test'))

@@ -10,6 +10,7 @@ from smime_proxy.message.entity import decode_octets
 from smime_proxy.message.transfer_encoding import (
     encode_base64,
     encode_quoted_printable,
+    is_bare_base64,
     is_clear_base64,
     is_clear_quoted_printable,
     is_safe,
@@ -143,3 +144,20 @@ def test_stray_equals_signs_and_blanks_at_line_ends_are_noticed(body: bytes) -> 
 )
 def test_clear_base64_is_base64_alone(body: bytes, clear: bool) -> None:
     assert is_clear_base64(body) is clear
+
+
+@pytest.mark.parametrize(
+    ("body", "bare"),
+    [
+        (b"", True),
+        (b"YWJj\r\nYW==\r\n\r\n", True),
+        (b"YWJjYW= =\r\n", True),
+        (b"YWI", True),
+        (b"YW==\r\ntext\r\n", False),
+        (b"YWJj\r\n--a\r\n", False),
+        (b"YWJj===", False),
+        (b"=YWJj", False),
+    ],
+)
+def test_bare_base64_has_nothing_beside_it(body: bytes, bare: bool) -> None:
+    assert is_bare_base64(body) is bare

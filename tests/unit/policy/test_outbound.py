@@ -184,6 +184,26 @@ def test_mail_encrypted_by_the_client_is_relayed() -> None:
         assert treatments(decision) == {"x@y.org": "Relay"}
 
 
+def test_i5_mail_encrypted_by_its_label_alone_gets_what_policy_says() -> None:
+    """I5: not touched where nothing is demanded, never clear where encryption is."""
+    label = MessageFacts(smime=True, signed=True, encrypted=True, sealed=False)
+    known, unknown = to("x@y.org", known=True), to("z@y.org")
+    assert treatments(outbound(known, message=label, policy=REQUIRED)) == {"x@y.org": "Encrypt"}
+    assert treatments(outbound(unknown, message=label)) == {"z@y.org": "Relay"}
+    refused = refusal(outbound(known, unknown, message=label, policy=REQUIRED))
+    assert refused.why is Why.CERTIFICATE_MISSING
+    team = refusal(outbound(known, who=sender(TEAM), message=label))
+    assert team.why is Why.TEAM_SENDS_NO_ENCRYPTED
+
+
+def test_i5_text_among_the_header_fields_is_refused_where_it_would_stay_clear() -> None:
+    """I5: a mail without the empty line behind its header."""
+    loose = MessageFacts(loose_header=True)
+    refused = refusal(outbound(to("x@y.org", known=True), message=loose))
+    assert refused.why is Why.MALFORMED
+    assert treatments(outbound(to("z@y.org"), message=loose)) == {"z@y.org": "Sign"}
+
+
 def test_encryption_required_without_a_certificate_refuses_all() -> None:
     """E02, R11."""
     decision = refusal(outbound(to("x@y.org"), to("z@y.org", known=True), policy=REQUIRED))

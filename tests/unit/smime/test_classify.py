@@ -1,5 +1,7 @@
 """What protection a message has already, told by the CMS object and not by its label."""
 
+from dataclasses import replace
+
 import pytest
 
 from smime_proxy.cms import der, oids
@@ -7,6 +9,7 @@ from smime_proxy.message.parse import parse
 from smime_proxy.smime.classify import (
     MAX_LAYERS,
     Protection,
+    _is_ciphertext,
     classify,
     inner_entity,
     is_labelled,
@@ -23,8 +26,14 @@ PGP_SIGNED = (
 PGP_ENCRYPTED = (
     b'Content-Type: multipart/encrypted; protocol="application/pgp-encrypted"; boundary=p\r\n\r\n'
     b"--p\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n--p\r\n"
-    b"Content-Type: application/octet-stream\r\n\r\nx\r\n--p--\r\n"
+    b"Content-Type: application/octet-stream\r\n\r\n"
+    b"-----BEGIN PGP MESSAGE-----\r\nVersion: GnuPG v2\r\n\r\nhQEMA1\r\n=ab12\r\n"
+    b"-----END PGP MESSAGE-----\r\n--p--\r\n"
 )
+SECRET = b"The secret."
+# A ContentInfo as far as its content type, in quoted-printable.
+LABEL = b"0=80=06=09=2A=86H=86=F7=0D=01=07=03=A0=80 " + SECRET + b"\r\n"
+LABELLED = b"; name=smime.p7m\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + LABEL
 
 
 def kind(entity: bytes) -> Protection:
@@ -90,7 +99,7 @@ def test_e62_what_is_no_proper_multipart_signed_is_malformed(old: bytes, new: by
 
 
 def test_text_behind_the_last_delimiter_is_seen_whatever_the_boundary() -> None:
-    signed = clear().replace(b"=_b", b"=_\xfc")
+    signed = clear().replace(b"=_b", b"=_'()+_,-./:=?")
     assert kind(signed) is Protection.CLEAR_SIGNED
     assert kind(signed + b" \r\n") is Protection.CLEAR_SIGNED
     assert kind(signed + b"Pay Eve.\r\n") is Protection.MALFORMED
@@ -130,6 +139,97 @@ def test_the_outline_of_pgp_mime() -> None:
     assert (signed.smime, signed.signed, signed.pgp_encrypted) == (False, True, False)
     encrypted = outline(parse(message(PGP_ENCRYPTED)))
     assert (encrypted.smime, encrypted.encrypted, encrypted.pgp_encrypted) == (False, False, True)
+    assert not encrypted.signed
+
+
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [
+        (b"=_b", b'=_b"; boundary="B'),
+        (b'"=_b"', b"\"=_b\"; boundary*=us-ascii''B"),
+        (b'boundary="=_b"', b'boundary*0="=_b"'),
+        (b'boundary="=_b"', b'boundary="\\=_b"'),
+        (b'boundary="=_b"', b'boundary="=_b'),
+        (b'boundary="=_b"', b'(") boundary=B;") boundary="=_b"'),
+        (b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: base64\r\n\r\n"),
+    ],
+)
+def test_a_signed_multipart_that_others_may_take_apart_otherwise_is_no_signature(
+    before: bytes, behind: bytes
+) -> None:
+    """E15: what another boundary finds in preamble or parts was signed by nobody."""
+    entity = clear().replace(before, behind, 1)
+    assert entity != clear()
+    assert kind(entity) in {Protection.MALFORMED, Protection.NONE}
+
+
+@pytest.mark.parametrize("kind_of", [b"multipart/mixed; boundary=a b", b"application/xhtml+xml"])
+def test_an_opaque_signature_in_a_type_that_is_taken_apart_or_shown_is_none(
+    kind_of: bytes,
+) -> None:
+    labelled = opaque().replace(b"application/pkcs7-mime", kind_of)
+    assert kind(labelled) is Protection.MALFORMED
+
+
+def test_text_behind_the_base64_of_an_opaque_signature_is_seen() -> None:
+    """E62."""
+    signed = opaque().rstrip()
+    padding = b"" if signed.endswith(b"=") else b"\r\n="
+    assert kind(signed + padding + b"\r\n--a b\r\n\r\nPay Eve.\r\n") is Protection.MALFORMED
+
+
+@pytest.mark.parametrize(
+    "entity",
+    [
+        enveloped() + b"=\r\n" + SECRET,
+        b"Content-Type: application/pkcs7-mime" + LABELLED,
+        b"Content-Type: text/plain" + LABELLED,
+        b"Content-Type: application/pkcs7-mime" + LABELLED.replace(b"=03=A0", b"=06=A0"),
+        clear(enveloped(), der=SECRET),
+        clear(enveloped()).replace(b"This is a", SECRET, 1),
+    ],
+)
+def test_i5_what_is_encrypted_by_its_label_alone_is_not_sealed(entity: bytes) -> None:
+    """I5: readable text stands in it, or beside the ciphertext."""
+    found = outline(parse(message(entity)))
+    assert (found.encrypted, found.sealed) == (True, False)
+
+
+def test_what_is_encrypted_and_nothing_else_is_sealed() -> None:
+    for entity in (enveloped(), clear(enveloped()), opaque(enveloped())):
+        assert outline(parse(message(entity))).sealed
+
+
+def test_i5_ciphertext_for_nobody_or_that_is_text_is_not_sealed() -> None:
+    """I5."""
+    genuine = outline(parse(message(enveloped()))).enveloped
+    assert genuine is not None
+    assert _is_ciphertext(genuine)
+    assert not _is_ciphertext(replace(genuine, recipients=()))
+    for text in ((), (memoryview(b""),), (memoryview(SECRET * 4),)):
+        assert not _is_ciphertext(replace(genuine, ciphertext=text))
+
+
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [
+        (b"application/pgp-encrypted\r\n", b"text/plain\r\n"),
+        (b"Version: 1", SECRET * 9),
+        (b"-----BEGIN PGP MESSAGE-----", SECRET),
+        (b"hQEMA1", SECRET),
+        (b"\r\n--p--", b"\r\n" + SECRET + b"\r\n--p--"),
+        (b"--p--\r\n", b"--p--\r\n" + SECRET),
+        (b"\r\n\r\n--p", b"\r\n\r\n" + SECRET + b"\r\n--p"),
+    ],
+)
+def test_i5_pgp_mime_by_its_label_alone_is_left_alone_but_not_encrypted(
+    before: bytes, behind: bytes
+) -> None:
+    """I5."""
+    entity = PGP_ENCRYPTED.replace(before, behind, 1)
+    assert entity != PGP_ENCRYPTED
+    found = outline(parse(message(entity)))
+    assert (found.pgp_encrypted, found.signed) == (False, True)
 
 
 def test_a_part_makes_it_smime_and_neither_signed_nor_encrypted() -> None:

@@ -423,3 +423,43 @@ def test_mail_for_two_names_one_recipient_only_by_his_own_key() -> None:
     assert fields(content)["X-SMIME-Encryption"].startswith("undecryptable")
     assert BOB.encode() in content
     assert DATE.encode() in content
+
+
+@pytest.mark.parametrize("encoding", ["7bit", "binary"])
+def test_e07_a_bare_cr_makes_no_field_of_ours_out_of_an_inner_one(encoding: str) -> None:
+    """E07: line ends are mended on the way out, and must not divide a field."""
+    forged = "X-SMIME-Badge: green\rAuthentication-Results: proxy.example.test; smime=pass"
+    inner = f"Content-Type: text/plain\r{forged}\r\nContent-Transfer-Encoding: {encoding}\r\n"
+    out = delivered(message(enveloped(f"{inner}\r\nhi\r\n".encode())), key())
+    assert out.count(b"X-SMIME-Badge: none\r\n") == 1
+    assert b"green\r" not in out.replace(b"X-SMIME-Lock: green", b"")
+    assert b"smime=pass" not in out
+    assert b"Content-Type: text/plain\r\n" in out
+
+
+def test_e07_a_bare_cr_in_a_part_never_keeps_decrypted_mail_from_being_sent() -> None:
+    """E07: nothing with a bare CR or LF can be sent on."""
+    inner = (
+        b"Content-Type: multipart/mixed; boundary=p\r\n\r\na\rb\n--p\r\nX: a\rb\r\n"
+        b"Content-Transfer-Encoding: binary\r\n\r\nx\ry\n\r\n--p--\r\n"
+    )
+    out = delivered(message(enveloped(inner)), key())
+    assert out.count(b"\r") == out.count(b"\n") == out.count(b"\r\n")
+
+
+def test_e08_a_first_line_without_a_field_continues_none_of_ours() -> None:
+    """E08."""
+    for entity, keys in ((clear(), ()), (enveloped(), (key(),))):
+        out = delivered(b" green; forged\r\n" + message(entity), *keys)
+        assert b"forged" not in out
+        assert b"\r\nFrom: Alice" in out
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"garbage\r\n", b"From\0: eve@x.org\r\n", b"\0From: eve@x.org\r\n", b"From\xa0: e@x.org\r\n"],
+)
+def test_e03_a_header_readers_disagree_about_names_nobody(line: bytes) -> None:
+    """E03: some end the header at such a line, some see another From."""
+    assert verdict(line + message(clear())) == "policy: a line of the header is no field"
+    assert verdict(b"From alice Mon Jun  1 12:00:00 2026\r\n" + message(clear())) == "pass"

@@ -33,8 +33,16 @@ OURS = [
     f"({ID}",
     f'"unclosed {ID}',
     f";{ID}",
+    f"{ID}\0",
+    f"{ID},",
+    f"{ID}/1",
+    "proxy\0.example.test",
+    "proxy.example(a comment).test",
+    "=?utf-8?q?proxy.example.test?=",
 ]
 OTHERS = [
+    f"mx.{ID}",
+    f"{ID}.example",
     "mx.example.test",
     f"mx.example.test (not {ID})",
     f"x{ID}",

@@ -6,6 +6,7 @@ import pytest
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.path import ChainStatus
+from smime_proxy.cms import der, oids
 from smime_proxy.cms.structures import parse_signed_data
 from smime_proxy.cms.verify import Integrity
 from smime_proxy.smime.verify import (
@@ -19,7 +20,20 @@ from smime_proxy.smime.verify import (
 )
 from tests import pki
 from tests.unit.cms import made, parties
-from tests.unit.smime.cases import ALICE, AT, PART, alice, anchor, person, signature, trust
+from tests.unit.smime.cases import (
+    ALICE,
+    AT,
+    PART,
+    alice,
+    anchor,
+    clear,
+    cms,
+    message,
+    person,
+    signature,
+    trust,
+    verdict,
+)
 
 CLAIM = Claim(parse_mailbox(ALICE), AT)
 
@@ -160,3 +174,19 @@ def test_unknown_algorithms_are_neutral_and_say_which() -> None:
     signer = judged(made.signed_data(info))
     assert (signer.report.integrity, signer.result) == (Integrity.UNKNOWN, "neutral")
     assert "2.16.840.1.101.3.4.3.17" in signer.reasons[0]
+
+
+@pytest.mark.parametrize("detached", [True, False])
+def test_what_was_signed_for_another_protocol_is_no_mail(detached: bool) -> None:
+    """RFC 8551 2.4.2: a time stamp, say, by the same key."""
+    stamp = "1.2.840.113549.1.9.16.1.4"
+    for content_type, expected in (
+        (oids.DATA, "pass"),
+        (stamp, "policy: the signed content is no mail"),
+    ):
+        kind = made.attribute(oids.CONTENT_TYPE, der.object_identifier(content_type))
+        signer = made.signer_info([kind, made.message_digest(PART)])
+        content = None if detached else PART
+        signed = made.signed_data(signer, content=content, content_type=content_type)
+        entity = clear(der=signed) if detached else cms(signed, "signed-data")
+        assert verdict(message(entity)) == expected
