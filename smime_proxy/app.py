@@ -104,11 +104,16 @@ def _routes(settings: "Settings", upstreams: "Mapping[str, Upstream]") -> "dict[
 def _sent_copies(upstreams: "Mapping[str, Upstream]") -> "Callable[[str, Mailbox], Upstream]":
     """Find where the copy of a mail sent encrypted goes: `upstream:NAME` or `maildir:///path`."""
     from smime_proxy.settings.checks import sent_copy_maildir, sent_copy_upstream
+    from smime_proxy.smtp.errors import unreachable
     from smime_proxy.smtp.maildir import MaildirUpstream
 
     def find(place: str, mailbox: "Mailbox") -> "Upstream":
         name = sent_copy_upstream(place)
-        return upstreams[name] if name else MaildirUpstream(sent_copy_maildir(place, mailbox))
+        if not name:
+            return MaildirUpstream(sent_copy_maildir(place, mailbox))
+        if name not in upstreams:  # the account is in the store, the upstream was in the settings
+            raise unreachable(f"sent_copy of {mailbox}: there is no upstream {name}")
+        return upstreams[name]
 
     return find
 
@@ -125,6 +130,7 @@ def _upstream_makers(settings: "Settings") -> "dict[str, Callable[[], Outlet]]":
 def _upstream_maker(table: "UpstreamTable", hostname: str) -> "Callable[[], Outlet]":
     from smime_proxy.admin.cli.files import read_password
     from smime_proxy.settings.fields import Scheme
+    from smime_proxy.smtp.errors import SmtpError
     from smime_proxy.smtp.maildir import MaildirUpstream
     from smime_proxy.smtp.relay import Relay
     from smime_proxy.smtp.tls import client_context
@@ -133,7 +139,12 @@ def _upstream_maker(table: "UpstreamTable", hostname: str) -> "Callable[[], Outl
     if table.url.scheme is Scheme.MAILDIR:
         return lambda: MaildirUpstream(table.url.path)
     required = table.tls == "required"
-    password = read_password(table.password_file) if table.password_file else b""
+    password = ""
+    if table.password_file:
+        try:
+            password = read_password(table.password_file).decode()
+        except UnicodeDecodeError:
+            raise SmtpError(f"{table.password_file}: the password is not UTF-8") from None
     relay = Relay(
         table.url.host,
         table.url.port,
@@ -141,7 +152,7 @@ def _upstream_maker(table: "UpstreamTable", hostname: str) -> "Callable[[], Outl
         tls="required" if required else "never",
         tls_context=client_context(table.tls_ca_file) if required else None,
         username=table.username,
-        password=password.decode(),
+        password=password,
     )
     return lambda: SmtpUpstream(relay, hostname)
 

@@ -5,7 +5,6 @@ Implements `smtp.service.Engine`. RFC 5321 2.2.1 (extensions are offered hop by 
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -82,6 +81,7 @@ class ServiceEngine:
         self.measures = measures
         self._ways = ways
         self._background = background
+        background.add_done_callback(_tell_of_end)
         self._reload = reload
         self._release = release
 
@@ -109,11 +109,17 @@ class ServiceEngine:
     async def close(self) -> None:
         """Let go of everything."""
         self._background.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._background
+        await asyncio.wait([self._background])
         for upstream in {way.upstream for way in self._ways.values()}:
             await upstream.close()
         self._release()
+
+
+def _tell_of_end(background: asyncio.Task[None]) -> None:
+    if not background.cancelled():
+        consequence = "old state in use, not ready"
+        error = background.exception()
+        _log.error("store no longer watched", consequence=consequence, exc_info=error)
 
 
 def offered(extensions: Extensions, role: Role) -> Extensions:

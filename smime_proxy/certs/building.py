@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from smime_proxy.certs.certificate import Certificate
 
-MAX_POOL = 64  # issuers considered; a message brings at most 20 certificates
+MAX_POOL = 1024  # issuers considered: 20 of the message, then those we know; bounds memory
 MAX_SIGNATURE_CHECKS = 64  # a search; a clean chain needs three
 MAX_PATH = 8  # certificates from leaf to anchor; the longest seen in mail has five
 REMEMBERED_SIGNATURES = 2048  # (certificate, issuer) pairs of one organisation; bounds memory
@@ -62,6 +62,9 @@ class PathSearch:
         if not candidates:
             self.obstacles.append(f"no trusted issuer {last.issuer or 'without a name'}")
         for issuer in sorted(candidates, key=lambda issuer: self._rank(last, issuer)):
+            if self._checks_left == 0:
+                self.obstacles.append(f"gave up after {MAX_SIGNATURE_CHECKS} signatures")
+                return
             if not self._accepts(last, issuer):
                 continue
             if issuer in self._anchored:
@@ -80,9 +83,6 @@ class PathSearch:
         )
         if unfit:
             self.obstacles.append(f"{issuer.subject}: {unfit}")
-            return False
-        if self._checks_left == 0:
-            self.obstacles.append(f"gave up after {MAX_SIGNATURE_CHECKS} signatures")
             return False
         self._checks_left -= 1
         if not is_signed_by(child, issuer):

@@ -127,22 +127,31 @@ def _accounts(directory: Directory, mailboxes: Iterable[Mailbox]) -> tuple[Accou
 def _outbound_recipients(
     envelope: Envelope, entity: Entity, directory: Directory, choices: RecipientChoices
 ) -> Iterable[RecipientFacts]:
-    visible = visible_mailboxes(entity.header)
+    named: frozenset[Mailbox] | None = None
     for mailbox in envelope.recipients:
         account = own_account(directory, mailbox)
         certificate: PartnerCertificate | None
         certificate, problem = choices.choose(directory, mailbox, account, envelope.received_at)
-        yield RecipientFacts(mailbox, account, certificate, problem, mailbox in visible)
+        if certificate is None:
+            yield RecipientFacts(mailbox, account, problem=problem)
+            continue
+        if named is None:  # To and Cc are read only for mail that may be encrypted
+            named = visible_mailboxes(entity.header)
+        yield RecipientFacts(mailbox, account, certificate, problem, mailbox in named)
 
 
 def _inbound_recipients(
     envelope: Envelope, outline: Outline, directory: Directory
 ) -> Iterable[RecipientFacts]:
+    known: dict[Mailbox, bool] = {}  # one may be named a thousand times, as may RecipientInfos
     for mailbox in envelope.recipients:
         account = own_account(directory, mailbox)
         opens = False
         # A team's keys open nothing, so they are not asked for.
         person = account is not None and account.kind is Kind.PERSONAL
         if account is not None and person and outline.enveloped is not None:
-            opens = bool(matches(outline.enveloped, directory.decryption_keys(account)))
+            if account.address not in known:
+                keys = directory.decryption_keys(account)
+                known[account.address] = bool(matches(outline.enveloped, keys))
+            opens = known[account.address]
         yield RecipientFacts(mailbox, account, opens=opens)

@@ -22,6 +22,7 @@ from smime_proxy.gateway.work import Refused, Work, make
 from smime_proxy.reply import Reply
 
 LARGE = 256 * 1024  # octets; beyond this the work costs the loop more than a thread's hand-over
+MANY = 20  # recipients; each may cost a path to validate, or a private key to use
 COPY_SECONDS = 20.0  # for the dot of a sent copy: clients wait 60 s and send again
 
 _log = structlog.get_logger("smime_proxy.gateway")
@@ -140,7 +141,7 @@ class Conversation:
         context = self._context
         if not envelope.forward_paths:
             return reply_for("upstream_lost")  # never a 250 for mail that nobody gets
-        if len(envelope.content) > LARGE:
+        if len(envelope.content) > LARGE or len(envelope.forward_paths) > MANY:
             work = await asyncio.to_thread(make, context, envelope)
         else:
             work = make(context, envelope)

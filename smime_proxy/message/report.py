@@ -1,6 +1,6 @@
 """Delivery status notifications: what the sender is told about recipients that got nothing.
 
-RFC 3462, RFC 3464 2 (multipart/report, delivery-status), RFC 3834 2 and 3.1 (when not to answer).
+RFC 6522, RFC 3464 2 (multipart/report, delivery-status), RFC 3834 2 and 3.1 (when not to answer).
 """
 
 import re
@@ -75,17 +75,13 @@ def delivery_report(
     return (head + body).encode() + returned + f"\r\n--{boundary}--\r\n".encode("ascii")
 
 
-def may_be_answered(
-    header: HeaderBlock, reverse_path: Mailbox | None, *, hostname: str = ""
-) -> bool:
+def may_be_answered(header: HeaderBlock, reverse_path: Mailbox | None) -> bool:
     """Tell whether a report on this mail may be sent at all (E68, RFC 3834 2).
 
-    Not to the null reverse-path, to machines, to `hostname` (ourselves), to lists, to bulk mail,
-    and never about an automatic mail or another report.
+    Not to the null reverse-path, to machines (ourselves too), to lists, to bulk mail, and never
+    about an automatic mail or another report.
     """
     if reverse_path is None or reverse_path.local.lower() in _MACHINES:
-        return False
-    if hostname and reverse_path.domain == hostname.lower():
         return False
     if reverse_path.local.lower().startswith("owner-") or _is_request_address(reverse_path):
         return False

@@ -57,7 +57,8 @@ class SenderFacts:
 class RecipientFacts:
     """One forward-path: our account, if it is one, and the certificate to encrypt to, if any.
 
-    `visible`: named in To or Cc. `opens`: inbound, some RecipientInfo names a key of the account.
+    `visible`: named in To or Cc, asked only where there is a certificate. `opens`: inbound, some
+    RecipientInfo names a key of the account.
     """
 
     mailbox: Mailbox

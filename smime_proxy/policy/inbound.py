@@ -26,7 +26,8 @@ def decide_inbound(facts: Facts) -> Decision:
     if isinstance(settled, Refusal):
         return settled
     served, refused = settled if settled is not None else (everyone, ())
-    recipients = [item for item in facts.recipients if item.mailbox in set(served)]
+    chosen = frozenset(served)
+    recipients = [item for item in facts.recipients if item.mailbox in chosen]
     unanswered = settled is None and any(map(_is_team, facts.recipients))
     return Plan(
         _deliveries(recipients),

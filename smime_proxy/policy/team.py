@@ -32,7 +32,8 @@ def refuse_for_teams(
         return Refusal(Why.TEAM_GETS_NO_ENCRYPTED, f"{names} is a team account", RULE)
     if not (facts.message.answerable and facts.may_report):
         return None
-    served = tuple(item.mailbox for item in facts.recipients if item.mailbox not in set(teams))
+    refused = frozenset(teams)
+    served = tuple(item.mailbox for item in facts.recipients if item.mailbox not in refused)
     return served, tuple(
         Refused(mailbox, Why.TEAM_GETS_NO_ENCRYPTED, f"{mailbox} is a team account", RULE)
         for mailbox in teams

@@ -158,6 +158,10 @@ async def collect(
             if intake.ended:
                 return Shortfall.LOST
             await intake.more(chunk_seconds, until)
+    except BaseException:
+        intake.end(discard=True)  # nobody knows where it ends: nothing of it may be a command
+        raise
+    else:
         return content
     finally:
         collector.settle()

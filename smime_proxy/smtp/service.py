@@ -122,8 +122,8 @@ class Worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)  # before it can end the process
         engine = self._engine = await make_engine()
-        loop.add_signal_handler(signal.SIGHUP, engine.reload)
         try:
             await self._listen(engine, sockets)
             # What start-up made stays; the collector need not look at it with every message.
@@ -133,6 +133,10 @@ class Worker:
             await self._drain()
         finally:
             await engine.close()
+
+    def _reload(self) -> None:
+        if self._engine is not None:
+            self._engine.reload()
 
     async def _listen(
         self, engine: Engine, sockets: Sequence[tuple[socket.socket, ListenerOptions]]

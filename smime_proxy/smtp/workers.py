@@ -181,14 +181,13 @@ class _Crew:
     def _bury(self) -> bool:
         """Take note of the dead; False when the service cannot start."""
         now = time.monotonic()
-        for post, code in _dead(self._posts + self._window):
+        for post, pid, code in _dead(self._posts + self._window):
             first = not post.deaths
             post.deaths = 1 if now - post.born > SOUND_SECONDS else post.deaths + 1
             post.due = now + BACKOFF_SECONDS[min(post.deaths, len(BACKOFF_SECONDS)) - 1]
             if first and code == FAILED_TO_START:
                 return False
-            _log.error("a process died", pid=post.pid, code=code, again_in=post.due - now)
-            post.pid = 0
+            _log.error("a process died", pid=pid, code=code, again_in=post.due - now)
         return True
 
     def _drain(self) -> None:
@@ -199,8 +198,7 @@ class _Crew:
             if left <= 0:
                 self._tell(self._posts, signal.SIGKILL)
             signal.sigtimedwait((signal.SIGCHLD,), max(0.1, left))
-            for post, _ in _dead(self._posts):
-                post.pid = 0
+            _dead(self._posts)
         self._tell(self._window, signal.SIGKILL)
 
     @staticmethod
@@ -244,14 +242,15 @@ class _Crew:
         await post.start()
 
 
-def _dead(posts: list[_Post]) -> list[tuple[_Post, int]]:
-    """Reap the posts whose process ended, with exit code, or minus the signal."""
+def _dead(posts: list[_Post]) -> list[tuple[_Post, int, int]]:
+    """Empty the posts whose process ended; with its id and exit code, or minus the signal."""
     ended = []
     for post in posts:
         if post.pid:
             pid, status = os.waitpid(post.pid, os.WNOHANG)
             if pid:
-                ended.append((post, os.waitstatus_to_exitcode(status)))
+                post.pid = 0  # from now on it may be somebody else's
+                ended.append((post, pid, os.waitstatus_to_exitcode(status)))
     return ended
 
 

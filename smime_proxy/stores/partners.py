@@ -110,22 +110,6 @@ def remove(store: Store, act: Act, fingerprint: str) -> StoredPartner:
         return known
 
 
-def set_pin(store: Store, act: Act, fingerprint: str, *, pinned: bool) -> StoredPartner:
-    """Trust exactly this certificate, or stop doing so.
-
-    Raises `StoreError` when there is none, or more than one.
-    """
-    with store.writing(act) as writing:
-        connection, known = writing.connection, _only(writing.connection, fingerprint)
-        if known.pinned != pinned:
-            of_known = schema.certificate.c.fingerprint == known.certificate.fingerprint
-            number = select(schema.certificate.c.id).where(of_known).scalar_subquery()
-            row = schema.partner.c.certificate_id == number
-            connection.execute(update(schema.partner).where(row).values(pinned=pinned))
-            writing.record("cert pin" if pinned else "cert unpin", known.certificate.fingerprint)
-        return _only(connection, known.certificate.fingerprint)
-
-
 def load(
     connection: Connection, wanted: ColumnElement[bool] | None = None
 ) -> tuple[StoredPartner, ...]:

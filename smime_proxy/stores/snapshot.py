@@ -67,9 +67,11 @@ class Opened:
 
     def of(self, key_ids: frozenset[str]) -> "Opened":
         """Give those of the keys that still exist."""
+        # Copies in one step: other threads may be adding to them.
+        signers, decryption = dict(self.signers), dict(self.decryption)
         return Opened(
-            {name: signer for name, signer in self.signers.items() if name[0] in key_ids},
-            {key_id: key for key_id, key in self.decryption.items() if key_id in key_ids},
+            {name: signer for name, signer in signers.items() if name[0] in key_ids},
+            {key_id: key for key_id, key in decryption.items() if key_id in key_ids},
         )
 
 

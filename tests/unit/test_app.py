@@ -16,7 +16,9 @@ from smime_proxy import app
 from smime_proxy.address import parse_mailbox
 from smime_proxy.admin.cli.program import run
 from smime_proxy.envelope import Role
+from smime_proxy.gateway.ports import UpstreamError
 from smime_proxy.settings import Settings
+from smime_proxy.smtp.errors import SmtpError
 from smime_proxy.smtp.maildir import MaildirUpstream
 
 PATIENCE = 30  # seconds for the service to start or end on a busy machine
@@ -149,6 +151,18 @@ def test_sent_copies_go_to_a_named_upstream_or_a_maildir_of_the_account() -> Non
     alice = parse_mailbox("Alice@example.test")
     assert find("upstream:two", alice) is upstreams["two"]
     assert isinstance(find("maildir:///srv/{address}/sent", alice), MaildirUpstream)
+    with pytest.raises(UpstreamError, match=r"451 4\.4\.1 .*no upstream three") as caught:
+        find("upstream:three", alice)
+    assert "Alice@example.test" in caught.value.reply.text
+
+
+def test_a_password_that_is_no_text_is_told_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_bytes(b"\xff\n")
+    relay = {"url": "smtp://relay.example.com:587", "username": "us", "password_file": str(file)}
+    settings = Settings.model_validate({"upstreams": {"relay": relay}})
+    with pytest.raises(SmtpError, match="password: the password is not UTF-8"):
+        app._upstream_makers(settings)
 
 
 def test_listeners_carry_their_settings() -> None:

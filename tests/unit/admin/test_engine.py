@@ -1,6 +1,8 @@
 import asyncio
 from typing import Any, cast
 
+from structlog.testing import capture_logs
+
 from smime_proxy.admin.engine import Remembering, ServiceEngine, Way, offered
 from smime_proxy.admin.metrics import Counters
 from smime_proxy.envelope import Role
@@ -36,7 +38,7 @@ def engine(outlet: FakeOutlet, **more: Any) -> tuple[ServiceEngine, Remembering,
         GATEWAY,
         Counters(),
         ways,
-        background=asyncio.get_running_loop().create_task(asyncio.sleep(60)),
+        background=asyncio.get_running_loop().create_task(more.get("watch", asyncio.sleep)(60)),
         reload=more.get("reload", lambda: said.append("reload")),
         release=lambda: said.append("release"),
     )
@@ -86,3 +88,17 @@ async def test_counts_are_those_of_its_measures() -> None:
     built.measures.count("internal_errors")
     assert built.counts() == {"internal_errors": 1}
     await built.close()
+
+
+async def test_a_store_that_is_no_longer_watched_is_told_of_and_keeps_nothing_open() -> None:
+    async def broken(_seconds: float) -> None:
+        raise ValueError("damaged")
+
+    outlet = FakeOutlet(Extensions())
+    with capture_logs() as lines:
+        built, _, said = engine(outlet, watch=broken)
+        await asyncio.sleep(0.01)
+    assert [line["event"] for line in lines] == ["store no longer watched"]
+    assert built.not_ready()
+    await built.close()
+    assert (outlet.closed, said) == (1, ["release"])

@@ -1,10 +1,14 @@
 """The life of a transaction: MAIL and RCPT relayed, content decided on, delivered, answered."""
 
+import threading
+from collections.abc import Sequence
+
 import pytest
 
-from smime_proxy.address import parse_mailbox
+from smime_proxy.address import Mailbox, parse_mailbox
+from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.envelope import ForwardPath, Role
-from smime_proxy.gateway.pipeline import LARGE, Gateway
+from smime_proxy.gateway.pipeline import LARGE, MANY, Gateway
 from smime_proxy.gateway.ports import Extensions
 from smime_proxy.message.parse import parse
 from smime_proxy.reply import EnhancedStatus, Reply
@@ -196,6 +200,24 @@ async def test_i15_whatever_fails_no_transaction_is_left_open(
     replies.append(await talk.data(content, AT, lambda: False))
     assert replies[-1].code == 451
     assert (world.outside.sent, world.outside.leaked) == ([], 0)
+
+
+async def test_mail_to_many_is_worked_on_in_a_thread(world: World) -> None:
+    threads: list[str] = []
+    choose = world.directory.partner_certificates
+
+    def noted(mailbox: Mailbox) -> Sequence[PartnerCertificate]:
+        threads.append(threading.current_thread().name)
+        return choose(mailbox)
+
+    world.directory.partner_certificates = noted  # type: ignore[method-assign]
+    content = mail("alice@example.test", "x@y.org")
+    await send(world, content, "alice@example.test", "x@y.org")
+    everyone = [f"x{number}@y.org" for number in range(MANY + 1)]
+    await send(world, content, "alice@example.test", *everyone)
+    here = threading.current_thread().name
+    assert threads[0] == here
+    assert here not in threads[1:]
 
 
 async def test_large_mail_is_worked_on_in_a_thread_with_the_same_result(world: World) -> None:

@@ -190,6 +190,18 @@ async def test_deadline_runs_only_while_the_client_is_awaited() -> None:
     await waiting
 
 
+async def test_content_whose_end_is_not_known_is_never_read_as_commands() -> None:
+    class Broken(ByteBudget):
+        def take(self, octets: int) -> bool:
+            raise MemoryError(octets)
+
+    intake = await intake_of(b"x\r\nMAIL FROM:<a@b>\r\n.\r\n")
+    with pytest.raises(MemoryError):
+        await collect(intake, PLENTY, Broken(PLENTY), 9, 9)
+    assert intake.ended
+    assert intake.line() is None
+
+
 @pytest.mark.parametrize(
     ("raw", "wanted"),
     [

@@ -52,6 +52,8 @@ async def test_a_worker_serves_until_it_is_told_to_stop() -> None:
     async def make() -> FakeEngine:
         assert worker.not_ready() == "starting"
         assert worker.counts() == {}
+        os.kill(os.getpid(), signal.SIGHUP)  # nothing to read again yet, and no reason to end
+        await asyncio.sleep(0.01)
         return engine
 
     chosen = [(sock, options(name=name)) for sock, name in zip(socks, names, strict=True)]

@@ -124,12 +124,3 @@ def test_a_removed_certificate_leaves_nothing_behind(store: Store, act: Act) -> 
         for table in (schema.certificate, schema.chain, schema.partner, schema.partner_address):
             assert connection.execute(table.select()).all() == []
     assert audited(store)[-1] == f"cert remove: {known.certificate.fingerprint}"
-
-
-def test_a_pin_can_be_set_and_taken_away(store: Store, act: Act) -> None:
-    fingerprint = partners.import_certificate(store, act, FILE).partner.certificate.fingerprint
-    assert partners.set_pin(store, act, fingerprint, pinned=True).pinned
-    before = audited(store)
-    assert partners.set_pin(store, act, fingerprint, pinned=True).pinned
-    assert audited(store) == before
-    assert not partners.set_pin(store, act, fingerprint, pinned=False).pinned

@@ -12,7 +12,7 @@ from smime_proxy.gateway.ports import Directory, KeyUnavailable
 from smime_proxy.policy.rules import Account, Kind
 from smime_proxy.stores import accounts, anchors, certificates, keys, partners, schema
 from smime_proxy.stores.connection import Act, Store
-from smime_proxy.stores.snapshot import Snapshot
+from smime_proxy.stores.snapshot import Opened, Snapshot
 from tests import pki
 from tests.pki import NOW, Identity
 from tests.unit.stores.made import ALICE, BOB, PARTNER, TEAM, account, bundle
@@ -259,3 +259,19 @@ def test_a_large_store_is_loaded_without_parsing_and_asked_with_one_parse(
         (known,) = snapshot.partner_certificates(parse_mailbox("user77@example.org"))
         assert known.certificate == SOMEONE.certificate
     assert len(snapshot.shelf.read) == 1
+
+
+def test_keys_that_are_opened_during_a_reload_do_not_disturb_it(store: Store, act: Act) -> None:
+    alice = add_alice(store, act)
+    snapshot = load(store)
+    (key,) = snapshot.decryption_keys(alice)
+    opened = Opened(decryption={"one": key, "two": key})
+
+    class Meanwhile(frozenset[str]):
+        """Another thread opens a key between two looks."""
+
+        def __contains__(self, key_id: object) -> bool:
+            opened.decryption[f"after {key_id}"] = key
+            return super().__contains__(key_id)
+
+    assert opened.of(Meanwhile({"one"})).decryption == {"one": key}
