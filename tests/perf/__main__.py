@@ -62,24 +62,30 @@ def rounds(folder: Path, sink: int, count: int, messages: int) -> Figures:
     """Measure everything in turn, round after round, after a warm-up that is not counted."""
     figures = Figures()
     config, port = prepare(folder, sink, workers=2)
-    with serving(config, port, folder / "serve.log") as pid, relaying(sink) as (relay, master):
-        targets = (
-            (port, pid, True),
-            (port, pid, False),
-            (relay, master, True),
-            (relay, master, False),
-        )
-        for target, process, reuse in targets:
-            send(target, process, messages=200, size=SIZE, reuse=reuse)
+    with serving(config, port, folder / "serve.log") as pid, relaying(sink) as relay:
+
+        def measure(kind: str, number: int) -> Measured:
+            reuse = kind.endswith("reused")
+            if kind.startswith("proxy"):
+                return send(port, pid, messages=number, size=SIZE, reuse=reuse)
+            return send(
+                relay.port,
+                relay.pid,
+                messages=number,
+                size=SIZE,
+                reuse=reuse,
+                delivered=relay.is_empty,
+            )
+
+        for kind in KINDS:
+            measure(kind, 200)
         for number in range(count):
             print(f"round {number + 1} of {count}", flush=True)
             limit, cpu = sign_rate()
             figures.limits.append(limit)
             figures.sign_cpu.append(cpu)
-            for kind, (target, process, reuse) in zip(KINDS, targets, strict=True):
-                measured = send(target, process, messages=messages, size=SIZE, reuse=reuse)
-                figures.by_kind[kind].append(measured)
-                time.sleep(1)  # Postfix empties its queue, nobody else's figures pay for it
+            for kind in KINDS:
+                figures.by_kind[kind].append(measure(kind, messages))
     return figures
 
 

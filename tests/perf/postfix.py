@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.perf.processes import free_port, wait_for
@@ -58,9 +59,24 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
+@dataclass(frozen=True)
+class Relay:
+    """A running Postfix: its port, the process id of its master, and its queue."""
+
+    port: int
+    pid: int
+    queue: Path
+
+    def is_empty(self) -> bool:
+        """Tell whether all that was accepted has been delivered."""
+        return not any(
+            any((self.queue / name).iterdir()) for name in ("maildrop", "incoming", "active")
+        )
+
+
 @contextlib.contextmanager
-def relaying(sink: int) -> Iterator[tuple[int, int]]:
-    """Run Postfix with its queue in memory; gives its port and the process id of its master."""
+def relaying(sink: int) -> Iterator[Relay]:
+    """Run Postfix with its queue in memory until the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="postfix-", dir="/dev/shm"))
     folder.chmod(0o755)
     queue, data, config = folder / "queue", folder / "data", folder / "etc"
@@ -79,7 +95,7 @@ def relaying(sink: int) -> Iterator[tuple[int, int]]:
     try:
         wait_for(port)
         pid = int((queue / "pid" / "master.pid").read_text().split()[0])
-        yield port, pid
+        yield Relay(port, pid, queue)
     finally:
         subprocess.run([*postfix, "stop"], check=False, capture_output=True)
         shutil.rmtree(folder, ignore_errors=True)

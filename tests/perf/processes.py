@@ -53,12 +53,13 @@ def running(command: list[str], port: int | None, log: Path) -> Iterator[subproc
 
 
 def cpu_seconds(root: int) -> float:
-    """Give user and system seconds of a process and all its descendants that are alive."""
+    """Give user and system seconds of a process and its descendants, ended ones included."""
     total = 0.0
     for pid in (root, *_descendants(root)):
         with contextlib.suppress(OSError):
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total += (int(fields[11]) + int(fields[12])) / TICKS
+            # utime, stime, and what children that were waited for have used: proc(5)
+            total += sum(map(int, fields[11:15])) / TICKS
     return total
 
 
