@@ -15,18 +15,6 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-find_python() {
-    local candidate
-    for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
-        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null; then
-            command -v "$candidate"
-            return
-        fi
-    done
-    echo "smime-proxy needs Python 3.11 to 3.14; none found (set PYTHON to name one)" >&2
-    return 1
-}
-
 # Debian and Ubuntu ship Python without ensurepip; venv then fails half way.
 install_ensurepip() {
     if ! command -v apt-get >/dev/null; then
@@ -42,6 +30,34 @@ install_ensurepip() {
         || as_root apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
 }
 
+fits() {
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null
+}
+
+can_make() {
+    "$1" -c 'import ensurepip' 2>/dev/null
+}
+
+# The distribution's own Python first: it is patched with the system, and built with profile-guided
+# and link-time optimisation, which saves a quarter of the time of a plain build.
+find_python() {
+    local candidate found=""
+    for candidate in ${PYTHON:-/usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11}; do
+        fits "$candidate" || continue
+        found=${found:-$candidate}
+        if can_make "$candidate" || { [ "$(id -u)" -eq 0 ] && install_ensurepip "$candidate" >&2; }; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    if [ -z "$found" ]; then
+        echo "smime-proxy needs Python 3.11 to 3.14; none found (set PYTHON to name one)" >&2
+        return 1
+    fi
+    install_ensurepip "$found" >&2
+    command -v "$found"
+}
+
 # Two makes in one checkout wait for each other; the later one finds the work done.
 if command -v flock >/dev/null; then
     exec 9<.
@@ -50,7 +66,6 @@ fi
 
 if [ "$(cat "$venv/.checkout" 2>/dev/null)" != "$PWD" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
     python=$(find_python)
-    "$python" -c 'import ensurepip' 2>/dev/null || install_ensurepip "$python"
     echo "making $venv with $("$python" --version)"
     "$python" -m venv --clear "$venv"
 fi
