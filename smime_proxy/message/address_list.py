@@ -38,7 +38,7 @@ class Token:
 _TOKEN = re.compile(
     r"(?P<BLANK>[ \t]++)"
     r'|(?P<ATOM>[^\x00-\x20\x7f"()<>\[\]:;,@.\\]++)'
-    r'|(?P<QUOTED>"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^\x00-\x08\x0a-\x1f\x7f])*+")'
+    r'|(?P<QUOTED>"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^\x00-\x08\x0a-\x1f\x7f])*")'
     r"|(?P<LITERAL>\[[^\[\]\\\x00-\x20\x7f]*+\])"
     r"|(?P<SPECIAL>[<>:;,@.])"
 )

@@ -14,7 +14,7 @@ from smime_proxy.message.encoded_word import decode_charset
 _WORD = r"[!#$%&'+\-.0-9A-Z^_`a-z{|}~]++"  # a token without the star of RFC 2231
 _PLAIN_PARAMETER = rf'({_WORD})[ \t]*+=[ \t]*+(?:"[ !#-:<-\[\]-~]*+"|[!#-\'*-:<-\[\]-~]++)[ \t]*+'
 _PLAIN_VALUE = re.compile(
-    rf"[ \t]*+{_WORD}/{_WORD}[ \t]*+(?:;[ \t]*+(?:{_PLAIN_PARAMETER})?+)*+", re.ASCII
+    rf"[ \t]*+{_WORD}/{_WORD}[ \t]*+(?:;[ \t]*+(?:{_PLAIN_PARAMETER})?)*", re.ASCII
 )
 _PLAIN_NAMES = re.compile(rf";[ \t]*+{_PLAIN_PARAMETER}")
 
@@ -23,10 +23,10 @@ MAX_SECTIONS = 1_000  # RFC 2231 continuations of one parameter; a name has fewe
 _TOKEN = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")
 _BETWEEN = re.compile(r"[;\s]*+")
 _PARAMETER_NAME = re.compile(r"([^\s=;\"]++)\s*+=\s*+")
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"?', re.DOTALL)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"?', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SECTION = re.compile(r"([^*]+)\*(?:([0-9]{1,4})(\*)?)?")
-_COMMENT_PIECE = re.compile(r'"(?:[^"\\]|\\.)*+"?|\\.?|[()]|[^"\\()]+', re.DOTALL)
+_COMMENT_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"?|\\.?|[()]|[^"\\()]+', re.DOTALL)
 
 _NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 

@@ -25,7 +25,7 @@ MAX_FIELD_OCTETS = 102_400  # of one field; Postfix header_size_limit
 # A field is a line with the lines after it that begin with white space (RFC 5322 2.2.3).
 # Its name may have white space behind it (RFC 5322 4.5.3); what has no name is no field.
 _FIELD = re.compile(
-    rb"((?:([!-9;-~]++)[ \t]*+:)?+[^\n]*+\n?+(?:(?<=\n)[ \t][^\n]*+\n?+)*+)", re.DOTALL
+    rb"((?:([!-9;-~]++)[ \t]*+:)?[^\n]*+\n?+(?:(?<=\n)[ \t][^\n]*+\n?+)*)", re.DOTALL
 )
 _NAME = re.compile(rb"[!-9;-~]+")
 _FOLDED_VALUE = re.compile(rb"[^\r\n\0]*(?:\r\n[ \t]+[^\s\0][^\r\n\0]*)*")

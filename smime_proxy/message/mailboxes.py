@@ -31,7 +31,7 @@ _DELIMITERS = re.compile(r"[\s<>\"(),:;\[\]\\\x00-\x1f\x7f]+")
 _EDGES = ".'"  # people put addresses between these
 _UNDECODED = re.compile(r"=\?[^?\s]*\?[bBqQ]\?")  # unknown charset, unclosed or nested word
 # Bounded, because each quote of many may begin one; 64 octets, all of them escaped.
-_QUOTED_LOCAL = re.compile(r'"(?:[^"\\]|\\.){0,64}+"@[^\s<>"(),:;@\[\]\\]++', re.DOTALL)
+_QUOTED_LOCAL = re.compile(r'"(?:[^"\\]|\\.){0,64}"@[^\s<>"(),:;@\[\]\\]++', re.DOTALL)
 _MAX_CANDIDATES = 2 * MAX_ADDRESSES  # an address in an obsolete form is read in two ways
 _MAX_MAILBOX_CHARACTERS = 320  # 64 + 1 + 255; longer is no mailbox, RFC 5321 4.5.3.1
 

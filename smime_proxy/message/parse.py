@@ -23,9 +23,9 @@ _MAX_NEAR_DELIMITERS = 1_000  # lines that only begin like a delimiter, before t
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _LEADING_FIELDS = re.compile(
-    rb"(?:From [^\n]*+\n)?+(?:[!-9;-~]++[ \t]*+:[^\n]*+\n?+(?:(?<=\n)[ \t][^\n]*+\n?+)*+)*+"
+    rb"(?:From [^\n]*+\n)?(?:[!-9;-~]++[ \t]*+:[^\n]*+\n?+(?:(?<=\n)[ \t][^\n]*+\n?+)*)*"
 )
-_REST_OF_DELIMITER = re.compile(rb"(--)?+[ \t]*+(?:\r?\n|\r?\Z)")
+_REST_OF_DELIMITER = re.compile(rb"(--)?[ \t]*+(?:\r?\n|\r?\Z)")
 _EMBEDDED_MESSAGES = frozenset({"rfc822", "global"})  # RFC 2046 5.2.1, RFC 6532 3.7
 
 
@@ -114,7 +114,9 @@ def _split(content: bytes, start: int, end: int) -> tuple[int, int, tuple[Defect
     blank = _BLANK_LINE.search(content, start, end)
     if blank and blank.start() - start <= MAX_HEADER_OCTETS:
         return blank.start() + 1, blank.end(), ()
-    fields = _LEADING_FIELDS.match(content, start, end)
+    # A header that goes on beyond its limit is refused whatever its end.
+    reach = min(end, start + MAX_HEADER_OCTETS + 2)
+    fields = _LEADING_FIELDS.match(content, start, reach)
     header_end = fields.end() if fields else start
     if blank and header_end > blank.start():
         return blank.start() + 1, blank.end(), ()
@@ -193,7 +195,7 @@ def _delimiters(
 def _delimiters_among_many(
     content: bytes, mark: bytes, start: int, end: int
 ) -> Iterator[tuple[int, int, bool]]:
-    pattern = re.compile(re.escape(mark) + rb"(--)?+[ \t]*+(?=\r?\n|\r?\Z)")
+    pattern = re.compile(re.escape(mark) + rb"(--)?[ \t]*+(?=\r?\n|\r?\Z)")
     for match in pattern.finditer(content, start, end):
         line_end = content.find(b"\n", match.end(), end)
         yield match.start() + 1, end if line_end < 0 else line_end + 1, match[1] is not None

@@ -37,8 +37,8 @@ _PRINTABLE = b"\t\r\n" + bytes(range(ord(" "), ord("~") + 1))
 # What stands before the first part for readers without MIME, and says nothing of the mail.
 _PREAMBLE = re.compile(rb"(?:This is an? [A-Za-z0-9/ ()-]{0,80}+\.?)?")
 _ARMOUR = re.compile(  # RFC 9580 6.2
-    rb"\s*+-----BEGIN PGP MESSAGE-----\r?\n(?:[A-Za-z]++: [^\n]*+\n)*+\s*+"
-    rb"(?:[A-Za-z0-9+/=]++\r?\n)++-----END PGP MESSAGE-----\s*+"
+    rb"\s*+-----BEGIN PGP MESSAGE-----\r?\n(?:[A-Za-z]++: [^\n]*+\n){0,20}\s*+"
+    rb"[A-Za-z0-9+/=\r\n]++-----END PGP MESSAGE-----\s*+"
 )
 _MAX_PGP_VERSION = 64  # octets of "Version: 1", RFC 3156 4
 

@@ -14,7 +14,7 @@ from smime_proxy.smime.verify import Signer
 MAX_REASON = 120  # characters of a reason in a field
 _PIECE = re.compile(r'\\.|[()"\\]|[^()"\\]++', re.DOTALL)
 _OUT_OF_PLACE = re.compile(r"[^\w.\-]+")
-_ID = re.compile(r'\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s;"]++))', re.DOTALL)
+_ID = re.compile(r'\s*+(?:"((?:[^"\\]|\\.)*)"|([^\s;"]++))', re.DOTALL)
 
 
 def strip_results(header: HeaderBlock, authserv_id: str) -> HeaderBlock:
