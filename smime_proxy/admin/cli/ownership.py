@@ -3,6 +3,7 @@
 credentials(7), initgroups(3): supplementary groups go first, the user last.
 """
 
+import errno
 import importlib
 import os
 import pwd
@@ -30,6 +31,9 @@ def act_as_owner(state_dir: Path, service_user: str = SERVICE_USER) -> None:
         for module in LATE_MODULES:
             importlib.import_module(module)
         _become(owner.st_uid, owner.st_gid)
+        if not os.access(__file__, os.R_OK):
+            reason = "the owner of the state directory may not read the program's own files"
+            raise PermissionError(errno.EACCES, reason, str(Path(__file__).parent))
 
 
 def ensure(state_dir: Path, service_user: str = SERVICE_USER) -> None:
