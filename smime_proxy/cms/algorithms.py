@@ -1,8 +1,8 @@
-"""The one closed table of algorithms: what is spoken, how strong it is, what JSON calls it.
+"""The closed table of digests and signature algorithms: what is spoken, how strong, how named.
 
-RFC 3370, RFC 5754 (SHA-2), RFC 5753 (ECDSA), RFC 3565 (AES), RFC 8551 2. A name without an
-implementation is listed so that reports can say it; an identifier outside the table goes by
-its dotted name.
+RFC 3370, RFC 5754 (SHA-2), RFC 5753 (ECDSA), RFC 8551 2; `ciphers` has what encrypts. A name
+without an implementation is listed so that reports can say it; an identifier outside the table
+goes by its dotted name.
 """
 
 import hashlib
@@ -12,11 +12,8 @@ from enum import Enum
 from functools import partial
 from typing import Protocol, TypeVar
 
-from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from smime_proxy.cms.der import Octets
 from smime_proxy.cms.errors import UnsupportedAlgorithm
@@ -84,36 +81,19 @@ class SignatureAlgorithm:
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ContentCipher:
-    """A content cipher, lengths in octets; `algorithm` is None where known by name only."""
+class Named(Protocol):
+    """A row of a table, which its dotted name finds."""
 
-    oid: str
-    name: str
-    strength: Strength
-    key_length: int = 0
-    block_length: int = 0
-    algorithm: Callable[[bytes], BlockCipherAlgorithm] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KeyTransport:
-    """A way to wrap the CEK for a recipient."""
-
-    oid: str
-    name: str
-    implemented: bool = False
-
-
-class _Named(Protocol):
     @property
-    def oid(self) -> str: ...
+    def oid(self) -> str:
+        """Dotted name."""
 
 
-_T = TypeVar("_T", bound=_Named)
+_T = TypeVar("_T", bound=Named)
 
 
-def _by_oid(rows: Iterable[_T]) -> dict[str, _T]:
+def by_oid(rows: Iterable[_T]) -> dict[str, _T]:
+    """Rows of a table by their dotted names."""
     return {row.oid: row for row in rows}
 
 
@@ -122,7 +102,7 @@ SHA256 = Digest(_SHA2 + "1", "sha256", Strength.STRONG, hashlib.sha256, hashes.S
 SHA384 = Digest(_SHA2 + "2", "sha384", Strength.STRONG, hashlib.sha384, hashes.SHA384())
 SHA512 = Digest(_SHA2 + "3", "sha512", Strength.STRONG, hashlib.sha512, hashes.SHA512())
 # RFC 8551 2.1 and Appendix B: SHA-1 is historic, MD5 and MD2 are forgeable.
-DIGESTS = _by_oid(
+DIGESTS = by_oid(
     (
         SHA256,
         SHA384,
@@ -167,7 +147,7 @@ _EC_DIGESTS = (
     (ECDSA_WITH_SHA384, "sha384"),
     (ECDSA_WITH_SHA512, "sha512"),
 )
-SIGNATURES = _by_oid(
+SIGNATURES = by_oid(
     (
         *(SignatureAlgorithm(o, "rsassa_pkcs1v15", KeyKind.RSA, d) for o, d in _RSA_DIGESTS),
         *(SignatureAlgorithm(o, "ecdsa", KeyKind.EC, d) for o, d in _EC_DIGESTS),
@@ -179,33 +159,6 @@ SIGNATURES = _by_oid(
         SignatureAlgorithm("1.3.101.113", "ed448", None),
     )
 )
-
-_AES = "2.16.840.1.101.3.4.1."
-_S, _W = Strength.STRONG, Strength.WEAK
-AES256_CBC = ContentCipher(_AES + "42", "aes256_cbc", _S, 32, 16, AES)
-AES192_CBC = ContentCipher(_AES + "22", "aes192_cbc", _S, 24, 16, AES)
-AES128_CBC = ContentCipher(_AES + "2", "aes128_cbc", _S, 16, 16, AES)
-CIPHERS = _by_oid(
-    (
-        AES256_CBC,
-        AES192_CBC,
-        AES128_CBC,
-        ContentCipher("1.2.840.113549.3.7", "tripledes_3key", _W, 24, 8, TripleDES),
-        ContentCipher(_AES + "6", "aes128_gcm", _S),
-        ContentCipher(_AES + "26", "aes192_gcm", _S),
-        ContentCipher(_AES + "46", "aes256_gcm", _S),
-        ContentCipher(_AES + "7", "aes128_ccm", _S),
-        ContentCipher(_AES + "27", "aes192_ccm", _S),
-        ContentCipher(_AES + "47", "aes256_ccm", _S),
-        ContentCipher("1.2.840.113549.1.9.16.3.18", "chacha20_poly1305", _S),
-        ContentCipher("1.2.840.113549.3.2", "rc2", _W),
-        ContentCipher("1.2.840.113549.3.4", "rc4", _W),
-        ContentCipher("1.3.14.3.2.7", "des", _W),
-    )
-)
-
-RSAES_PKCS1V15 = KeyTransport(RSA_ENCRYPTION, "rsaes_pkcs1v15", implemented=True)
-KEY_TRANSPORTS = _by_oid((RSAES_PKCS1V15, KeyTransport(_PKCS1 + "7", "rsaes_oaep")))
 
 # RFC 5754 3.3 and RFC 5480: each curve with the digest of its size.
 CURVE_SIGNATURES: dict[type[ec.EllipticCurve], tuple[Digest, str]] = {
@@ -225,17 +178,3 @@ def signature_name(oid: str) -> str:
     """Name for reports; the dotted one outside the table."""
     row = SIGNATURES.get(oid)
     return row.name if row else oid
-
-
-def cipher_name(oid: str) -> str:
-    """Name for reports; the dotted one outside the table."""
-    row = CIPHERS.get(oid)
-    return row.name if row else oid
-
-
-def cipher_strength(name: str) -> Strength:
-    """Strength of a content cipher by its report name; unknown ones are WEAK."""
-    for row in CIPHERS.values():
-        if row.name == name:
-            return row.strength
-    return Strength.WEAK

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
-from smime_proxy.cms import algorithms, ber, der
-from smime_proxy.cms.algorithms import ContentCipher
+from smime_proxy.cms import algorithms, ber, ciphers, der
 from smime_proxy.cms.certificate_fields import read_certificate
+from smime_proxy.cms.ciphers import ContentCipher, Mode
 from smime_proxy.cms.der import Octets
 from smime_proxy.cms.enveloped_data import EnvelopedData, RecipientInfo
 from smime_proxy.cms.errors import CmsError, DecryptionError
@@ -64,8 +64,8 @@ def decrypt(
     and decryption goes on (RFC 3218 2.3.2). Of the keys only those are used that the message
     names.
     """
-    cipher = algorithms.CIPHERS.get(enveloped.cipher)
-    if cipher is None or cipher.algorithm is None or enveloped.authenticated:
+    cipher = ciphers.CIPHERS.get(enveloped.cipher)
+    if cipher is None or cipher.mode is not Mode.CBC or enveloped.authenticated:
         raise DecryptionError
     vector, tail = _vector(enveloped, cipher), _tail(enveloped, cipher)
     candidates = [
@@ -125,7 +125,7 @@ def _content_keys(
     named = [
         (recipient, key.private_key)
         for recipient in enveloped.recipients
-        if recipient.type == "ktri" and recipient.algorithm == algorithms.RSAES_PKCS1V15.oid
+        if recipient.type == "ktri" and recipient.algorithm == ciphers.RSAES_PKCS1V15.oid
         for key in keys
         if _is_for(recipient, key)
     ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
-from smime_proxy.cms import algorithms, der
+from smime_proxy.cms import algorithms, ciphers, der
 from smime_proxy.cms.certificate_fields import read_certificate
 from smime_proxy.cms.der import Content, Octets
 from smime_proxy.cms.enveloped_data import MAX_RECIPIENTS
@@ -18,7 +18,7 @@ from smime_proxy.cms.oids import DATA, ENVELOPED_DATA
 
 CHUNK = 65_536  # octets encrypted at a time; bounds what is held besides the result
 
-_CIPHER = algorithms.AES256_CBC
+_CIPHER = ciphers.AES256_CBC
 _PKCS1V15 = padding.PKCS1v15()
 _VERSION_0 = der.integer(0)  # RFC 5652 6.1 and 6.2.1: issuerAndSerialNumber only
 _EXPLICIT_0 = 0xA0
@@ -27,7 +27,7 @@ _ENVELOPED_DATA = der.object_identifier(ENVELOPED_DATA)
 _DATA = der.object_identifier(DATA)
 _CIPHER_OID = der.object_identifier(_CIPHER.oid)
 _RSA_PKCS1V15 = der.element(
-    der.SEQUENCE, der.object_identifier(algorithms.RSAES_PKCS1V15.oid), der.NULL
+    der.SEQUENCE, der.object_identifier(ciphers.RSAES_PKCS1V15.oid), der.NULL
 )
 
 

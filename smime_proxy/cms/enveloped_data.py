@@ -6,7 +6,7 @@ RFC 5652 6, RFC 5083 2.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from smime_proxy.cms import algorithms, ber, der, oids
+from smime_proxy.cms import ber, ciphers, der, oids
 from smime_proxy.cms.ber import Element
 from smime_proxy.cms.content_info import parse_content_info, read_algorithm
 from smime_proxy.cms.der import Octets
@@ -99,7 +99,7 @@ def parse_enveloped_data(raw: Octets) -> EnvelopedData:
     return EnvelopedData(
         tuple(_recipients(recipients)),
         ber.object_identifier(content_type),
-        algorithms.cipher_name(cipher),
+        ciphers.cipher_name(cipher),
         cipher,
         parameters,
         _ciphertext(ciphertext),

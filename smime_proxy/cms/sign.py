@@ -10,7 +10,7 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from smime_proxy.cms import algorithms, der
+from smime_proxy.cms import algorithms, ciphers, der
 from smime_proxy.cms.algorithms import Digest
 from smime_proxy.cms.certificate_fields import KEY_ENCIPHERMENT, CertificateFields, read_certificate
 from smime_proxy.cms.der import Content, Octets
@@ -50,7 +50,7 @@ _CAPABILITIES = _attribute(
         der.SEQUENCE,
         *(
             _algorithm(cipher.oid)
-            for cipher in (algorithms.AES256_CBC, algorithms.AES192_CBC, algorithms.AES128_CBC)
+            for cipher in (ciphers.AES256_CBC, ciphers.AES192_CBC, ciphers.AES128_CBC)
         ),
     ),
 )

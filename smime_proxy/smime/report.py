@@ -5,7 +5,8 @@ RFC 8601 2.7.1 and RFC 7281 (result words); verdicts V1-V30; the contract's firs
 
 from dataclasses import dataclass
 
-from smime_proxy.cms.algorithms import Strength, cipher_strength
+from smime_proxy.cms.algorithms import Strength
+from smime_proxy.cms.ciphers import cipher_strength
 from smime_proxy.smime.classify import ENCRYPTED, Protection
 from smime_proxy.smime.layers import Layer
 from smime_proxy.smime.verify import Signer

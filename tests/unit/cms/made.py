@@ -7,8 +7,9 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
 from smime_proxy.cms import algorithms, der, oids
-from smime_proxy.cms.algorithms import AES256_CBC, SHA256, ContentCipher
+from smime_proxy.cms.algorithms import SHA256
 from smime_proxy.cms.certificate_fields import read_certificate
+from smime_proxy.cms.ciphers import AES256_CBC, ContentCipher
 from tests.unit.cms.parties import party
 
 RSA = der.element(der.SEQUENCE, der.object_identifier(algorithms.RSA_ENCRYPTION), der.NULL)

@@ -11,16 +11,6 @@ def test_digest_names_are_those_of_asn1crypto() -> None:
         assert algos.DigestAlgorithmId.map(row.oid) == row.name if row.name != "md4" else True
 
 
-def test_cipher_names_are_those_of_asn1crypto_where_it_knows_them() -> None:
-    for row in algorithms.CIPHERS.values():
-        assert algos.EncryptionAlgorithmId._map.get(row.oid, row.name) == row.name
-
-
-def test_key_transport_names_are_those_of_asn1crypto() -> None:
-    known = {"rsaes_pkcs1v15": algorithms.RSA_ENCRYPTION, "rsaes_oaep": "1.2.840.113549.1.1.7"}
-    assert {row.name: row.oid for row in algorithms.KEY_TRANSPORTS.values()} == known
-
-
 def test_each_signature_algorithm_with_a_digest_is_the_pair_asn1crypto_knows() -> None:
     for row in algorithms.SIGNATURES.values():
         if row.digest and row.oid != "1.3.14.3.2.29":  # sha1WithRSA of OIW
@@ -39,28 +29,12 @@ def test_digests_are_the_ones_they_are_called() -> None:
         assert row.primitive.name == row.name
 
 
-def test_key_and_block_lengths_are_the_ciphers() -> None:
-    for row in algorithms.CIPHERS.values():
-        if row.algorithm is not None:
-            cipher = row.algorithm(bytes(range(row.key_length)))
-            assert (cipher.key_size, cipher.block_size) == (
-                row.key_length * 8,
-                row.block_length * 8,
-            )
-
-
-def test_what_is_outside_the_table_goes_by_its_dotted_name_and_is_weak() -> None:
+def test_what_is_outside_the_table_goes_by_its_dotted_name() -> None:
     """E94."""
-    for name in (algorithms.digest_name, algorithms.signature_name, algorithms.cipher_name):
+    for name in (algorithms.digest_name, algorithms.signature_name):
         assert name("1.2.3.4") == "1.2.3.4"
-    assert algorithms.cipher_strength("1.2.3.4") is Strength.WEAK
 
 
-def test_strengths_are_what_the_lock_shows() -> None:
-    """V24."""
-    assert algorithms.cipher_strength("aes128_cbc") is Strength.STRONG
-    assert algorithms.cipher_strength("chacha20_poly1305") is Strength.STRONG
-    assert algorithms.cipher_strength("tripledes_3key") is Strength.WEAK
-    assert algorithms.cipher_strength("rc2") is Strength.WEAK
+def test_strengths_are_what_a_signature_is_judged_by() -> None:
     assert algorithms.DIGESTS_BY_NAME["sha1"].strength is Strength.WEAK
     assert algorithms.DIGESTS_BY_NAME["md5"].strength is Strength.BROKEN

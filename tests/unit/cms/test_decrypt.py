@@ -7,9 +7,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smime_proxy.cms import algorithms, der, oids
-from smime_proxy.cms.algorithms import ContentCipher
+from smime_proxy.cms import ciphers, der, oids
 from smime_proxy.cms.certificate_fields import read_certificate
+from smime_proxy.cms.ciphers import ContentCipher, Mode
 from smime_proxy.cms.decrypt import CHUNK, MAX_ATTEMPTS, DecryptionKey, decrypt, matches
 from smime_proxy.cms.enveloped_data import EnvelopedData, parse_enveloped_data
 from smime_proxy.cms.errors import DECRYPTION_FAILED, CmsError, DecryptionError
@@ -18,7 +18,7 @@ from tests.unit.cms.parties import CONTENT, decryption_key, party, private_key, 
 
 KEY = bytes(range(32))
 SEALED = made.encrypted_content(CONTENT, KEY)
-CIPHERS = [row for row in algorithms.CIPHERS.values() if row.algorithm is not None]
+CIPHERS = [row for row in ciphers.CIPHERS.values() if row.mode is Mode.CBC]
 
 
 def enveloped(*infos: bytes, encrypted: bytes = SEALED) -> EnvelopedData:
@@ -166,7 +166,7 @@ def sealed_with(parameters: bytes, ciphertext: bytes | None, cipher: str = "") -
     return der.element(
         der.SEQUENCE,
         der.object_identifier(oids.DATA),
-        made.algorithm(cipher or algorithms.AES256_CBC.oid, parameters),
+        made.algorithm(cipher or ciphers.AES256_CBC.oid, parameters),
         b"" if ciphertext is None else der.element(0x80, ciphertext),
     )
 

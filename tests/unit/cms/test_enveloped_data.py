@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smime_proxy.cms import der, oids
-from smime_proxy.cms.algorithms import AES256_CBC
+from smime_proxy.cms.ciphers import AES256_CBC
 from smime_proxy.cms.enveloped_data import MAX_RECIPIENTS, parse_enveloped_data
 from smime_proxy.cms.errors import CmsError, MalformedCms
 from tests.unit.cms import made

@@ -6,8 +6,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from smime_proxy.cms import der, oids
-from smime_proxy.cms.algorithms import CIPHERS
 from smime_proxy.cms.certificate_fields import read_certificate
+from smime_proxy.cms.ciphers import CIPHERS
 from smime_proxy.message.parse import parse
 from smime_proxy.smime.classify import Protection
 from tests import pki
