@@ -1,6 +1,7 @@
 """Object identifiers of content types and attributes.
 
-RFC 5652 3-11, RFC 5083, RFC 3274 (content types); RFC 5652 11, RFC 8551 2.5, RFC 5035 (attributes).
+RFC 5652 3-11, RFC 5083, RFC 3274 (content types); RFC 5652 11, RFC 8551 2.5, RFC 5035
+(attributes); RFC 9629 (recipients).
 """
 
 DATA = "1.2.840.113549.1.7.1"
@@ -18,3 +19,5 @@ SMIME_CAPABILITIES = "1.2.840.113549.1.9.15"
 ENCRYPTION_KEY_PREFERENCE = "1.2.840.113549.1.9.16.2.11"
 SIGNING_CERTIFICATE = "1.2.840.113549.1.9.16.2.12"
 SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.47"
+
+KEM_RECIPIENT = "1.2.840.113549.1.9.16.13.3"  # id-ori-kem

@@ -3,17 +3,18 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mlkem, padding, rsa, x448, x25519
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smime_proxy.cms import ciphers, der, oids
 from smime_proxy.cms.certificate_fields import read_certificate
+from smime_proxy.cms.chunks import CHUNK
 from smime_proxy.cms.ciphers import ContentCipher, Mode
-from smime_proxy.cms.decrypt import CHUNK, MAX_ATTEMPTS, DecryptionKey, decrypt, matches
+from smime_proxy.cms.decrypt import MAX_ATTEMPTS, DecryptionKey, PrivateKey, decrypt, matches
 from smime_proxy.cms.enveloped_data import EnvelopedData, parse_enveloped_data
 from smime_proxy.cms.errors import DECRYPTION_FAILED, CmsError, DecryptionError
-from tests.unit.cms import made
+from tests.unit.cms import made, ways
 from tests.unit.cms.parties import CONTENT, decryption_key, party, private_key, zeros
 
 KEY = bytes(range(32))
@@ -175,7 +176,7 @@ VECTOR = der.element(der.OCTET_STRING, bytes(16))
 
 
 @pytest.mark.parametrize(
-    "sealed",
+    "content",
     [
         sealed_with(VECTOR, None),
         sealed_with(VECTOR, b""),
@@ -186,20 +187,17 @@ VECTOR = der.element(der.OCTET_STRING, bytes(16))
         sealed_with(VECTOR, bytes(16), "1.2.3.4"),
         sealed_with(VECTOR, bytes(16), "2.16.840.1.101.3.4.1.46"),
         sealed_with(VECTOR, bytes(16), "1.2.840.113549.3.2"),
+        sealed_with(VECTOR, bytes(16), "1.2.840.113549.3.4"),
     ],
 )
-def test_what_is_not_understood_reads_like_any_failure(sealed: bytes) -> None:
+def test_what_is_not_understood_reads_like_any_failure(content: bytes) -> None:
     """V20-V22."""
-    refused(enveloped(made.ktri(KEY), encrypted=sealed), decryption_key())
+    refused(enveloped(made.ktri(KEY), encrypted=content), decryption_key())
 
 
-def test_other_key_transports_read_like_any_failure() -> None:
-    oaep = made.algorithm("1.2.840.113549.1.1.7")
-    refused(enveloped(made.ktri(KEY, transport=oaep)), decryption_key())
-
-
-def test_authenticated_data_reads_like_any_failure() -> None:
-    refused(replace(enveloped(made.ktri(KEY)), authenticated=True), decryption_key())
+def test_a_tag_that_nothing_checks_reads_like_any_failure() -> None:
+    """AuthEnvelopedData with a cipher that has no tag."""
+    refused(replace(enveloped(made.ktri(KEY)), mac=b"tag"), decryption_key())
 
 
 def test_no_key_and_no_fitting_kind_of_key_read_like_any_failure() -> None:
@@ -207,6 +205,153 @@ def test_no_key_and_no_fitting_kind_of_key_read_like_any_failure() -> None:
     alice = decryption_key()
     elliptic = replace(alice, private_key=private_key(party("p256")))
     refused(enveloped(made.ktri(KEY)), elliptic)
+
+
+EC = ec.generate_private_key(ec.SECP256R1())
+OTHER_EC = ec.generate_private_key(ec.SECP256R1())
+X = x25519.X25519PrivateKey.generate()
+X_LARGE = x448.X448PrivateKey.generate()
+KEM = mlkem.MLKEM768PrivateKey.generate()
+KEM_LARGE = mlkem.MLKEM1024PrivateKey.generate()
+RSA = party().key
+assert isinstance(RSA, rsa.RSAPrivateKey)
+
+WAYS: dict[str, tuple[bytes, PrivateKey]] = {
+    "pkcs1": (made.ktri(KEY), RSA),
+    "oaep": (ways.oaep(KEY, b""), RSA),
+    "ecdh": (ways.kari(KEY, EC), EC),
+    "x25519": (ways.kari(KEY, X, scheme=ways.HKDF_SCHEME), X),
+    "x448": (ways.kari(KEY, X_LARGE), X_LARGE),
+    "ml-kem-768": (ways.kemri(KEY, KEM), KEM),
+    "ml-kem-1024": (ways.kemri(KEY, KEM_LARGE, kem=ways.ML_KEM_1024), KEM_LARGE),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_kind_of_key_opens_every_kind_of_content(way: str) -> None:
+    """E52-E54, E94."""
+    info, private = WAYS[way]
+    key = ways.key_of(private)
+    assert decrypt(enveloped(info), [key]) == CONTENT
+    parameters, ciphertext, tag = ways.aead(ciphers.AES256_GCM, KEY, CONTENT)
+    raw = ways.auth_enveloped_data(
+        info,
+        cipher=ciphers.AES256_GCM,
+        parameters=parameters,
+        ciphertext=ciphertext,
+        tag=tag,
+    )
+    assert decrypt(parse_enveloped_data(raw), [key]) == CONTENT
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_keys_of_other_kinds_read_like_any_failure(way: str) -> None:
+    """E12, V21: also where issuer and serial are those of the message."""
+    info = WAYS[way][0]
+    for other, (_, private) in WAYS.items():
+        if {way, other} not in ({"pkcs1", "oaep"}, {way}):
+            refused(enveloped(info), ways.key_of(private))
+
+
+FAILING: dict[str, tuple[bytes, PrivateKey]] = {
+    "pkcs1": (made.ktri(KEY, encrypted=b"junk"), RSA),
+    "transport": (made.ktri(KEY, transport=made.algorithm("1.2.3")), RSA),
+    "oaep": (ways.oaep(KEY, made.algorithm("1.2.3")), RSA),
+    "ecdh": (ways.kari(KEY, OTHER_EC), EC),
+    "point": (ways.kari(KEY, EC, originator=b"\x04" + bytes(64)), EC),
+    "scheme": (ways.kari(KEY, EC, scheme="1.2.3"), EC),
+    "x25519": (ways.kari(KEY, X, originator=bytes(32)), X),
+    "x448": (ways.kari(KEY, X_LARGE, originator=b""), X_LARGE),
+    "kem": (ways.kemri(KEY, KEM, ciphertext=bytes(1088)), KEM),
+    "kem length": (ways.kemri(KEY, KEM, ciphertext=b""), KEM),
+    "kind": (made.ktri(KEY), EC),
+}
+
+
+@pytest.mark.parametrize("way", FAILING)
+def test_whatever_fails_the_substitute_goes_the_same_way(way: str) -> None:
+    """E12, E14: what is sealed with the substitute opens, so the path was the same."""
+    info, private = FAILING[way]
+    key = ways.key_of(private)
+    source = Counting()
+    with_zeros = made.encrypted_content(CONTENT, bytes(32))
+    assert decrypt(enveloped(info, encrypted=with_zeros), [key], random=source) == CONTENT
+    assert source.lengths == [32]
+    refused(enveloped(info), key)
+
+
+def authenticated(*infos: bytes, covered: bytes = b"", attributes: bytes = b"") -> EnvelopedData:
+    parameters, ciphertext, tag = ways.aead(ciphers.AES256_GCM, KEY, CONTENT, covered)
+    raw = ways.auth_enveloped_data(
+        *infos,
+        cipher=ciphers.AES256_GCM,
+        parameters=parameters,
+        ciphertext=ciphertext,
+        tag=tag,
+        attributes=attributes,
+    )
+    return parse_enveloped_data(raw)
+
+
+def test_the_key_whose_tag_holds_is_found_among_several() -> None:
+    """E51."""
+    message = authenticated(made.ktri(bytes(32)), made.ktri(KEY))
+    assert decrypt(message, [decryption_key()]) == CONTENT
+
+
+def test_authenticated_attributes_are_covered() -> None:
+    """RFC 5083 2.2."""
+    one, two = made.CONTENT_TYPE, made.attribute("1.2.3", der.NULL)
+    covered = der.element(der.SET, *sorted((one, two)))
+    for attributes in ((one, two), (two, one)):
+        sent = der.element(0xA1, *attributes)
+        message = authenticated(made.ktri(KEY), covered=covered, attributes=sent)
+        assert decrypt(message, [decryption_key()]) == CONTENT
+        refused(replace(message, covered=b""), decryption_key())
+    refused(authenticated(made.ktri(KEY), attributes=der.element(0xA1, one)), decryption_key())
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_any_flipped_octet_of_authenticated_content_reads_like_any_failure(
+    data: st.DataObject,
+) -> None:
+    """V22: ciphertext, tag and attributes, in the object as it was sent."""
+    parameters, ciphertext, tag = ways.aead(
+        ciphers.AES256_GCM, KEY, CONTENT, der.element(der.SET, made.CONTENT_TYPE)
+    )
+    raw = bytearray(
+        ways.auth_enveloped_data(
+            made.ktri(KEY, encrypted=TRANSPORTED),
+            cipher=ciphers.AES256_GCM,
+            parameters=parameters,
+            ciphertext=ciphertext,
+            tag=tag,
+            attributes=der.element(0xA1, made.CONTENT_TYPE),
+        )
+    )
+    assert decrypt(parse_enveloped_data(bytes(raw)), [decryption_key()]) == CONTENT
+    start = raw.index(ciphertext)
+    raw[data.draw(st.integers(start, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(CmsError):
+        decrypt(parse_enveloped_data(bytes(raw)), [decryption_key()])
+
+
+TRANSPORTED = RSA.public_key().encrypt(KEY, padding.PKCS1v15())
+
+
+def test_named_secrets_and_passwords_are_not_tried() -> None:
+    """Nobody's certificate is meant by them."""
+    wrap = made.algorithm(ways.AES256_WRAP)
+    wrapped = der.element(der.OCTET_STRING, bytes(40))
+    secret = der.element(der.SEQUENCE, der.element(der.OCTET_STRING, decryption_key().ski or b""))
+    infos = (
+        der.element(0xA2, der.integer(4), secret, wrap, wrapped),
+        der.element(0xA3, der.integer(0), wrap, wrapped),
+    )
+    message = enveloped(*infos)
+    assert matches(message, [decryption_key()]) == ()
+    refused(message, decryption_key())
 
 
 def test_a_certificate_names_its_key() -> None:
