@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -170,18 +171,20 @@ def _in_order(leaf: Certificate, rest: Sequence[Certificate]) -> tuple[Certifica
 
 def _read_pkcs12(raw: bytes, password: bytes | None) -> _Contents:
     bags = key_bags(raw)
-    opened = _open_pkcs12(raw, password)
-    keys = [] if opened.key is None else [opened.key]
+    key, certificate, others = _open_pkcs12(raw, password)
+    keys = [] if key is None else [key]
     keys.extend(_further_keys(bags, password))
-    held = [opened.cert, *opened.additional_certs]
-    ders = [c.certificate.public_bytes(Encoding.DER) for c in held if c is not None]
-    return _contents(keys, ders)
+    held = [certificate, *others]
+    return _contents(keys, [c.public_bytes(Encoding.DER) for c in held if c is not None])
 
 
-def _open_pkcs12(raw: bytes, password: bytes | None) -> pkcs12.PKCS12KeyAndCertificates:
+def _open_pkcs12(
+    raw: bytes, password: bytes | None
+) -> tuple[PrivateKeyTypes | None, x509.Certificate | None, list[x509.Certificate]]:
     try:
-        # RFC 7292 B.1: no password and an empty one derive different keys; None tries both.
-        return pkcs12.load_pkcs12(raw, password or None)
+        # RFC 7292 B.1: no password and an empty one derive different keys; None tries both. Not
+        # `load_pkcs12`, whose result refuses keys for key agreement and encapsulation.
+        return pkcs12.load_key_and_certificates(raw, password or None)
     except UnsupportedAlgorithm as error:
         raise KeyFileError("the file is protected with an unsupported algorithm") from error
     except (ValueError, TypeError) as error:

@@ -167,9 +167,11 @@ def test_a_message_that_also_has_other_recipients_is_decrypted(files: Path) -> N
     )
     assert matches(enveloped, [ec_key, rsa_key]) == (ec_key, rsa_key)
     assert decrypt(enveloped, [ec_key, rsa_key]) == SMALL
+    assert decrypt(enveloped, [ec_key]) == SMALL
+    assert decrypt(enveloped, [rsa_key]) == SMALL
 
 
-def test_authenticated_enveloped_data_of_openssl_is_listed(files: Path) -> None:
+def test_authenticated_enveloped_data_of_openssl_is_decrypted(files: Path) -> None:
     (files / "content").write_bytes(SMALL)
     raw = openssl(
         files, "-encrypt", "-in", "content", "-binary", "-outform", "DER", "-aes-256-gcm",
@@ -179,6 +181,8 @@ def test_authenticated_enveloped_data_of_openssl_is_listed(files: Path) -> None:
     enveloped = parse_enveloped_data(raw)
     assert (enveloped.content_encryption, enveloped.authenticated) == ("aes256_gcm", True)
     assert len(enveloped.recipients) == 1
+    key = DecryptionKey.build(key_of(person("rsa")), person("rsa").der)
+    assert decrypt(enveloped, [key]) == SMALL
 
 
 def test_certificates_only_of_openssl_are_recognised(files: Path) -> None:

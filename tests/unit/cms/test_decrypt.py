@@ -109,6 +109,11 @@ def test_private_key_operations_are_limited() -> None:
     assert decrypt(enveloped(*wrong[1:], made.ktri(KEY)), [decryption_key()]) == CONTENT
 
 
+def test_keys_of_other_kinds_use_up_none_of_them() -> None:
+    others = [ways.key_of(EC)] * MAX_ATTEMPTS
+    assert decrypt(enveloped(made.ktri(KEY)), [*others, decryption_key()]) == CONTENT
+
+
 class Counting:
     """Hands out zeros and counts."""
 
@@ -363,11 +368,32 @@ def test_a_certificate_names_its_key() -> None:
     assert "RSAPrivateKey" not in repr(key)
 
 
-@settings(max_examples=60)
+def every_way() -> list[tuple[bytes, DecryptionKey]]:
+    """Give objects of every kind of recipient and cipher, with the key that opens each."""
+    found = []
+    for info, private in WAYS.values():
+        for cipher in ciphers.CIPHERS.values():
+            if cipher.is_authenticated and cipher.key_length == len(KEY):
+                parameters, ciphertext, tag = ways.aead(cipher, KEY, CONTENT)
+                raw = ways.auth_enveloped_data(
+                    info, cipher=cipher, parameters=parameters, ciphertext=ciphertext, tag=tag
+                )
+                found.append((raw, ways.key_of(private)))
+        found.append((made.enveloped_data(info, encrypted=SEALED), ways.key_of(private)))
+    return found
+
+
+EVERY_WAY = every_way()
+
+
+@settings(max_examples=300)
 @given(st.data())
 def test_damaged_objects_raise_nothing_else(data: st.DataObject) -> None:
-    raw = bytearray(made.enveloped_data(made.ktri(KEY), encrypted=SEALED))
+    """E90."""
+    whole, key = data.draw(st.sampled_from(EVERY_WAY))
+    assert decrypt(parse_enveloped_data(whole), [key]) == CONTENT
+    raw = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 5))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     with suppress(CmsError):
-        decrypt(parse_enveloped_data(bytes(raw)), [decryption_key()], random=zeros)
+        decrypt(parse_enveloped_data(bytes(raw)), [key], random=zeros)

@@ -92,6 +92,9 @@ def test_what_is_absent_has_its_default(
         parameters(mask="1.2.3"),
         der.element(der.SEQUENCE, der.element(0xA1, made.algorithm("1.2.3", der.NULL))),
         der.element(der.SEQUENCE, der.element(0xA1, made.algorithm(MGF1))),
+        parameters(mask="1.3.14.3.2.26").replace(
+            der.object_identifier(MGF1), der.object_identifier(SPECIFIED)
+        ),
         der.element(der.SEQUENCE, der.element(0xA2, made.algorithm("1.2.3", octet_string(b"")))),
         der.element(der.SEQUENCE, der.element(0xA0)),
         der.element(der.SEQUENCE, der.element(0xA3, der.NULL)),

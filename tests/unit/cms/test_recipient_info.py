@@ -2,12 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smime_proxy.cms import der, oids
+from smime_proxy.cms import ber, der, oids
 from smime_proxy.cms.enveloped_data import parse_enveloped_data
 from smime_proxy.cms.errors import CmsError, MalformedCms
 from smime_proxy.cms.recipient_info import MAX_RECIPIENTS
 from tests.unit.cms import made
-from tests.unit.cms.parties import CONTENT
+from tests.unit.cms.parties import CONTENT, indefinite
 
 KEY = bytes(32)
 SEALED = made.encrypted_content(CONTENT, KEY)
@@ -70,6 +70,19 @@ def test_key_encapsulation_is_listed_with_its_holder() -> None:
     assert only.encapsulation is not None
     assert (only.encapsulation.kdf, only.encapsulation.kek_length) == ("1.2.4", 32)
     assert (only.encapsulation.ukm, only.encapsulation.wrap) == (None, WRAP)
+
+
+def test_key_derivation_takes_in_the_key_wrap_as_der() -> None:
+    """E45: RFC 5753 7.2 and RFC 9629 5 hash the DER of what may be sent as BER."""
+    wrap = indefinite(der.SEQUENCE, der.object_identifier("2.16.840.1.101.3.4.1.45"))
+    agreed = kari(made.ALICE).replace(WRAP, made.algorithm("1.2.3", wrap))
+    body = ber.first_header(kari(made.ALICE))[1]
+    infos = (kemri(wrap, SEALED_KEY), der.element(0xA1, agreed[body:]))
+    raw = made.enveloped_data(*infos, encrypted=SEALED)
+    encapsulated, agreement = parse_enveloped_data(raw).recipients
+    assert encapsulated.encapsulation is not None
+    assert encapsulated.encapsulation.wrap == ber.to_der(ber.read_only(wrap))
+    assert agreement.parameters == ber.to_der(ber.read_only(wrap))
 
 
 def test_the_name_of_a_shared_secret_is_for_people_only() -> None:
