@@ -71,8 +71,13 @@ class RecipientInfo:
 
     @property
     def id(self) -> str:
-        """Whom it means, for people; empty where the type names nobody."""
-        return f"key {self.secret.hex()}" if self.secret else str(self.identifier)
+        """Whom it means, for people: of a kekri its secret's name, of an unknown ori its kind.
+
+        Empty for a pwri.
+        """
+        if self.secret:
+            return f"key {self.secret.hex()}"
+        return str(self.identifier) or (self.algorithm if self.type == "ori" else "")
 
     @property
     def issuer(self) -> bytes | None:

@@ -43,7 +43,7 @@ def test_every_kind_of_recipient_is_listed() -> None:
     assert (alice.serial, alice.issuer) == (by_name.serial, by_name.issuer)
     assert alice.encrypted_key == b"sealed"
     assert (by_key.id, by_key.ski) == ("ski 0a", b"\x0a")
-    assert [other.id for other in others] == ["key 6b", "", ""]
+    assert [other.id for other in others] == ["key 6b", "", "1.2.3.4"]
     assert others[-1].algorithm == "1.2.3.4"
     assert others[-1].encoding == ORI
 
