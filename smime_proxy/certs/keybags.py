@@ -10,13 +10,15 @@ from asn1crypto import algos, core
 from asn1crypto import keys as asn1_keys
 from asn1crypto import pkcs12 as asn1_pkcs12
 
-from smime_proxy.certs.definite import to_definite
+from smime_proxy.certs.definite import encoded, to_definite
 from smime_proxy.certs.errors import KeyFileError
 
 MAX_KDF_ROUNDS = 1_000_000  # about half a second of SHA-256; a file could ask for hours
 
 _ENCRYPTED_KEY = "pkcs8_shrouded_key_bag"
-_PLAIN_KEY = "key_bag"
+_KEYS = frozenset({_ENCRYPTED_KEY, "key_bag"})
+_SEQUENCE, _EXPLICIT_0, _OCTET_STRING = 0x30, 0xA0, 0x04
+_DATA = core.ObjectIdentifier("1.2.840.113549.1.7.1").dump()
 _PBMAC1 = "1.2.840.113549.1.5.14"
 
 
@@ -32,6 +34,28 @@ def key_bags(raw: bytes) -> tuple[bytes, ...]:
         raise
     except Exception as error:  # asn1crypto raises many kinds on malformed input
         raise KeyFileError("the file is neither PEM nor PKCS #12") from error
+
+
+def without_keys(raw: bytes) -> bytes:
+    """Give a PKCS #12 file that `key_bags` could read without its keys, and so without its MAC."""
+    pfx = asn1_pkcs12.Pfx.load(to_definite(raw))
+    kept = []
+    for content in asn1_pkcs12.AuthenticatedSafe.load(
+        to_definite(bytes(pfx["auth_safe"]["content"]))
+    ):
+        if content["content_type"].native == "data":
+            bags = asn1_pkcs12.SafeContents.load(to_definite(bytes(content["content"])))
+            others = (bag.dump() for bag in bags if bag["bag_id"].native not in _KEYS)
+            kept.append(_data(encoded(_SEQUENCE, b"".join(others))))
+        else:
+            kept.append(content.dump())
+    authenticated = _data(encoded(_SEQUENCE, b"".join(kept)))
+    return encoded(_SEQUENCE, pfx["version"].dump() + authenticated)
+
+
+def _data(content: bytes) -> bytes:
+    octets = encoded(_EXPLICIT_0, encoded(_OCTET_STRING, content))
+    return encoded(_SEQUENCE, _DATA + octets)
 
 
 def refuse_costly(der: bytes) -> None:
@@ -73,8 +97,9 @@ def _open_bags(safe: bytes) -> Iterator[bytes]:
         kind = bag["bag_id"].native
         if kind == _ENCRYPTED_KEY:
             _check_cost(bag["bag_value"]["encryption_algorithm"])
-        if kind in {_ENCRYPTED_KEY, _PLAIN_KEY}:
-            yield bag["bag_value"].untag().dump(force=True)
+        if kind in _KEYS:
+            # As it is: of kinds of keys asn1crypto does not know it takes nothing apart.
+            yield bag["bag_value"].untag().dump()
 
 
 def _check_cost(algorithm: Any) -> None:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from smime_proxy.certs.authority import PrivateKey
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError, KeyFileError
-from smime_proxy.certs.keybags import key_bags, refuse_costly
+from smime_proxy.certs.keybags import key_bags, refuse_costly, without_keys
 from smime_proxy.certs.keys import MAX_RSA_BITS
 from smime_proxy.certs.pem import PemBlock, looks_like_pem, pem_blocks
 
@@ -31,6 +31,7 @@ MIN_DECRYPTION_BITS = 512  # old mail may still be read with such an RSA key
 USABLE_CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})  # RFC 8551 2.2, RFC 5753
 
 _PKCS12_LABELS = frozenset({"PKCS12", "PFX"})  # GnuTLS and gpgsm write such files
+_MALFORMED = "the PKCS #12 file is malformed"
 _MISSING = "the password is missing"
 _WRONG = "the password is wrong"
 
@@ -171,9 +172,15 @@ def _in_order(leaf: Certificate, rest: Sequence[Certificate]) -> tuple[Certifica
 
 def _read_pkcs12(raw: bytes, password: bytes | None) -> _Contents:
     bags = key_bags(raw)
-    key, certificate, others = _open_pkcs12(raw, password)
-    keys = [] if key is None else [key]
-    keys.extend(_further_keys(bags, password))
+    further = list(_further_keys(bags, password))
+    try:
+        key, certificate, others = _open_pkcs12(raw, password)
+    except KeyFileError as error:
+        # The library cannot read ML-KEM and ML-DSA keys there, and says what it says of any fault.
+        if str(error) != _MALFORMED or not further:
+            raise
+        key, certificate, others = _open_pkcs12(without_keys(raw), password)
+    keys = [*([] if key is None else [key]), *further]
     held = [certificate, *others]
     return _contents(keys, [c.public_bytes(Encoding.DER) for c in held if c is not None])
 
@@ -190,7 +197,7 @@ def _open_pkcs12(
     except (ValueError, TypeError) as error:
         if "password" in str(error).lower():
             raise KeyFileError(_WRONG if password else _MISSING) from error
-        raise KeyFileError("the PKCS #12 file is malformed") from error
+        raise KeyFileError(_MALFORMED) from error
 
 
 def _further_keys(bags: Iterable[bytes], password: bytes | None) -> Iterator[PrivateKeyTypes]:

@@ -5,9 +5,12 @@ from asn1crypto import algos, core
 from asn1crypto import keys as asn1_keys
 from asn1crypto import pkcs12 as asn1_pkcs12
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import mlkem
+from cryptography.hazmat.primitives.serialization import pkcs12
 
+from smime_proxy.certs.definite import encoded
 from smime_proxy.certs.errors import KeyFileError
-from smime_proxy.certs.keybags import MAX_KDF_ROUNDS, key_bags, refuse_costly
+from smime_proxy.certs.keybags import MAX_KDF_ROUNDS, key_bags, refuse_costly, without_keys
 from tests import pki
 
 ALICE = pki.person(pki.root(), "alice@example.test")
@@ -23,6 +26,43 @@ def test_the_encrypted_key_is_found(legacy: bool) -> None:
 def test_a_key_that_is_not_encrypted_is_found() -> None:
     (bag,) = key_bags(ALICE.pkcs12(None))
     assert bag == ALICE.key_der()
+
+
+def with_ml_kem(password: bytes | None) -> tuple[bytes, bytes]:
+    """Put an ML-KEM key in place of the key of a file without MAC; give file and key."""
+    own = mlkem.MLKEM768PrivateKey.generate()
+    key = own.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(password)
+        if password
+        else serialization.NoEncryption(),
+    )
+    kind = "1.2.840.113549.1.12.10.1." + ("2" if password else "1")
+    oid = core.ObjectIdentifier(kind).dump()
+    plain = without_keys(ALICE.pkcs12(None))
+    pfx = asn1_pkcs12.Pfx.load(plain)
+    safe = asn1_pkcs12.AuthenticatedSafe.load(bytes(pfx["auth_safe"]["content"]))
+    bag = encoded(0x30, oid + encoded(0xA0, key))
+    safe.append({"content_type": "data", "content": encoded(0x30, bag)})
+    pfx["auth_safe"]["content"] = safe.dump()
+    return pfx.dump(force=True), key
+
+
+@pytest.mark.parametrize("password", [None, b"secret"])
+def test_keys_of_kinds_asn1crypto_does_not_know_are_found(password: bytes | None) -> None:
+    raw, key = with_ml_kem(password)
+    assert key_bags(raw) == (key,)
+
+
+def test_certificates_are_left_when_the_keys_are_taken_out() -> None:
+    for password, legacy in ((b"secret", False), (b"secret", True), (None, False)):
+        raw = without_keys(ALICE.pkcs12(password, legacy=legacy))
+        assert key_bags(raw) == ()
+        key, certificate, others = pkcs12.load_key_and_certificates(raw, password)
+        found = [one for one in (certificate, *others) if one is not None]
+        assert key is None
+        assert found == [ALICE.certificate.x509()]
 
 
 @pytest.mark.parametrize("raw", [b"", b"text", b"\x30\x00", pki.root().der])
