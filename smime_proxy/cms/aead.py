@@ -19,11 +19,6 @@ from smime_proxy.cms.der import Octets
 from smime_proxy.cms.errors import CmsError, DecryptionError
 
 _DEFAULT_TAG = 12  # octets, RFC 5084 3.1 and 3.2: aes-ICVlen DEFAULT 12
-_CHACHA_NONCE, _CHACHA_TAG = 12, 16  # octets, RFC 8103 1.1
-# Octets of a nonce: RFC 5084 3.1 allows any for CCM from 7 to 13; longer ones than the library's
-# 128 have overflowed buffers elsewhere (CVE-2025-15467).
-_NONCES = {Mode.GCM: range(8, 129), Mode.CCM: range(7, 14)}
-_TAGS = {Mode.GCM: range(12, 17), Mode.CCM: range(4, 17, 2)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,44 +54,36 @@ def aead_content(
     `covered` are the authenticated attributes as the tag covers them. Without `mac` the tag is
     behind the ciphertext: so BouncyCastle writes EnvelopedData with GCM (bc-java 1838).
     """
+    form = _FORMS.get(cipher.mode) if cipher.mode else None
+    if form is None:
+        raise DecryptionError
     try:
-        nonce, length = _parameters(cipher.mode, parameters)
+        nonce, length = _parameters(parameters)
     except CmsError:
         raise DecryptionError from None
     if mac is None:
-        length = length or _DEFAULT_TAG
+        length = length or max(_DEFAULT_TAG, form.tags[0])
         mac, ciphertext = tail(ciphertext, length), without_tail(ciphertext, length)
     # Some writers leave the length out and send all 16 octets.
-    if len(mac) not in _tags(cipher.mode) or len(mac) != (length or len(mac)):
+    if len(mac) not in form.tags or len(mac) != (length or len(mac)):
         raise DecryptionError
-    unseal = _UNSEAL.get(cipher.mode) if cipher.mode else None
-    if unseal is None:
+    if len(nonce) not in form.nonces:
         raise DecryptionError
-    return AeadContent(ciphertext, nonce, mac, covered, (cipher.key_length,), unseal)
+    return AeadContent(ciphertext, nonce, mac, covered, (cipher.key_length,), form.unseal)
 
 
-def _tags(mode: Mode | None) -> Sequence[int]:
-    return _TAGS.get(mode, (_CHACHA_TAG,)) if mode else ()
-
-
-def _parameters(mode: Mode | None, parameters: bytes) -> tuple[bytes, int]:
-    """Nonce and length of the tag, 0 where it is not stated."""
+def _parameters(parameters: bytes) -> tuple[bytes, int]:
+    """Nonce and length of the tag, 0 where it is not stated; raises CmsError."""
     element = ber.read_only(parameters)
-    if mode is Mode.CHACHA20_POLY1305:
-        nonce, length, lengths = ber.octet_string(element), _CHACHA_TAG, range(12, 13)
-    else:
-        fields = element.expect(der.SEQUENCE).children()
-        match fields:
-            case [first]:
-                nonce, length = ber.octet_string(first), 0
-            case [first, second]:
-                nonce, length = ber.octet_string(first), ber.integer(second)
-            case _:
-                raise DecryptionError
-        lengths = _NONCES[mode] if mode else range(0)
-    if len(nonce) not in lengths:
-        raise DecryptionError
-    return nonce, length
+    if element.tag != der.SEQUENCE:
+        return ber.octet_string(element), 0  # RFC 8103 2: the nonce alone
+    match element.children():
+        case [nonce]:
+            return ber.octet_string(nonce), 0
+        case [nonce, length]:
+            return ber.octet_string(nonce), ber.integer(length)
+        case _:
+            raise DecryptionError
 
 
 def _unseal_gcm(content: AeadContent, key: bytes) -> bytes:
@@ -124,8 +111,19 @@ def _sealed(content: AeadContent) -> bytes:
     return b"".join((*content.ciphertext, content.tag))
 
 
-_UNSEAL: dict[Mode, Callable[[AeadContent, bytes], bytes]] = {
-    Mode.GCM: _unseal_gcm,
-    Mode.CCM: _unseal_ccm,
-    Mode.CHACHA20_POLY1305: _unseal_chacha,
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """Octets a nonce and a tag may have, and what opens."""
+
+    nonces: range
+    tags: range
+    unseal: Callable[[AeadContent, bytes], bytes]
+
+
+# RFC 5084 3.1 and 3.2, RFC 8103 1.1. The library takes nonces of 8 to 128 octets for GCM; longer
+# ones have overflowed buffers elsewhere (CVE-2025-15467).
+_FORMS = {
+    Mode.GCM: _Form(range(8, 129), range(12, 17), _unseal_gcm),
+    Mode.CCM: _Form(range(7, 14), range(4, 17, 2), _unseal_ccm),
+    Mode.CHACHA20_POLY1305: _Form(range(12, 13), range(16, 17), _unseal_chacha),
 }

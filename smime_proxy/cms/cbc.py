@@ -18,7 +18,7 @@ from smime_proxy.cms.der import Octets
 from smime_proxy.cms.errors import CmsError, DecryptionError
 from smime_proxy.cms.rc2 import Rc2Cbc
 
-MAX_RC2_OCTETS = 16 * 1024**2  # two seconds of work; mail of its time was below one megabyte
+MAX_RC2_OCTETS = 8 * 1024**2  # a second of work; mail of its time was below one megabyte
 
 # RFC 3370 5.2, RFC 8551 Appendix B: rc2ParameterVersion and effective bits of the key.
 _RC2_BITS = {160: 40, 120: 64, 58: 128}

@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from smime_proxy.cms import der
 from smime_proxy.cms.aead import aead_content
-from smime_proxy.cms.ciphers import AES256_CBC, AES256_GCM, CIPHERS, ContentCipher
+from smime_proxy.cms.ciphers import (
+    AES256_CBC,
+    AES256_GCM,
+    CHACHA20_POLY1305,
+    CIPHERS,
+    ContentCipher,
+)
 from smime_proxy.cms.errors import DecryptionError
 from tests.unit.cms.parties import CONTENT
 from tests.unit.cms.ways import NONCE, aead, octet_string
@@ -107,7 +113,7 @@ def with_nonce(octets: int, *others: bytes) -> bytes:
         (with_nonce(12, der.integer(16), der.NULL), 16),
         (with_nonce(12, der.NULL), 16),
         (der.element(der.SEQUENCE), 16),
-        (octet_string(NONCE), 16),
+        (octet_string(bytes(7)), 16),
         (der.NULL, 16),
         (b"", 16),
         (b"junk", 16),
@@ -116,6 +122,28 @@ def with_nonce(octets: int, *others: bytes) -> bytes:
 def test_other_parameters_are_refused(parameters: bytes, tag: int) -> None:
     with pytest.raises(DecryptionError):
         aead_content(AES256_GCM, parameters, (b"c",), bytes(tag), b"")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "tag"),
+    [
+        (octet_string(bytes(11)), 16),
+        (octet_string(bytes(13)), 16),
+        (octet_string(NONCE), 12),
+        (octet_string(NONCE), 17),
+    ],
+)
+def test_nonce_and_tag_of_chacha_have_one_length(parameters: bytes, tag: int) -> None:
+    """RFC 8103 1.1."""
+    with pytest.raises(DecryptionError):
+        aead_content(CHACHA20_POLY1305, parameters, (b"c",), bytes(tag), b"")
+
+
+@pytest.mark.parametrize(("nonce", "tag"), [(6, 16), (14, 16), (12, 5), (12, 2), (12, 18)])
+def test_nonce_and_tag_of_ccm_are_within_the_rfc(nonce: int, tag: int) -> None:
+    """RFC 5084 3.1."""
+    with pytest.raises(DecryptionError):
+        aead_content(CCMS[0], with_nonce(nonce, der.integer(tag)), (b"c",), bytes(tag), b"")
 
 
 def test_a_cipher_without_a_tag_is_refused() -> None:
