@@ -1,12 +1,13 @@
 """Makes SignedData and EnvelopedData of any shape, well formed or not, for the tests."""
 
+import zlib
 from collections.abc import Sequence
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
-from smime_proxy.cms import algorithms, der, oids
+from smime_proxy.cms import algorithms, compress, der, oids
 from smime_proxy.cms.algorithms import SHA256
 from smime_proxy.cms.certificate_fields import read_certificate
 from smime_proxy.cms.ciphers import AES256_CBC, ContentCipher
@@ -103,6 +104,21 @@ def wrap(content_type: str, *fields: bytes) -> bytes:
         der.SEQUENCE,
         der.object_identifier(content_type),
         der.element(0xA0, der.element(der.SEQUENCE, *fields)),
+    )
+
+
+def compressed_data(content: bytes, *, deflated: bytes | None = None, oid: str = "") -> bytes:
+    """Write CompressedData; `deflated` are other octets to send, `oid` another algorithm."""
+    octets = zlib.compress(content) if deflated is None else deflated
+    return wrap(
+        oids.COMPRESSED_DATA,
+        der.integer(0),
+        algorithm(oid or compress.ZLIB_COMPRESS),
+        der.element(
+            der.SEQUENCE,
+            der.object_identifier(oids.DATA),
+            der.element(0xA0, der.element(der.OCTET_STRING, octets)),
+        ),
     )
 
 
