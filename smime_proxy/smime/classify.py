@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from smime_proxy.cms.compress import decompress
 from smime_proxy.cms.errors import CmsError
 from smime_proxy.cms.structures import (
     EnvelopedData,
@@ -21,6 +22,7 @@ from smime_proxy.message.parse import parse
 from smime_proxy.message.transfer_encoding import is_bare_base64
 
 MAX_LAYERS = 8  # nested S/MIME layers that are looked into; triple wrapping needs three
+MAX_COMPRESSED = 2  # of these, compressed ones; each may hold the largest content once more
 SIGNED_PARTS = 2  # RFC 1847 2.1: what is signed, and the signature
 
 _CMS_TYPES = frozenset(
@@ -65,6 +67,12 @@ ENCRYPTED = frozenset(
 )
 
 
+# A layer nobody can read is a client's own S/MIME all the same: nobody touches it.
+_SIGNED = frozenset({Protection.CLEAR_SIGNED, Protection.SIGNED_DATA, Protection.MALFORMED})
+# What lies in these says nothing of octets that stand beside them.
+_OPAQUE = frozenset({Protection.SIGNED_DATA, Protection.COMPRESSED_DATA})
+
+
 @dataclass(frozen=True, slots=True)
 class Outline:
     """What can be told of a message's protection without any key.
@@ -95,7 +103,7 @@ def classify(entity: Entity) -> Protection:
     except (CmsError, ValueError):  # ValueError: a CMS type that is no S/MIME layer
         return Protection.MALFORMED
     # A reader that goes by another type shows octets beside the content that nobody signed.
-    shown = found is Protection.SIGNED_DATA and _may_show_more(entity)
+    shown = found in _OPAQUE and _may_show_more(entity)
     return Protection.MALFORMED if shown else found
 
 
@@ -115,12 +123,14 @@ def cms_octets(entity: Entity) -> bytes:
 
 
 def inner_entity(entity: Entity, protection: Protection) -> Entity | None:
-    """Give the entity inside a signature layer, None where there is none that can be read."""
+    """Give the entity inside a layer that needs no key, None where none can be read."""
     if protection is Protection.CLEAR_SIGNED:
         return entity.children[0]
-    if protection is not Protection.SIGNED_DATA:
+    if protection not in _OPAQUE:
         return None
     try:
+        if protection is Protection.COMPRESSED_DATA:
+            return parse(decompress(cms_octets(entity)))
         content = parse_signed_data(cms_octets(entity)).content_octets()
         return None if content is None else parse(content)
     except (CmsError, MessageError):
@@ -128,21 +138,20 @@ def inner_entity(entity: Entity, protection: Protection) -> Entity | None:
 
 
 def outline(entity: Entity) -> Outline:
-    """Look at a message from outside, through signatures and down to the first ciphertext (E66)."""
+    """Look at a message from outside, through what needs no key to the first ciphertext (E66)."""
     protection = classify(entity)
     if protection is Protection.NONE:
         return _without_layer(entity)
-    signed = protection in {
-        Protection.CLEAR_SIGNED,
-        Protection.SIGNED_DATA,
-        Protection.MALFORMED,  # a client's own S/MIME all the same: nobody touches it
-    }
     current: Entity | None = entity
-    alone = True
+    signed, alone, compressed = False, True, 0
     for _ in range(MAX_LAYERS):
         if current is None:
             break
         layer = classify(current)
+        signed = signed or layer in _SIGNED
+        compressed += layer is Protection.COMPRESSED_DATA
+        if compressed > MAX_COMPRESSED:
+            break
         if layer in ENCRYPTED:
             found = _enveloped(current, layer)
             sealed = alone and not _may_show_more(current) and _is_ciphertext(found)

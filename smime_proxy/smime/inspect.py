@@ -14,8 +14,8 @@ from smime_proxy.message.entity import Entity
 from smime_proxy.message.errors import MessageError
 from smime_proxy.message.parse import parse
 from smime_proxy.smime.classify import ENCRYPTED, Protection
-from smime_proxy.smime.layers import Layer, Opened, open_layers
-from smime_proxy.smime.receive import claim_of
+from smime_proxy.smime.layers import Layer, open_layers
+from smime_proxy.smime.receive import claim_of, protected_in, report_on
 from smime_proxy.smime.report import Report, summarise
 from smime_proxy.smime.verify import Claim, Signer, Trust
 
@@ -70,7 +70,8 @@ def inspect(
         return Inspection(summarise(()), "", str(error) or "malformed message", None)
     opened = open_layers(entity, keys, trust, claim, at)
     problem = next((layer.problem for layer in opened.layers if layer.problem), "")
-    return Inspection(summarise(opened.layers), _content_type(opened), problem, opened.content)
+    report = report_on(opened, protected_in(opened))
+    return Inspection(report, opened.innermost.content_type.full, problem, opened.content)
 
 
 def _entity(content: bytes) -> tuple[Entity, Claim]:
@@ -91,10 +92,6 @@ def _bare_cms(content: bytes) -> bytes | None:
         return binascii.a2b_base64(match[2])
     except binascii.Error:
         return b""
-
-
-def _content_type(opened: Opened) -> str:
-    return opened.innermost.content_type.full
 
 
 def _layer(layer: Layer) -> dict[str, object]:

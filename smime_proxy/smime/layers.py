@@ -1,18 +1,21 @@
 """Walk through the S/MIME layers that hold the whole body: open, verify, and note what each is.
 
-RFC 8551 3.7 (several layers), RFC 9787 (the cryptographic envelope); E10, E15, E18, E60.
+RFC 8551 3.6 (compression) and 3.7 (several layers), RFC 9787 (the cryptographic envelope and the
+payload in it); E10, E15, E18, E60.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
+from smime_proxy.cms.compress import decompress
 from smime_proxy.cms.decrypt import DecryptionKey, decrypt, matches
 from smime_proxy.cms.errors import CmsError, DecryptionError
 from smime_proxy.cms.structures import (
     EnvelopedData,
     SignedData,
+    content_kind,
     parse_enveloped_data,
     parse_signed_data,
 )
@@ -21,6 +24,7 @@ from smime_proxy.message.errors import MessageError
 from smime_proxy.message.parse import parse
 from smime_proxy.smime.classify import (
     ENCRYPTED,
+    MAX_COMPRESSED,
     MAX_LAYERS,
     Protection,
     classify,
@@ -31,6 +35,7 @@ from smime_proxy.smime.classify import (
 from smime_proxy.smime.verify import Claim, Signer, Trust, judge
 
 NOISE_OCTETS = 4096  # looked at; of random octets one in ten is a control character
+TOO_MANY_LAYERS = "more layers than are opened"
 _CONTROLS = re.compile(rb"[\x00-\x06\x0e-\x19\x1c-\x1f]")  # text may hold SUB and ESC
 
 
@@ -52,16 +57,33 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """All layers, and the entities they left: `payload` is what is delivered in place of the body.
+    """All layers, and the entities they left: `inside[n]` is what layer `n` held, if it was opened.
 
-    `payload` is None when nothing was decrypted; `innermost` is the entity inside all layers that
-    were opened, `content` its octets when it came out of a CMS object or a signed part.
+    `stripped` is how many of the outer layers decryption took away. `complete` tells that there is
+    nothing below that could not be opened, so that `innermost` is the cryptographic payload
+    (RFC 9787 4.2).
     """
 
+    entity: Entity
     layers: tuple[Layer, ...]
-    payload: Entity | None
-    innermost: Entity
-    content: bytes | None = field(repr=False, default=None)
+    inside: tuple[Entity, ...]
+    stripped: int
+    complete: bool
+
+    @property
+    def payload(self) -> Entity | None:
+        """What is delivered in place of the body; None when nothing was decrypted."""
+        return self.inside[self.stripped - 1] if self.stripped else None
+
+    @property
+    def innermost(self) -> Entity:
+        """The entity inside all layers that were opened."""
+        return self.inside[-1] if self.inside else self.entity
+
+    @property
+    def content(self) -> bytes | None:
+        """Its octets, when it came out of a CMS object or a signed part."""
+        return bytes(self.inside[-1]) if self.inside else None
 
 
 def open_layers(
@@ -74,25 +96,36 @@ def open_layers(
     """Open what holds the whole body, layer by layer, at most `MAX_LAYERS` deep.
 
     Faults of strangers' octets end the walk and are noted in the layer; nothing is raised for
-    them. Plaintext that is no MIME entity counts as text (E65).
+    them. Plaintext that is no MIME entity counts as text (E65). Where the limit ends the walk, a
+    last unreadable layer says so: what was not looked at must not pass.
     """
     layers: list[Layer] = []
-    payload: Entity | None = None
-    content: bytes | None = None
+    inside: list[Entity] = []
+    stripped = 0
     current = entity
-    for _ in range(MAX_LAYERS):
-        protection = classify(current)
-        if protection is Protection.NONE:
+    while (protection := classify(current)) is not Protection.NONE:
+        if _is_beyond(layers, protection):
+            layers.append(Layer(Protection.MALFORMED, problem=TOO_MANY_LAYERS))
             break
         layer, inner = _open(current, protection, keys, trust, claim, at)
         layers.append(layer)
         if inner is None:
             break
-        content = bytes(inner)
+        inside.append(inner)
         if layer.decrypted:
-            payload = inner
+            stripped = len(inside)
         current = inner
-    return Opened((*layers, *_partial(current)), payload, current, content)
+    complete = len(inside) == len(layers)
+    told = (*layers, *_partial(current))
+    return Opened(entity, told, tuple(inside), stripped, complete)
+
+
+def _is_beyond(layers: Sequence[Layer], protection: Protection) -> bool:
+    """Tell whether one more layer would be too many, of all or of the compressed ones."""
+    if len(layers) >= MAX_LAYERS:
+        return True
+    above = sum(layer.protection is Protection.COMPRESSED_DATA for layer in layers)
+    return protection is Protection.COMPRESSED_DATA and above >= MAX_COMPRESSED
 
 
 def _open(
@@ -114,10 +147,24 @@ def _open(
             return Layer(protection, judge(signed, (), trust, claim, at)), _inside(signed)
         if protection in ENCRYPTED - {Protection.ENCRYPTED_DATA}:
             return _decrypted(protection, parse_enveloped_data(cms_octets(entity)), keys)
+        if protection is Protection.COMPRESSED_DATA:
+            return Layer(protection), parse(decompress(cms_octets(entity)))
     except (CmsError, MessageError) as error:
         return Layer(protection, problem=str(error) or "unreadable"), None
-    problem = "malformed CMS or S/MIME structure" if protection is Protection.MALFORMED else ""
+    problem = _fault(entity) if protection is Protection.MALFORMED else ""
     return Layer(protection, problem=problem), None
+
+
+def _fault(entity: Entity) -> str:
+    """Say why an entity is MALFORMED, for administrators."""
+    if is_labelled(entity):
+        try:
+            kind = content_kind(cms_octets(entity))
+        except CmsError as error:
+            return str(error)
+        if kind in {"data", "authenticated-data"}:
+            return f"CMS of type {kind} is no S/MIME layer"
+    return "malformed CMS or S/MIME structure"
 
 
 def _decrypted(
@@ -150,9 +197,9 @@ def _inside(signed: SignedData) -> Entity | None:
 
 def _candidates(part: bytes) -> tuple[bytes, ...]:
     """Give what a detached signature may cover: with CRLF line ends, then as it came (E49)."""
-    bare = part.replace(b"\r\n", b"\n")
-    canonical = bare.replace(b"\n", b"\r\n")
-    return (part,) if canonical == part else (canonical, part)
+    if part.count(b"\n") == part.count(b"\r\n"):
+        return (part,)
+    return (part.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"), part)
 
 
 def _partial(entity: Entity) -> tuple[Layer, ...]:

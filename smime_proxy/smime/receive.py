@@ -1,65 +1,133 @@
-"""Open and judge an incoming message, and write it as it is delivered.
+"""Open and judge an incoming message, and say what of it is delivered.
 
-RFC 8551 3.3 and 3.5; E07 and E65 say what of a decrypted entity goes under the outer header.
+RFC 8551 3.3 and 3.5, RFC 9788 4 (header protection).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 
 from smime_proxy.cms.decrypt import DecryptionKey
-from smime_proxy.message.build import with_entity
-from smime_proxy.message.canonical import canonical_entity
+from smime_proxy.message.calendar import meeting_method
 from smime_proxy.message.entity import Entity
 from smime_proxy.message.errors import FromError
-from smime_proxy.message.header import Field, HeaderBlock, has_loose_lines
+from smime_proxy.message.header import HeaderBlock, has_loose_lines
 from smime_proxy.message.mailboxes import from_mailbox
-from smime_proxy.message.parse import parse
-from smime_proxy.smime.layers import Opened, open_layers
-from smime_proxy.smime.report import Report, summarise
+from smime_proxy.smime.classify import Protection
+from smime_proxy.smime.delivery import as_it_came, closed_above, in_place_of_body
+from smime_proxy.smime.layers import Layer, Opened, open_layers
+from smime_proxy.smime.legacy_display import without_legacy_display
+from smime_proxy.smime.protected_headers import (
+    Protected,
+    altered,
+    disagreement,
+    find_protected,
+    restored,
+)
+from smime_proxy.smime.report import PASSED, Report, summarise
 from smime_proxy.smime.sign import read_date
 from smime_proxy.smime.status import mark_private
 from smime_proxy.smime.verify import Claim, Trust
 
-_TEXT = b"Content-Type: text/plain\r\n"
-# A first paragraph with one of these fields is a header; anything else is text (E65).
-_HEADER_FIELDS = frozenset(
-    {"mime-version", "from", "to", "cc", "subject", "date", "message-id", "reply-to", "sender"}
-)
-_ONCE = frozenset({"content-type", "content-transfer-encoding"})
+
+class Unwrap(Enum):
+    """Which verified signatures are taken off before delivery; the result fields keep the word."""
+
+    OPAQUE = "opaque"  # clients without S/MIME show nothing of these
+    MEETINGS = "meetings"  # calendars do not look into these (E23, V27)
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """An incoming message opened as far as it goes, and the report on it."""
+    """An incoming message opened as far as it goes, and the report on it.
+
+    `protected` is what the payload says of the header, None without header protection.
+    """
 
     entity: Entity
     opened: Opened = field(repr=False)
     report: Report
+    protected: Protected | None = field(repr=False, default=None)
 
-    def message(self, header: HeaderBlock, fields: Sequence[tuple[str, str]]) -> bytes:
+    def message(
+        self,
+        header: HeaderBlock,
+        fields: Sequence[tuple[str, str]],
+        unwrap: frozenset[Unwrap] = frozenset(),
+    ) -> bytes:
         """Give the message as delivered: `header` with `fields` before it, and the body.
 
-        `header` is the outer header without fields of ours. What was not decrypted keeps its body
-        octet for octet; what was is marked private, keeps the outer header, and takes from the
-        inner one only the Content-* fields.
+        `header` is the outer header without fields of ours. What was neither decrypted nor taken
+        out of its signature keeps its body octet for octet. What was keeps the outer header, but
+        for what header protection restores, and takes from the inner one only the Content-*
+        fields; what was decrypted is marked private.
         """
-        payload = self.opened.payload
-        outer = _closed_above(header)
-        if payload is not None:
-            outer = mark_private(outer).remove(_is_content)
-        for name, value in reversed(fields):
-            outer = outer.prepend(name, value)
-        if payload is None:
-            entity = self.entity
-            return bytes(outer) + entity.content[entity.header_end : entity.end]
-        return with_entity(outer, _delivered(payload))
+        decrypted = self.opened.payload is not None
+        outer = closed_above(header)
+        if decrypted:
+            outer = mark_private(outer)
+        inner = self._inner(unwrap)
+        if inner is None:
+            return as_it_came(outer, fields, self.entity)
+        if self.protected is not None:
+            outer = restored(outer, self.protected)
+            # Inside a signature that is delivered nothing may change.
+            if inner is self.opened.innermost:
+                shown = without_legacy_display if decrypted else _shown
+                inner = shown(self.protected)
+        return in_place_of_body(outer, fields, inner)
+
+    def _inner(self, unwrap: frozenset[Unwrap]) -> Entity | None:
+        """Give what is delivered in place of the body, None where that stays."""
+        opened = self.opened
+        taken = opened.stripped
+        behind = zip(opened.layers[taken:], opened.inside[taken:], strict=False)
+        for layer, inner in behind:
+            if layer.protection is Protection.COMPRESSED_DATA:
+                if not taken:
+                    break  # who sends it compressed alone is read by whom he sends it to
+            elif not (self.report.signature == PASSED and _is_unwrapped(layer, inner, unwrap)):
+                break
+            taken += 1
+        return opened.inside[taken - 1] if taken else None
 
 
 def receive(entity: Entity, keys: Sequence[DecryptionKey], trust: Trust, at: datetime) -> Received:
     """Open a message with the keys given and judge it at a time, aware UTC; raises nothing."""
     opened = open_layers(entity, keys, trust, claim_of(entity.header), at)
-    return Received(entity, opened, summarise(opened.layers))
+    protected = protected_in(opened)
+    return Received(entity, opened, report_on(opened, protected), protected)
+
+
+def protected_in(opened: Opened) -> Protected | None:
+    """Give what the payload protects of the header; None where not everything was opened."""
+    if not opened.inside or not opened.complete:
+        return None
+    return find_protected(opened.innermost, opened.entity.header)
+
+
+def report_on(opened: Opened, protected: Protected | None) -> Report:
+    """Sum up the layers, and what a protected header says against the outer one (RFC 9788 4.4)."""
+    if protected is None:
+        return summarise(opened.layers)
+    outer = opened.entity.header
+    remark = altered(outer, protected) if opened.payload is None else ""
+    return summarise(opened.layers, doubt=disagreement(outer, protected), remark=remark)
+
+
+def _is_unwrapped(layer: Layer, inner: Entity, unwrap: frozenset[Unwrap]) -> bool:
+    match layer.protection:
+        case Protection.SIGNED_DATA:
+            return Unwrap.OPAQUE in unwrap
+        case Protection.CLEAR_SIGNED:
+            return Unwrap.MEETINGS in unwrap and meeting_method(inner) is not None
+        case _:
+            return False
+
+
+def _shown(protected: Protected) -> Entity:
+    return protected.body
 
 
 def claim_of(header: HeaderBlock) -> Claim:
@@ -71,60 +139,3 @@ def claim_of(header: HeaderBlock) -> Claim:
         return Claim(from_mailbox(header), date)
     except FromError as error:
         return Claim(None, date, str(error))
-
-
-def _closed_above(header: HeaderBlock) -> HeaderBlock:
-    """Drop a first line that continues no field: it would continue the one we put before it."""
-    if not bytes(header).startswith((b" ", b"\t")):
-        return header
-    return HeaderBlock(b"".join(field.raw for field in header.fields[1:]))
-
-
-def _is_content(field: Field) -> bool:
-    return field.name.startswith("content-")
-
-
-def _delivered(payload: Entity) -> bytes:
-    """Write the inner entity for delivery: CRLF, Content-* fields only, a type if it has none.
-
-    A signed entity inside keeps its octets but for line ends, which verifiers canonicalise.
-    """
-    if not _has_header(payload):
-        return _TEXT + b"\r\n" + _crlf(_text(payload))
-    head = b"".join(_content_fields(payload)) or _TEXT
-    if not head.endswith(b"\n"):  # a header without a body behind it
-        head += b"\r\n"
-    whole = head + b"\r\n" + payload.body
-    if any(part.is_leaf and part.transfer_encoding == "binary" for part in payload.walk()):
-        # RFC 8551 3.1.3 allows it inside an encryption; no mail server would carry it on.
-        whole = canonical_entity(parse(whole))
-    return _crlf(whole)
-
-
-def _has_header(payload: Entity) -> bool:
-    names = {field.name for field in payload.header.fields}
-    return not names.isdisjoint(_HEADER_FIELDS) or any(
-        name.startswith("content-") for name in names
-    )
-
-
-def _text(payload: Entity) -> bytes:
-    """Give all of an entity without header; an empty line in its place says only that."""
-    return bytes(payload) if payload.header.fields else payload.body
-
-
-def _content_fields(payload: Entity) -> Iterator[bytes]:
-    """Give the Content-* fields; of what readers would disagree about, the first (E35)."""
-    seen: set[str] = set()
-    for found in payload.header.fields:
-        if _is_content(found) and found.name not in seen & _ONCE:
-            seen.add(found.name)
-            # What stands behind a bare CR would become a field of its own, one of ours perhaps.
-            kept, cut, _ = found.raw.replace(b"\r\n", b"\n").partition(b"\r")
-            yield kept + b"\n" if cut else found.raw
-
-
-def _crlf(raw: bytes) -> bytes:
-    if raw.count(b"\n") == raw.count(b"\r\n") == raw.count(b"\r"):
-        return raw
-    return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")

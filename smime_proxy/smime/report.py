@@ -12,9 +12,10 @@ from smime_proxy.smime.layers import Layer
 from smime_proxy.smime.verify import Signer
 
 _SIGNED = frozenset({Protection.CLEAR_SIGNED, Protection.SIGNED_DATA})
+PASSED = "pass"
 # Worst first; what several signatures of a message come to (E17: all must hold).
-_ORDER = ("fail", "neutral", "permerror", "temperror", "policy", "pass")
-_BADGES = {"none": "none", "fail": "red", "pass": "green"}
+_ORDER = ("fail", "neutral", "permerror", "temperror", "policy", PASSED)
+_BADGES = {"none": "none", "fail": "red", PASSED: "green"}
 AROUND_CIPHERTEXT = "the signature is only around a ciphertext"
 
 
@@ -36,10 +37,16 @@ class Report:
     lock: str
 
 
-def summarise(layers: tuple[Layer, ...]) -> Report:
-    """Sum up; a message without S/MIME has no layers and gives `none` everywhere."""
+def summarise(layers: tuple[Layer, ...], *, doubt: str = "", remark: str = "") -> Report:
+    """Sum up; a message without S/MIME has no layers and gives `none` everywhere.
+
+    `doubt` is what keeps even a good signature from `pass`, `remark` is only told.
+    """
     whole = tuple(layer for layer in layers if not layer.partial)
     signature, reason, signer = _signature(whole)
+    if doubt and signature == PASSED:
+        signature = "policy"
+    reason = reason or doubt or remark
     ciphertexts = [layer for layer in whole if layer.protection in ENCRYPTED]
     encryption, lock = _encryption(ciphertexts)
     last = ciphertexts[-1].enveloped if ciphertexts else None
@@ -65,7 +72,7 @@ def _signature(layers: tuple[Layer, ...]) -> tuple[str, str, Signer | None]:
     inner = _worst(layers[last_ciphertext + 1 :])
     if inner[0] == "none":
         # V18: whoever signs a ciphertext need not know, let alone have written, what is in it.
-        if outer[0] == "pass":
+        if outer[0] == PASSED:
             return "policy", AROUND_CIPHERTEXT, outer[2]
         return outer
     if outer[0] == "fail":

@@ -11,7 +11,7 @@ from smime_proxy.message.build import multipart_signed_entity, pkcs7_mime_entity
 from smime_proxy.message.parse import parse
 from smime_proxy.message.requests import strip_own_fields
 from smime_proxy.smime.encrypt import encrypt_entity
-from smime_proxy.smime.receive import Received, receive
+from smime_proxy.smime.receive import Received, Unwrap, receive
 from smime_proxy.smime.status import result_fields, strip_results
 from smime_proxy.smime.verify import Trust
 from tests import pki
@@ -86,6 +86,10 @@ def enveloped(entity: bytes = PART, *names: str) -> bytes:
     return encrypt_entity(entity, recipients, random=Octets())
 
 
+def compressed(entity: bytes) -> bytes:
+    return cms(made.compressed_data(entity), "compressed-data")
+
+
 def cms(der: bytes, label: str = "enveloped-data") -> bytes:
     return pkcs7_mime_entity(der, label)
 
@@ -125,8 +129,10 @@ def fields(content: bytes, *keys: DecryptionKey, trusting: Trust | None = None) 
     return dict(result_fields(report, ID))
 
 
-def delivered(content: bytes, *keys: DecryptionKey) -> bytes:
+def delivered(
+    content: bytes, *keys: DecryptionKey, unwrap: frozenset[Unwrap] = frozenset()
+) -> bytes:
     """Give the message as the gateway delivers it, Received field aside."""
     found = received(content, *keys)
     header = strip_results(strip_own_fields(found.entity.header), ID)
-    return found.message(header, result_fields(found.report, ID))
+    return found.message(header, result_fields(found.report, ID), unwrap)

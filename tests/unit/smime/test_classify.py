@@ -17,7 +17,7 @@ from smime_proxy.smime.classify import (
     parts,
 )
 from tests.unit.cms import made
-from tests.unit.smime.cases import PART, clear, cms, enveloped, message, opaque
+from tests.unit.smime.cases import PART, clear, cms, compressed, enveloped, message, opaque
 
 PGP_SIGNED = (
     b'Content-Type: multipart/signed; protocol="application/pgp-signature"; boundary=p\r\n\r\n'
@@ -132,6 +132,28 @@ def test_the_outline_sees_a_ciphertext_through_signatures() -> None:
     for entity in (clear(), opaque()):
         found = outline(parse(message(entity)))
         assert (found.smime, found.signed, found.encrypted) == (True, True, False)
+
+
+def test_e66_the_outline_sees_through_compression() -> None:
+    """E66: neither a ciphertext nor a signature is hidden by it; a bomb is left closed."""
+    for entity, signed, encrypted in (
+        (compressed(enveloped()), False, True),
+        (compressed(clear(enveloped())), True, True),
+        (opaque(compressed(enveloped())), True, True),
+        (compressed(clear()), True, False),
+        (compressed(PART), False, False),
+        (compressed(enveloped() + bytes(2_000_000)), False, False),
+        (compressed(compressed(compressed(enveloped()))), False, False),
+    ):
+        found = outline(parse(message(entity)))
+        assert found.protection in {Protection.COMPRESSED_DATA, Protection.SIGNED_DATA}
+        assert (found.smime, found.signed, found.encrypted) == (True, signed, encrypted)
+
+
+def test_compressed_content_labelled_as_something_shown_is_malformed() -> None:
+    """E15: a reader would show what nobody signed beside what somebody did."""
+    shown = compressed(clear()).replace(b"application/pkcs7-mime", b"text/plain")
+    assert kind(shown) is Protection.MALFORMED
 
 
 def test_the_outline_of_pgp_mime() -> None:

@@ -2,9 +2,10 @@
 
 import pytest
 
+from smime_proxy.cms import oids
 from smime_proxy.message.parse import parse
-from smime_proxy.smime.classify import MAX_LAYERS, Protection
-from smime_proxy.smime.layers import Opened, open_layers
+from smime_proxy.smime.classify import MAX_COMPRESSED, MAX_LAYERS, Protection
+from smime_proxy.smime.layers import TOO_MANY_LAYERS, Opened, open_layers
 from smime_proxy.smime.receive import claim_of
 from tests.unit.cms import made
 from tests.unit.smime.cases import (
@@ -12,6 +13,7 @@ from tests.unit.smime.cases import (
     PART,
     clear,
     cms,
+    compressed,
     enveloped,
     key,
     message,
@@ -20,6 +22,7 @@ from tests.unit.smime.cases import (
     trust,
 )
 
+COMPRESSED = Protection.COMPRESSED_DATA
 CLEAR, SIGNED, SEALED = Protection.CLEAR_SIGNED, Protection.SIGNED_DATA, Protection.ENVELOPED_DATA
 
 
@@ -68,12 +71,54 @@ def test_a_key_that_is_not_named_is_not_tried() -> None:
     assert (layer.decrypted, layer.enveloped is not None) == (False, True)
 
 
-def test_the_walk_ends_at_the_depth_limit() -> None:
+def test_e60_the_walk_ends_at_the_depth_limit_and_what_is_below_never_passes() -> None:
+    """E60, E91: eight layers; the ninth is not looked at, so nobody says it is good."""
     entity = PART
-    for _ in range(MAX_LAYERS + 2):
+    for _ in range(MAX_LAYERS):
         entity = opaque(entity)
     opened = walk(entity)
-    assert len(opened.layers) == MAX_LAYERS
+    assert [layer.protection for layer in opened.layers] == [SIGNED] * MAX_LAYERS
+    assert opened.complete
+    opened = walk(opaque(entity))
+    assert len(opened.inside) == MAX_LAYERS
+    assert not opened.complete
+    last = opened.layers[-1]
+    assert (last.protection, last.problem) == (Protection.MALFORMED, TOO_MANY_LAYERS)
+
+
+@pytest.mark.parametrize(
+    ("entity", "expected"),
+    [
+        (compressed(PART), [COMPRESSED]),
+        (compressed(clear()), [COMPRESSED, CLEAR]),
+        (clear(compressed(PART)), [CLEAR, COMPRESSED]),
+        (opaque(compressed(PART)), [SIGNED, COMPRESSED]),
+        (enveloped(compressed(opaque())), [SEALED, COMPRESSED, SIGNED]),
+        (compressed(enveloped(clear())), [COMPRESSED, SEALED, CLEAR]),
+    ],
+)
+def test_e60_compressed_content_is_walked_through(
+    entity: bytes, expected: list[Protection]
+) -> None:
+    """E60: inside or around the other layers (RFC 8551 3.6)."""
+    opened = walk(entity, "alice")
+    assert [layer.protection for layer in opened.layers] == expected
+    assert bytes(opened.innermost) == PART
+    assert all(signer.result == "pass" for layer in opened.layers for signer in layer.signers)
+
+
+def test_e91_compressed_content_past_a_cap_or_nested_often_stays_closed() -> None:
+    """E91."""
+    bomb = PART + bytes(2_000_000)
+    (layer,) = walk(compressed(bomb)).layers
+    assert layer.problem == "compressed content is too large"
+    entity = PART
+    for _ in range(MAX_COMPRESSED):
+        entity = compressed(entity)
+    assert not any(layer.problem for layer in walk(entity).layers)
+    opened = walk(compressed(entity))
+    assert len(opened.inside) == MAX_COMPRESSED
+    assert opened.layers[-1].problem == TOO_MANY_LAYERS
 
 
 def test_e49_line_ends_in_store_do_not_change_the_verdict() -> None:
@@ -102,6 +147,15 @@ def test_opaque_content_that_is_too_complex_is_noted() -> None:
     )
     (layer,) = walk(opaque(deep)).layers
     assert "deep" in layer.problem
+
+
+@pytest.mark.parametrize(
+    ("oid", "said"), [(oids.DATA, "type data"), (oids.AUTHENTICATED_DATA, "authenticated-data")]
+)
+def test_cms_that_is_no_smime_layer_is_named(oid: str, said: str) -> None:
+    (layer,) = walk(cms(made.wrap(oid))).layers
+    assert layer.protection is Protection.MALFORMED
+    assert said in layer.problem
 
 
 def test_ciphertext_below_a_multipart_is_noted_and_never_opened() -> None:

@@ -1,0 +1,107 @@
+"""Write an incoming message as it is delivered: outer header, fields of ours, and what was inside.
+
+RFC 8551 3.3 and 3.5, RFC 9788 4.5 (header protection); E07, E28 and E65 say what of an inner
+entity goes under the outer header.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from smime_proxy.message.build import with_entity
+from smime_proxy.message.canonical import canonical_entity
+from smime_proxy.message.entity import Entity
+from smime_proxy.message.header import Field, HeaderBlock
+from smime_proxy.message.parse import parse
+
+Fields = Sequence[tuple[str, str]]
+
+_TEXT = b"Content-Type: text/plain\r\n"
+# A first paragraph with one of these fields is a header; anything else is text (E65).
+_HEADER_FIELDS = frozenset(
+    {"mime-version", "from", "to", "cc", "subject", "date", "message-id", "reply-to", "sender"}
+)
+_ONCE = frozenset({"content-type", "content-transfer-encoding", "content-class"})
+_CLASS = "content-class"  # Exchange's word for the kind of the mail, not of its body (E24)
+
+
+def as_it_came(outer: HeaderBlock, fields: Fields, entity: Entity) -> bytes:
+    """Give the message with its body octet for octet, `fields` before its header."""
+    head = _with_fields(outer, fields)
+    return bytes(head) + entity.content[entity.header_end : entity.end]
+
+
+def in_place_of_body(outer: HeaderBlock, fields: Fields, inner: Entity) -> bytes:
+    """Give the message with an entity from inside as its body, CRLF throughout.
+
+    Of the inner header only the Content-* fields come out, and of the outer one these go; only
+    Content-Class stays where the inner entity has none of its own (E28).
+    """
+    gone = _is_content if inner.header.find(_CLASS) else _is_structural
+    head = _with_fields(outer.remove(gone), fields)
+    return with_entity(head, _entity(inner))
+
+
+def closed_above(header: HeaderBlock) -> HeaderBlock:
+    """Drop a first line that continues no field: it would continue the one we put before it."""
+    if not bytes(header).startswith((b" ", b"\t")):
+        return header
+    return HeaderBlock(b"".join(field.raw for field in header.fields[1:]))
+
+
+def _with_fields(outer: HeaderBlock, fields: Fields) -> HeaderBlock:
+    for name, value in reversed(fields):
+        outer = outer.prepend(name, value)
+    return outer
+
+
+def _is_content(field: Field) -> bool:
+    return field.name.startswith("content-")
+
+
+def _is_structural(field: Field) -> bool:
+    return _is_content(field) and field.name != _CLASS
+
+
+def _entity(payload: Entity) -> bytes:
+    """Write the inner entity: CRLF, Content-* fields only, a type if it has none.
+
+    A signed entity inside keeps its octets but for line ends, which verifiers canonicalise.
+    """
+    if not _has_header(payload):
+        return _TEXT + b"\r\n" + _crlf(_text(payload))
+    head = b"".join(_content_fields(payload)) or _TEXT
+    if not head.endswith(b"\n"):  # a header without a body behind it
+        head += b"\r\n"
+    whole = head + b"\r\n" + payload.body
+    if any(part.is_leaf and part.transfer_encoding == "binary" for part in payload.walk()):
+        # RFC 8551 3.1.3 allows it inside an encryption; no mail server would carry it on.
+        whole = canonical_entity(parse(whole))
+    return _crlf(whole)
+
+
+def _has_header(payload: Entity) -> bool:
+    names = {field.name for field in payload.header.fields}
+    return not names.isdisjoint(_HEADER_FIELDS) or any(
+        name.startswith("content-") for name in names
+    )
+
+
+def _text(payload: Entity) -> bytes:
+    """Give all of an entity without header; an empty line in its place says only that."""
+    return bytes(payload) if payload.header.fields else payload.body
+
+
+def _content_fields(payload: Entity) -> Iterator[bytes]:
+    """Give the Content-* fields; of what readers would disagree about, the first (E35)."""
+    seen: set[str] = set()
+    for found in payload.header.fields:
+        if _is_content(found) and found.name not in seen & _ONCE:
+            seen.add(found.name)
+            # What stands behind a bare CR would become a field of its own, one of ours perhaps.
+            kept, cut, _ = found.raw.replace(b"\r\n", b"\n").partition(b"\r")
+            yield kept + b"\n" if cut else found.raw
+
+
+def _crlf(raw: bytes) -> bytes:
+    if raw.count(b"\n") == raw.count(b"\r\n") == raw.count(b"\r"):
+        return raw
+    return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
