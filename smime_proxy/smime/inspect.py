@@ -3,29 +3,26 @@
 RFC 8551 3, RFC 7468 (textual CMS); for administrators and tests, in the JSON of the contract.
 """
 
-import binascii
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from smime_proxy.cms.algorithms import Strength
+from smime_proxy.cms.ciphers import CIPHERS, KEY_TRANSPORTS
 from smime_proxy.cms.decrypt import DecryptionKey
-from smime_proxy.message.entity import Entity
+from smime_proxy.cms.structures import RecipientInfo
+from smime_proxy.message.entity import Defect, Entity
 from smime_proxy.message.errors import MessageError
 from smime_proxy.message.parse import parse
-from smime_proxy.smime.classify import ENCRYPTED, Protection
-from smime_proxy.smime.layers import Layer, open_layers
+from smime_proxy.smime.bare_cms import find_cms, without_mark
+from smime_proxy.smime.classify import ENCRYPTED, Protection, parts
+from smime_proxy.smime.layers import Layer, Opened, open_layers
 from smime_proxy.smime.receive import claim_of, protected_in, report_on
 from smime_proxy.smime.report import Report, summarise
 from smime_proxy.smime.verify import Claim, Signer, Trust
 
-_SEQUENCE = 0x30  # the first octet of every BER ContentInfo
-_LONG_FORM = 0x80  # its length octet, unless the object is shorter than any real one
-# Beside the labels of RFC 7468 8 and 9 those that gpgsm writes.
-_PEM = re.compile(
-    rb"-----BEGIN (PKCS7|CMS|SIGNED MESSAGE|ENCRYPTED MESSAGE)-----\s+(.*?)-----END \1-----",
-    re.DOTALL,
-)
+NEITHER = "neither a message nor a CMS object"
+_BROKEN = frozenset({Defect.NO_BOUNDARY, Defect.NO_DELIMITER})
 _BINARY = b"Content-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: binary\r\n\r\n"
 
 
@@ -33,17 +30,20 @@ _BINARY = b"Content-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: b
 class Inspection:
     """What was found. `extracted` are the octets inside the innermost layer opened, if any.
 
-    `error` is empty, or says why CMS or MIME cannot be read.
+    `error` is empty, or says why CMS or MIME cannot be read. `header_protection` is how the
+    header is protected (RFC 9788), or empty.
     """
 
     report: Report
     content_type: str
     error: str
     extracted: bytes | None
+    header_protection: str = ""
 
     def as_json(self) -> dict[str, object]:
         """Give the object `inspect --json` prints."""
-        return {
+        more = {"header_protection": self.header_protection} if self.header_protection else {}
+        return more | {
             "layers": [
                 _layer(layer)
                 for layer in self.report.layers
@@ -69,29 +69,37 @@ def inspect(
     except MessageError as error:
         return Inspection(summarise(()), "", str(error) or "malformed message", None)
     opened = open_layers(entity, keys, trust, claim, at)
-    problem = next((layer.problem for layer in opened.layers if layer.problem), "")
-    report = report_on(opened, protected_in(opened))
-    return Inspection(report, opened.innermost.content_type.full, problem, opened.content)
+    protected = protected_in(opened)
+    return Inspection(
+        report_on(opened, protected),
+        opened.innermost.content_type.full,
+        _fault(opened),
+        opened.content,
+        protected.scheme.value if protected else "",
+    )
 
 
 def _entity(content: bytes) -> tuple[Entity, Claim]:
-    der = _bare_cms(content)
+    content = without_mark(content)
+    der = find_cms(content)
     if der is not None:
         return parse(_BINARY + der), Claim(None, None)
     entity = parse(content)
+    if not any(field.name for field in entity.header.fields):
+        raise MessageError(NEITHER)
     return entity, claim_of(entity.header)
 
 
-def _bare_cms(content: bytes) -> bytes | None:
-    if len(content) > 1 and content[0] == _SEQUENCE and content[1] >= _LONG_FORM:
-        return content
-    match = _PEM.match(content.lstrip())
-    if match is None:
-        return None
-    try:
-        return binascii.a2b_base64(match[2])
-    except binascii.Error:
-        return b""
+def _fault(opened: Opened) -> str:
+    """Say what cannot be read: a layer, or the MIME structure inside all that could."""
+    for layer in opened.layers:
+        if layer.problem:
+            return layer.problem
+    for part in parts(opened.innermost):
+        for defect in part.defects:
+            if defect in _BROKEN:
+                return defect.value
+    return ""
 
 
 def _layer(layer: Layer) -> dict[str, object]:
@@ -101,15 +109,24 @@ def _layer(layer: Layer) -> dict[str, object]:
         recipients = enveloped.recipients if enveloped else ()
         found |= {
             "content_encryption": enveloped.content_encryption if enveloped else "",
-            "recipients": [{"type": item.type, "id": item.id} for item in recipients],
+            "recipients": [_recipient(item) for item in recipients],
             "decrypted": layer.decrypted,
             "authenticated": layer.decrypted and enveloped is not None and enveloped.authenticated,
         }
+        cipher = CIPHERS.get(enveloped.cipher) if enveloped else None
+        if cipher and cipher.strength is not Strength.STRONG:
+            found["weak"] = True
         if layer.partial:
             found["partial"] = True
     elif layer.protection in {Protection.CLEAR_SIGNED, Protection.SIGNED_DATA}:
         found["signers"] = [_signer(signer) for signer in layer.signers]
     return found
+
+
+def _recipient(recipient: RecipientInfo) -> dict[str, object]:
+    transport = KEY_TRANSPORTS.get(recipient.algorithm)
+    name = transport.name if transport else recipient.algorithm
+    return {"type": recipient.type, "id": recipient.id, "algorithm": name}
 
 
 def _signer(signer: Signer) -> dict[str, object]:

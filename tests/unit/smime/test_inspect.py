@@ -2,12 +2,16 @@
 
 import base64
 import json
+import time
+import tracemalloc
 from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smime_proxy.cms import der, oids
+from smime_proxy.cms.ciphers import AES256_CBC, TRIPLE_DES
 from smime_proxy.smime.inspect import Inspection, inspect
 from tests.unit.cms import made
 from tests.unit.smime.cases import (
@@ -17,6 +21,7 @@ from tests.unit.smime.cases import (
     alice,
     clear,
     cms,
+    compressed,
     enveloped,
     key,
     message,
@@ -24,6 +29,13 @@ from tests.unit.smime.cases import (
     signature,
     trust,
 )
+
+
+def deep() -> bytes:
+    entity = PART
+    for _ in range(9):
+        entity = opaque(entity)
+    return message(entity)
 
 
 def looked_at(content: bytes, *names: str) -> Inspection:
@@ -48,6 +60,7 @@ def test_a_decrypted_and_signed_message_is_told_layer_by_layer() -> None:
     recipients = sealed.pop("recipients")
     assert [item["type"] for item in recipients] == ["ktri"]
     assert recipients[0]["id"]
+    assert recipients[0]["algorithm"] == "rsaes_pkcs1v15"
     assert sealed == {
         "kind": "enveloped-data",
         "content_encryption": "aes256_cbc",
@@ -127,6 +140,21 @@ def test_bare_cms_in_der_or_pem_has_nobody_to_match(wrap: object) -> None:
         message(cms(b"rubbish")),
         message(clear(der=b"rubbish")),
         b"\x30\x82",
+        b"\x30\x0b\x06\x09" + bytes(9),
+        b"",
+        b"Just a text, and no header.\n",
+        bytes(range(200, 256)) * 3,
+        message(b"Content-Type: multipart/mixed\r\n\r\nx"),
+        message(b"Content-Type: multipart/mixed; boundary=b\r\n\r\nx"),
+        message(enveloped(cms(b"rubbish"))),
+        message(compressed(PART + bytes(2_000_000))),
+        message(cms(made.compressed_data(PART, deflated=b"rubbish"), "compressed-data")),
+        message(cms(made.wrap(oids.DATA))),
+        made.wrap(oids.DATA),
+        made.wrap(oids.AUTHENTICATED_DATA),
+        made.wrap("1.2.3"),
+        b"\r\n".join((b"-----BEGIN CMS-----", b"MIIB", b"no end")),
+        deep(),
         b"-----BEGIN CMS-----\nAAA\n-----END CMS-----",
         b"".join(
             b"Content-Type: multipart/mixed; boundary=%d\n\n--%d\n" % (n, n) for n in range(60)
@@ -135,7 +163,9 @@ def test_bare_cms_in_der_or_pem_has_nobody_to_match(wrap: object) -> None:
 )
 def test_the_malformed_has_an_error(content: bytes) -> None:
     """M6, V4."""
-    assert looked_at(content).error
+    found = looked_at(content, "alice")
+    assert found.error
+    assert found.as_json()["signature"] in {"none", "neutral"}
 
 
 def test_an_undecryptable_message_is_no_error_and_names_its_recipients() -> None:
@@ -157,8 +187,118 @@ def test_a_partial_ciphertext_is_listed_and_stays_closed() -> None:
 
 def test_certificates_alone_are_named() -> None:
     """V30."""
-    told = looked_at(message(cms(made.signed_data(), "certs-only"))).as_json()
-    assert told["layers"] == [{"kind": "certs-only"}]
+    for content in (message(cms(made.signed_data(), "certs-only")), made.signed_data()):
+        told = looked_at(content).as_json()
+        assert told["layers"] == [{"kind": "certs-only"}]
+        assert (told["signature"], told["error"]) == ("none", "")
+
+
+def test_every_kind_of_layer_and_recipient_is_named() -> None:
+    """E60, E94: what cannot be opened too, with what protects the key."""
+    nobody = der.element(der.OCTET_STRING, b"k")
+    wrap, kdf = made.algorithm("2.16.840.1.101.3.4.1.45"), made.algorithm("1.2.3.4")
+    kekri = der.element(0xA2, der.integer(4), der.element(der.SEQUENCE, nobody), wrap, nobody)
+    pwri = der.element(0xA3, der.integer(0), kdf, nobody)
+    ori = der.element(0xA4, der.object_identifier("1.2.840.113549.1.9.16.13.3"), der.NULL)
+    cek = bytes(32)
+    sealed = made.enveloped_data(
+        made.ktri(cek), kekri, pwri, ori, encrypted=made.encrypted_content(PART, cek)
+    )
+    (layer,) = layers_of(looked_at(message(cms(sealed)), "alice"))
+    assert [(item["type"], item["algorithm"]) for item in layer["recipients"]] == [
+        ("ktri", "rsaes_pkcs1v15"),
+        ("kekri", "2.16.840.1.101.3.4.1.45"),
+        ("pwri", "1.2.3.4"),
+        ("ori", "1.2.840.113549.1.9.16.13.3"),
+    ]
+    assert layer["decrypted"]
+    told = layers_of(looked_at(message(compressed(enveloped(clear()))), "alice"))
+    assert [item["kind"] for item in told] == ["compressed-data", "enveloped-data", "clear-signed"]
+    shared = looked_at(message(cms(made.wrap(oids.ENCRYPTED_DATA)))).as_json()
+    assert [item["kind"] for item in cast("list[Any]", shared["layers"])] == ["encrypted-data"]
+    assert (shared["error"], shared["lock"]) == ("", "red")
+
+
+def test_v24_a_weak_cipher_is_said_to_be_one() -> None:
+    """V24."""
+    encrypted = made.encrypted_content(PART, bytes(24), TRIPLE_DES)
+    content = message(cms(made.enveloped_data(made.ktri(bytes(24)), encrypted=encrypted)))
+    found = looked_at(content, "alice")
+    (layer,) = layers_of(found)
+    assert (layer["content_encryption"], layer["weak"]) == ("tripledes_3key", True)
+    assert found.as_json()["lock"] == "yellow"
+    assert "weak" not in layers_of(looked_at(message(enveloped()), "alice"))[0]
+
+
+def test_header_protection_is_told_where_there_is_some() -> None:
+    """E40."""
+    part = PART.replace(b"text/plain", b'text/plain; hp="clear"')
+    assert looked_at(message(clear(part))).as_json()["header_protection"] == "clear"
+    assert "header_protection" not in looked_at(message(clear())).as_json()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content,
+        lambda content: content.replace(b"\r\n", b"\n"),
+        lambda content: b"\xef\xbb\xbf" + content,
+        lambda content: b"From alice@example.test Mon Jun  1 12:00:00 2026\n" + content,
+    ],
+)
+def test_a_message_is_read_in_any_form_it_is_stored_in(change: object) -> None:
+    """E49: mbox, LF, a byte order mark."""
+    assert callable(change)
+    for entity in (clear(), opaque(), enveloped(clear())):
+        told = looked_at(change(message(entity)), "alice").as_json()
+        assert (told["signature"], told["error"]) == ("pass", "")
+    told = looked_at(change(message(b""))).as_json()
+    assert (told["layers"], told["error"], told["content_type"]) == ([], "", "text/plain")
+
+
+def chunked(content: bytes, size: int) -> bytes:
+    """Give EnvelopedData of indefinite length whose ciphertext comes in chunks."""
+    cek = bytes(32)
+    whole = made.encrypted_content(content, cek)
+    ciphertext = whole[-(len(content) // 16 + 1) * 16 :]
+    parameters = der.element(der.OCTET_STRING, bytes(16))
+    chunks = b"".join(
+        der.element(der.OCTET_STRING, ciphertext[at : at + size])
+        for at in range(0, len(ciphertext), size)
+    )
+    encrypted = (
+        b"\x30\x80"
+        + der.object_identifier(oids.DATA)
+        + made.algorithm(AES256_CBC.oid, parameters)
+        + b"\xa0\x80"
+        + chunks
+        + bytes(4)
+    )
+    infos = der.integer(0) + der.element(der.SET, made.ktri(cek))
+    head = b"\x30\x80" + der.object_identifier(oids.ENVELOPED_DATA) + b"\xa0\x80\x30\x80"
+    return head + infos + encrypted + bytes(6)
+
+
+def cost(megabytes: int) -> tuple[float, float]:
+    """Give seconds of CPU, and octets of memory at the highest for each octet of a message."""
+    part = b"Content-Type: text/plain\r\n\r\n" + b"x" * 74 * 13_500 * megabytes
+    content = message(cms(chunked(part, 1_000)))
+    started = time.process_time()
+    tracemalloc.start()
+    try:
+        found = looked_at(content, "alice")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert layers_of(found)[0]["decrypted"]
+    return time.process_time() - started, peak / len(content)
+
+
+def test_m5_chunked_ber_of_25_mb_costs_linear_time_and_memory() -> None:
+    """M5: chunks of 1,000 octets as BouncyCastle writes them."""
+    small, large = cost(5), cost(25)
+    assert large[0] < 5 * 3 * max(small[0], 0.02)
+    assert max(small[1], large[1]) < 6
 
 
 def test_the_reason_gathers_all_that_is_wrong() -> None:
