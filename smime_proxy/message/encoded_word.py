@@ -97,12 +97,12 @@ def _word_octets(encoding: str, text: str) -> bytes:
     return decode_base64(raw)
 
 
-def decode_base64(raw: bytes) -> bytes:
+def decode_base64(raw: bytes | memoryview) -> bytes:
     """Decode base64 as mail has it: foreign characters skipped, padding mended (RFC 2045 6.8)."""
     try:
         return binascii.a2b_base64(raw)
     except binascii.Error:
-        clean = _NOT_BASE64.sub(b"", raw.partition(b"=")[0])
+        clean = _NOT_BASE64.sub(b"", bytes(raw).partition(b"=")[0])
         if len(clean) % 4 == 1:
             clean = clean[:-1]
         return binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))

@@ -16,6 +16,7 @@ from smime_proxy.cms.structures import (
     parse_signed_data,
 )
 from smime_proxy.message.content_type import is_plain
+from smime_proxy.message.encoded_word import decode_base64
 from smime_proxy.message.entity import IDENTITY_ENCODINGS, Defect, Entity, decode_octets
 from smime_proxy.message.errors import MessageError
 from smime_proxy.message.parse import parse
@@ -119,6 +120,8 @@ def is_labelled(entity: Entity) -> bool:
 
 def cms_octets(entity: Entity) -> bytes:
     """Give the decoded body of a leaf that holds a CMS object."""
+    if entity.transfer_encoding == "base64":  # nearly always: large mail is not copied for it
+        return decode_base64(memoryview(entity.content)[entity.body_start : entity.end])
     return decode_octets(entity.body, entity.transfer_encoding)
 
 

@@ -5,6 +5,7 @@ entity goes under the outer header.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 from smime_proxy.message.build import with_entity
 from smime_proxy.message.canonical import canonical_entity
@@ -12,7 +13,9 @@ from smime_proxy.message.entity import Entity
 from smime_proxy.message.header import Field, HeaderBlock
 from smime_proxy.message.parse import parse
 
-Fields = Sequence[tuple[str, str]]
+Fields: TypeAlias = Sequence[tuple[str, str]]
+Octets: TypeAlias = bytes | memoryview
+Pieces: TypeAlias = tuple[Octets, ...]
 
 _TEXT = b"Content-Type: text/plain\r\n"
 # A first paragraph with one of these fields is a header; anything else is text (E65).
@@ -26,7 +29,7 @@ _CLASS = "content-class"  # Exchange's word for the kind of the mail, not of its
 def as_it_came(outer: HeaderBlock, fields: Fields, entity: Entity) -> bytes:
     """Give the message with its body octet for octet, `fields` before its header."""
     head = _with_fields(outer, fields)
-    return bytes(head) + entity.content[entity.header_end : entity.end]
+    return b"".join((bytes(head), memoryview(entity.content)[entity.header_end : entity.end]))
 
 
 def in_place_of_body(outer: HeaderBlock, fields: Fields, inner: Entity) -> bytes:
@@ -37,7 +40,7 @@ def in_place_of_body(outer: HeaderBlock, fields: Fields, inner: Entity) -> bytes
     """
     gone = _is_content if inner.header.find(_CLASS) else _is_structural
     head = _with_fields(outer.remove(gone), fields)
-    return with_entity(head, _entity(inner))
+    return b"".join((with_entity(head, b""), *_entity(inner)))
 
 
 def closed_above(header: HeaderBlock) -> HeaderBlock:
@@ -61,21 +64,23 @@ def _is_structural(field: Field) -> bool:
     return _is_content(field) and field.name != _CLASS
 
 
-def _entity(payload: Entity) -> bytes:
+def _entity(payload: Entity) -> Pieces:
     """Write the inner entity: CRLF, Content-* fields only, a type if it has none.
 
     A signed entity inside keeps its octets but for line ends, which verifiers canonicalise.
     """
     if not _has_header(payload):
-        return _TEXT + b"\r\n" + _crlf(_text(payload))
+        # An empty line in place of a header says only that there is none.
+        start = payload.start if payload.header.fields else payload.body_start
+        return (_TEXT + b"\r\n", _with_crlf(payload, start))
     head = b"".join(_content_fields(payload)) or _TEXT
     if not head.endswith(b"\n"):  # a header without a body behind it
         head += b"\r\n"
-    whole = head + b"\r\n" + payload.body
     if any(part.is_leaf and part.transfer_encoding == "binary" for part in payload.walk()):
         # RFC 8551 3.1.3 allows it inside an encryption; no mail server would carry it on.
-        whole = canonical_entity(parse(whole))
-    return _crlf(whole)
+        whole = head + b"\r\n" + payload.body
+        return (_crlf(canonical_entity(parse(whole))),)
+    return (_crlf(head) + b"\r\n", _with_crlf(payload, payload.body_start))
 
 
 def _has_header(payload: Entity) -> bool:
@@ -83,11 +88,6 @@ def _has_header(payload: Entity) -> bool:
     return not names.isdisjoint(_HEADER_FIELDS) or any(
         name.startswith("content-") for name in names
     )
-
-
-def _text(payload: Entity) -> bytes:
-    """Give all of an entity without header; an empty line in its place says only that."""
-    return bytes(payload) if payload.header.fields else payload.body
 
 
 def _content_fields(payload: Entity) -> Iterator[bytes]:
@@ -99,6 +99,15 @@ def _content_fields(payload: Entity) -> Iterator[bytes]:
             # What stands behind a bare CR would become a field of its own, one of ours perhaps.
             kept, cut, _ = found.raw.replace(b"\r\n", b"\n").partition(b"\r")
             yield kept + b"\n" if cut else found.raw
+
+
+def _with_crlf(payload: Entity, start: int) -> Octets:
+    """Give the octets from an offset to the end; a view of them where nothing is to be mended."""
+    content, end = payload.content, payload.end
+    lines = content.count(b"\n", start, end)
+    if lines == content.count(b"\r\n", start, end) == content.count(b"\r", start, end):
+        return memoryview(content)[start:end]
+    return _crlf(content[start:end])
 
 
 def _crlf(raw: bytes) -> bytes:

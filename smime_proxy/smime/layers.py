@@ -6,7 +6,7 @@ payload in it); E10, E15, E18, E60.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from smime_proxy.cms.compress import decompress
@@ -179,7 +179,13 @@ def _decrypted(
         return Layer(protection, enveloped=enveloped), None
     if _is_noise(inner):
         return Layer(protection, enveloped=enveloped), None
-    return Layer(protection, enveloped=enveloped, decrypted=True), inner
+    return Layer(protection, enveloped=_without_ciphertext(enveloped), decrypted=True), inner
+
+
+def _without_ciphertext(enveloped: EnvelopedData) -> EnvelopedData:
+    """Let go of the ciphertext, which the views of the recipients hold as well."""
+    recipients = [replace(item, encoding=memoryview(b"")) for item in enveloped.recipients]
+    return replace(enveloped, ciphertext=None, recipients=tuple(recipients))
 
 
 def _is_noise(entity: Entity) -> bool:
