@@ -231,9 +231,10 @@ def _goes_inside(name: str) -> bool:
 
 
 def _with_crlf(raw: bytes) -> bytes:
-    lines = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").rstrip(b"\n").split(b"\n")
-    # A line of blanks inside would end the header for some readers.
-    return b"\r\n".join(line for line in lines if line.strip(b" \t")) + b"\r\n"
+    """Give a field for a part that is signed: no blanks at line ends, relays cut these (E32)."""
+    lines = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    kept = (line.rstrip(b" \t") for line in lines)
+    return b"\r\n".join(line for line in kept if line) + b"\r\n"
 
 
 def _hp_outer(raw: bytes) -> bytes:

@@ -2,9 +2,12 @@
 
 import pytest
 
+from smime_proxy.message.build import with_entity
+from smime_proxy.message.canonical import canonical_entity, outer_header
 from smime_proxy.message.header import HeaderBlock
 from smime_proxy.message.parse import parse
 from smime_proxy.smime.delivery import as_it_came, closed_above, in_place_of_body
+from smime_proxy.smime.protected_headers import protect_encrypted
 from smime_proxy.smime.receive import Unwrap
 from tests.unit.smime.cases import (
     PART,
@@ -233,6 +236,24 @@ def test_e40_without_a_payload_that_was_opened_nothing_is_restored(entity: bytes
     content = message(entity)
     assert received(content, key()).protected is None
     assert header_of(delivered(content, key()), "subject")[0] == "Hello"
+
+
+@pytest.mark.parametrize("wrap", [lambda part: part, clear, opaque])
+def test_e42_what_we_protect_comes_back_as_it_was_sent(wrap: object) -> None:
+    """E42, E40: the pair; nothing of the Subject is readable on the way."""
+    assert callable(wrap)
+    sent = parse(message(PART, more="Keywords: food\r\nReply-To: carol@example.test\r\n"))
+    part, header = canonical_entity(sent), outer_header(sent.header)
+    inner, outside = protect_encrypted(part, header)
+    content = with_entity(outside, enveloped(wrap(inner)))
+    assert b"Hello" not in content
+    assert b"food" not in content
+    out = parse(delivered(content, key(), unwrap=BOTH))
+    for name in ("from", "to", "subject", "date", "keywords", "reply-to"):
+        assert out.header.find(name) == header.find(name)
+    if wrap is not clear:
+        assert out.body == sent.body
+    assert received(content, key()).report.reason == ""
 
 
 def test_e41_a_wrapped_message_is_delivered_as_the_message() -> None:

@@ -315,6 +315,12 @@ def test_a_part_without_a_type_or_a_body_is_marked_too() -> None:
     assert found(protect_signed(PART, OUTER)).header.first("subject") == "[...]"
 
 
+def test_e32_no_copied_line_ends_in_blanks() -> None:
+    """E32: a relay that cuts them would break the signature."""
+    header = HeaderBlock(b"Subject: x \t\r\n \r\n y \r\nEmpty: \r\n")
+    assert protect_signed(PART, header).startswith(b"Subject: x\r\n y\r\nEmpty:\r\nContent-Type")
+
+
 def test_no_line_grows_too_long_and_none_is_blank() -> None:
     long = b"Subject: x\r\nX-Long: " + b"y" * 985 + b"\r\n \r\n z\r\n"
     inner, _ = protect_encrypted(PART, HeaderBlock(long))
