@@ -26,6 +26,7 @@ from smime_proxy.reply import Reply
 from smime_proxy.smime.classify import Protection, classify, cms_octets
 from smime_proxy.smime.encrypt import encrypt_entity, recipient_of
 from smime_proxy.smime.layers import Layer
+from smime_proxy.smime.protected_headers import protect_encrypted
 from smime_proxy.smime.receive import receive
 from smime_proxy.smime.sign import sign_entity
 from smime_proxy.smime.verify import Trust
@@ -87,19 +88,20 @@ def policy(told: Mapping[str, object]) -> Policy:
 def arriving(story: Path, told: Told) -> bytes:
     """Give the octets on the wire, with the layers the client made itself."""
     raw = (story / "in.eml").read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    message = parse(raw)
+    part, header = canonical_entity(message), outer_header(message.header)
     for step in told.get("made", []):
         verb, *names = step.split()
-        message = parse(raw)
-        part = canonical_entity(message)
-        if verb == "sign":
+        if verb == "protect":
+            part, header = protect_encrypted(part, header)
+        elif verb == "sign":
             part = sign_entity(
                 part, signer(people()[names[0]]), signing_time=AT, boundary_seed=bytes(16)
             )
         else:
             recipients = [recipient_of(people()[name].der) for name in names]
             part = encrypt_entity(part, recipients, random=Octets())
-        raw = with_entity(outer_header(message.header), part)
-    return raw
+    return with_entity(header, part) if "made" in told else raw
 
 
 def signer(identity: pki.Identity) -> CmsSigner:
