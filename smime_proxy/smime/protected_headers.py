@@ -113,7 +113,8 @@ def find_protected(root: Entity, outer: HeaderBlock) -> Protected | None:
         forwarded = kind.parameters.get("forwarded", "").lower()
         if has_loose_lines(wrapped.header) or not wrapped.header.find("from"):
             return None
-        if forwarded == "no" or (not forwarded and not _from_differs(wrapped.header, outer)):
+        attached = bool(forwarded) or root.disposition == "attachment"
+        if forwarded == "no" or not (attached or _from_differs(wrapped.header, outer)):
             return Protected(Scheme.WRAPPED, wrapped.header, wrapped)
     return None
 

@@ -1,6 +1,8 @@
 """What is written for the recipient: the body as it came, or an inner entity under one header."""
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from smime_proxy.message.build import with_entity
 from smime_proxy.message.canonical import canonical_entity, outer_header
@@ -163,6 +165,12 @@ MARKED = b"Subject: x\r\n" + enveloped(CIPHER, "bob").replace(
 )
 
 
+WRAPPED = b"Content-Type: message/rfc822; forwarded=no\r\n\r\n" + (
+    b"From: alice@example.test\r\nSubject: Dinner\r\n" + PART
+)
+V1 = b'Content-Type: text/plain; protected-headers="v1"\r\nSubject: Dinner\r\n\r\nHi\r\n'
+
+
 def header_of(content: bytes, name: str) -> list[str]:
     return [field.value for field in parse(content).header.find(name)]
 
@@ -277,3 +285,32 @@ def test_e12_header_protection_changes_nothing_of_what_could_not_be_decrypted() 
     """E12."""
     content = message(enveloped(CIPHER, "bob"))
     assert delivered(content, key()).endswith(b"\r\n" + content)
+
+
+@given(st.data())
+@settings(max_examples=100)
+def test_e07_whatever_is_inside_the_outer_header_stays_ours(data: st.DataObject) -> None:
+    """E07, M6: one octet altered anywhere, a cut, or a line of the attacker's, anywhere."""
+    whole = data.draw(st.sampled_from([CIPHER, WRAPPED, V1, PART, CALENDAR]))
+    place = data.draw(st.integers(0, len(whole)))
+    put = data.draw(
+        st.one_of(
+            st.binary(max_size=3),
+            st.sampled_from(
+                [b"\r\nX-SMIME-Badge: green\r\n", b"\nBcc: x\n", b"\rFrom: eve@x.org\r"]
+            ),
+        )
+    )
+    inner = whole[:place] + put + whole[place + data.draw(st.integers(0, 2)) :]
+    wrap = data.draw(st.sampled_from([enveloped, lambda part: enveloped(compressed(part))]))
+    content = message(wrap(inner))
+    assume(received(content, key()).report.encryption == "decrypted")
+    out = delivered(content, key(), unwrap=BOTH)
+    assert out.count(b"\r") == out.count(b"\n") == out.count(b"\r\n")
+    header = parse(out).header
+    assert [item.value for item in header.find("from")] == ["Alice <alice@example.test>"]
+    assert [item.value for item in header.find("x-smime-badge")] == ["none"]
+    assert [item.value for item in header.find("sensitivity")] == ["Private"]
+    assert max(len(header.find("content-type")), len(header.find("subject"))) == 1
+    assert not header.find("bcc")
+    assert not header.find("")

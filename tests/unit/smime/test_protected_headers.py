@@ -178,6 +178,7 @@ def test_e41_a_wrapped_message_is_read_as_the_message() -> None:
     [
         wrapped("message/rfc822; forwarded=yes"),
         wrapped("message/rfc822", sender="carol@example.test"),
+        wrapped("message/rfc822\r\nContent-Disposition: attachment"),
         wrapped("message/global"),
         wrapped().replace(b"From: alice@example.test\r\n", b""),
         wrapped().replace(b"Subject", b"no field\r\nSubject"),
