@@ -3,9 +3,12 @@
 RFC 8551 3.3 and 3.5.3 (application/pkcs7-mime, multipart/signed), RFC 1847 2.1 (the signed part).
 """
 
+from collections.abc import Iterable
+from io import BytesIO
+
 from smime_proxy.message.errors import FieldError
 from smime_proxy.message.header import HeaderBlock
-from smime_proxy.message.transfer_encoding import encode_base64
+from smime_proxy.message.transfer_encoding import Octets, base64_lines, encode_base64
 
 BOUNDARY_OCTETS = 16  # of randomness: no part contains it by chance or by design
 _FILE_NAMES = {"certs-only": "smime.p7c", "compressed-data": "smime.p7z"}  # RFC 8551 3.2.1
@@ -17,7 +20,8 @@ _SIGNATURE_HEADER = (
     b"Content-Description: S/MIME Cryptographic Signature\r\n\r\n"
 )
 _TOKEN_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
-_BOUNDARY_CHARACTERS = _TOKEN_CHARACTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ_=.")
+_TYPE_CHARACTERS = _TOKEN_CHARACTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_BOUNDARY_CHARACTERS = _TYPE_CHARACTERS | frozenset("_=.")
 _MAX_BOUNDARY = 70  # RFC 2046 5.1.1
 
 
@@ -76,12 +80,13 @@ def pkcs7_mime(header: HeaderBlock, der: bytes, smime_type: str) -> bytes:
     return with_entity(header, pkcs7_mime_entity(der, smime_type))
 
 
-def pkcs7_mime_entity(der: bytes, smime_type: str) -> bytes:
+def pkcs7_mime_entity(der: bytes | Iterable[Octets], smime_type: str) -> bytes:
     """Give the application/pkcs7-mime entity alone, as it goes inside another layer.
 
-    Raises `FieldError` when the smime-type holds a character that does not belong there.
+    Of a CMS object in pieces, no more than one is held besides the result. Raises `FieldError`
+    when the smime-type holds a character that does not belong there.
     """
-    if not smime_type or not _TOKEN_CHARACTERS.issuperset(smime_type):
+    if not smime_type or not _TYPE_CHARACTERS.issuperset(smime_type):
         raise FieldError("the smime-type is not valid")
     name = _FILE_NAMES.get(smime_type, "smime.p7m")
     fields = (
@@ -90,7 +95,10 @@ def pkcs7_mime_entity(der: bytes, smime_type: str) -> bytes:
         "Content-Transfer-Encoding: base64\r\n"
         f'Content-Disposition: attachment; filename="{name}"\r\n\r\n'
     )
-    return fields.encode("ascii") + encode_base64(der)
+    entity = BytesIO()  # grows in place and hands its buffer over
+    entity.write(fields.encode("ascii"))
+    entity.writelines(base64_lines((der,) if isinstance(der, bytes) else der))
+    return entity.getvalue()
 
 
 def with_entity(header: HeaderBlock, entity: bytes) -> bytes:

@@ -6,10 +6,16 @@ RFC 2045 6.7 (quoted-printable), 6.8 (base64), RFC 2049 3 (what gateways do to l
 import binascii
 import re
 import string
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from typing import TypeAlias
+
+Octets: TypeAlias = bytes | bytearray | memoryview
 
 MAX_LINE_OCTETS = 998  # without CRLF, RFC 5322 2.1.1
 _ENCODED_LINE = 76  # RFC 2045 6.7 and 6.8
+_BASE64_LINE = 57  # octets that make an encoded line
+_BASE64_CHUNK = 1024 * _BASE64_LINE  # octets encoded at a time; bounds what is held besides
 _MAX_ESCAPED_SHARE = 4  # quoted-printable pays while at most one octet in four is escaped
 
 _CRLF = b"\r\n"
@@ -59,10 +65,22 @@ def encode_quoted_printable(raw: bytes) -> bytes:
 
 def encode_base64(raw: bytes) -> bytes:
     """Encode in lines of 76 characters, each ended by CRLF (RFC 2045 6.8)."""
-    text = binascii.b2a_base64(raw, newline=False)
-    lines = [text[at : at + _ENCODED_LINE] for at in range(0, len(text), _ENCODED_LINE)]
-    lines.append(b"")
-    return _CRLF.join(lines)
+    text = BytesIO()  # grows in place and hands its buffer over: nothing is held twice
+    text.writelines(base64_lines((raw,)))
+    return text.getvalue()
+
+
+def base64_lines(pieces: Iterable[Octets]) -> Iterator[bytes]:
+    """Encode what the pieces are together as `encode_base64` does, some lines at a time."""
+    rest = b""
+    for chunk in _base64_chunks(pieces):
+        raw = rest + chunk
+        end = len(raw) - len(raw) % _BASE64_LINE
+        rest = raw[end:]
+        if end:
+            yield _in_lines(binascii.b2a_base64(memoryview(raw)[:end], newline=False))
+    if rest:
+        yield _in_lines(binascii.b2a_base64(rest, newline=False))
 
 
 def suits_quoted_printable(raw: bytes) -> bool:
@@ -89,6 +107,18 @@ def is_bare_base64(body: bytes) -> bool:
     """Tell whether nothing stands beside the base64, which decoders pass over unseen."""
     padding = body.translate(None, _BASE64_OCTETS)
     return padding in _PADDINGS and body.translate(None, _BLANKS).endswith(padding)
+
+
+def _base64_chunks(pieces: Iterable[Octets]) -> Iterator[memoryview]:
+    for piece in pieces:
+        view = memoryview(piece)
+        yield from (view[at : at + _BASE64_CHUNK] for at in range(0, len(view), _BASE64_CHUNK))
+
+
+def _in_lines(text: bytes) -> bytes:
+    lines = [text[at : at + _ENCODED_LINE] for at in range(0, len(text), _ENCODED_LINE)]
+    lines.append(b"")
+    return _CRLF.join(lines)
 
 
 def _has_long_line(body: bytes) -> bool:

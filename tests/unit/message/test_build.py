@@ -71,6 +71,12 @@ def test_a_cms_object_is_the_whole_body(smime_type: str, name: str) -> None:
     assert content.endswith(pkcs7_mime_entity(DER, smime_type))
 
 
+def test_a_cms_object_may_come_in_pieces() -> None:
+    whole = pkcs7_mime_entity(DER, "authEnveloped-data")
+    pieces = iter((DER[:100], memoryview(DER)[100:101], DER[101:]))
+    assert pkcs7_mime_entity(pieces, "authEnveloped-data") == whole
+
+
 def test_labels_cannot_inject_lines() -> None:
     for micalg, boundary in (("sha\r\n", "b"), ("sha-256", 'b"'), ("sha-256", ""), ("x", "b" * 71)):
         with pytest.raises(FieldError):

@@ -1,6 +1,7 @@
 import base64
 import quopri
 import re
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from smime_proxy.message.entity import decode_octets
 from smime_proxy.message.transfer_encoding import (
+    base64_lines,
     encode_base64,
     encode_quoted_printable,
     is_bare_base64,
@@ -109,6 +111,33 @@ def test_base64_has_lines_of_76_and_decodes_to_the_same_octets(raw: bytes) -> No
     assert is_safe(encoded)
     assert is_clear_base64(encoded)
     assert re.fullmatch(rb"(?:[^\r\n]{76}\r\n)*(?:[^\r\n]{1,76}\r\n)?", encoded)
+
+
+@given(st.lists(st.binary(max_size=130)))
+def test_base64_of_pieces_is_that_of_the_whole(pieces: list[bytes]) -> None:
+    assert b"".join(base64_lines(pieces)) == encode_base64(b"".join(pieces))
+    views = [memoryview(piece) for piece in pieces]
+    assert b"".join(base64_lines(views)) == encode_base64(b"".join(pieces))
+
+
+@pytest.mark.parametrize("length", [56, 57, 58, 58_367, 58_368, 58_369, 65_536, 200_000])
+def test_base64_of_long_octets_is_that_of_the_standard_library(length: int) -> None:
+    raw = bytes(range(256)) * (length // 256 + 1)
+    expected = base64.encodebytes(raw[:length]).replace(b"\n", b"\r\n")
+    assert encode_base64(raw[:length]) == expected
+    assert max(map(len, base64_lines([raw[:length]]))) < 80_000
+
+
+def test_base64_takes_little_more_memory_than_its_result() -> None:
+    """P10."""
+    raw = bytes(4_000_000)
+    tracemalloc.start()
+    try:
+        length = len(encode_base64(raw))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.2 * length
 
 
 def test_text_with_many_foreign_octets_suits_base64_better() -> None:
