@@ -10,7 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from smime_proxy.cms.decrypt import DecryptionKey, decrypt, matches
-from smime_proxy.cms.envelop import CmsRecipient, envelop
+from smime_proxy.cms.envelop import envelop
+from smime_proxy.cms.recipient import CmsRecipient
 from smime_proxy.cms.sign import CmsSigner, sign
 from smime_proxy.cms.structures import content_kind, parse_enveloped_data, parse_signed_data
 from smime_proxy.cms.verify import Integrity, verify

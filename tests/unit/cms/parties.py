@@ -6,7 +6,7 @@ from functools import cache
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from smime_proxy.cms.decrypt import DecryptionKey
-from smime_proxy.cms.envelop import CmsRecipient
+from smime_proxy.cms.recipient import CmsRecipient
 from smime_proxy.cms.sign import CmsSigner
 from tests import pki
 

@@ -4,19 +4,20 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smime_proxy.cms import der
+from smime_proxy.cms import ber, der
+from smime_proxy.cms.ber import Element
+from smime_proxy.cms.content_encryption import CHUNK
 from smime_proxy.cms.decrypt import decrypt
-from smime_proxy.cms.envelop import CHUNK, CmsRecipient, envelop, envelop_pieces
+from smime_proxy.cms.envelop import envelop, envelop_pieces, is_authenticated
 from smime_proxy.cms.enveloped_data import MAX_RECIPIENTS, parse_enveloped_data
-from smime_proxy.cms.errors import CmsError, MalformedCms, UnsupportedAlgorithm
-from tests import pki
+from smime_proxy.cms.errors import CmsError, UnsupportedAlgorithm
+from tests.unit.cms.holders import holder
 from tests.unit.cms.parties import (
     CONTENT,
     decryption_key,
     party,
     private_key,
     recipient,
-    root,
     zeros,
 )
 
@@ -91,13 +92,72 @@ def test_recipients_are_one_to_a_thousand() -> None:
         envelop(CONTENT, [recipient()] * (MAX_RECIPIENTS + 1), random=zeros)
 
 
-@pytest.mark.parametrize("kind", ["p256", "ed25519", "rsa1024"])
-def test_other_keys_are_refused_by_name(kind: str) -> None:
-    other = pki.person(root(), "other@example.test", kind=kind)
+@pytest.mark.parametrize(
+    ("kinds", "version"),
+    [
+        (["rsa"], 0),
+        (["rsa", "p256"], 2),
+        (["x25519"], 2),
+        (["mlkem768"], 3),
+        (["p384", "rsa", "mlkem1024"], 3),
+    ],
+)
+def test_the_recipients_decide_the_version(kinds: list[str], version: int) -> None:
+    """RFC 5652 6.1."""
+    raw = envelop(CONTENT, [holder(kind).recipient() for kind in kinds], random=zeros)
+    assert ber.integer(fields(raw)[0]) == version
+
+
+@pytest.mark.parametrize("kinds", [["rsa"], ["p384", "rsa", "mlkem1024"]])
+@pytest.mark.parametrize("cipher", ["aes128_gcm", "chacha20_poly1305"])
+def test_authenticated_ciphers_make_auth_enveloped_data(kinds: list[str], cipher: str) -> None:
+    """RFC 5083 2.1: version 0 whoever the recipients are, and no attributes beside id-data."""
+    recipients = [holder(kind).recipient() for kind in kinds]
+    raw = envelop(CONTENT, recipients, content_encryption=cipher, random=zeros)
+    content_type = ber.object_identifier(ber.read_only(raw).children()[0])
+    assert content_type == "1.2.840.113549.1.9.16.1.23"
+    version, infos, _, mac = fields(raw)
+    assert ber.integer(version) == 0
+    assert len(infos.children()) == len(kinds)
+    assert len(ber.octet_string(mac)) == 16
+    enveloped = parse_enveloped_data(raw)
+    assert (enveloped.content_encryption, enveloped.authenticated) == (cipher, True)
+    assert is_authenticated(cipher)
+
+
+@pytest.mark.parametrize("cipher", ["aes256_cbc", "aes192_cbc", "aes128_cbc"])
+def test_other_ciphers_make_enveloped_data(cipher: str) -> None:
+    raw = envelop(CONTENT, [recipient()], content_encryption=cipher, random=zeros)
+    enveloped = parse_enveloped_data(raw)
+    assert (enveloped.content_encryption, enveloped.authenticated) == (cipher, False)
+    assert decrypt(enveloped, [decryption_key()]) == CONTENT
+    assert not is_authenticated(cipher)
+
+
+def test_the_order_of_the_recipients_leaves_no_trace() -> None:
+    """E20, X.690 11.6: whoever was named first cannot be told."""
+    kinds = ["rsa", "mlkem768", "x448", "p256"]
+    for order in (kinds, kinds[::-1]):
+        raw = envelop(CONTENT, [holder(kind).recipient() for kind in order], random=zeros)
+        infos = [info.encoding.tobytes() for info in fields(raw)[1].children()]
+        assert infos == sorted(infos)
+        assert [info[0] for info in infos] == [0x30, 0xA1, 0xA1, 0xA4]
+
+
+@pytest.mark.parametrize("length", [0, 100, 200, 2**16 - 100, 2**16, 2**16 + 1])
+@pytest.mark.parametrize("cipher", ["aes256_cbc", "aes256_gcm", "chacha20_poly1305"])
+def test_lengths_are_right_whatever_they_are(length: int, cipher: str) -> None:
+    raw = envelop(bytes(length), [recipient()], content_encryption=cipher, random=zeros)
+    assert asn1.ContentInfo.load(raw, strict=True).dump(force=True) == raw
+
+
+def test_an_unknown_cipher_encrypts_nothing() -> None:
     with pytest.raises(UnsupportedAlgorithm):
-        CmsRecipient.from_certificate(other.der)
+        envelop(CONTENT, [recipient()], content_encryption="rc2", random=zeros)
+    with pytest.raises(UnsupportedAlgorithm):
+        is_authenticated("rc2")
 
 
-def test_an_unreadable_certificate_is_refused() -> None:
-    with pytest.raises(MalformedCms):
-        CmsRecipient.from_certificate(b"junk")
+def fields(raw: bytes) -> list[Element]:
+    """Give the fields of EnvelopedData or AuthEnvelopedData."""
+    return ber.read_only(raw).children()[1].children()[0].children()

@@ -59,7 +59,7 @@ def test_i5_what_cannot_be_encrypted_is_never_sent_otherwise() -> None:
     """I5: a certificate that turns out to be unfit when it is used."""
     surroundings = world(Policy(encrypt=Encrypt.WHEN_POSSIBLE))
     context = surroundings.context()
-    unfit = PartnerCertificate(person(PARTNER).certificate, pinned=True)
+    unfit = PartnerCertificate(person(PARTNER, kind="ed25519").certificate, pinned=True)
     context.choices._state = (
         surroundings.directory,
         {PARTNER: (envelope(b"", None).received_at, unfit, "")},

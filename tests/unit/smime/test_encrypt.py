@@ -1,5 +1,7 @@
 """Encrypting an entity to the certificates of its recipients."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from smime_proxy.smime.classify import Protection, classify, cms_octets
 from smime_proxy.smime.encrypt import encrypt_entity, recipient_of
 from tests.fakes import Octets
 from tests.unit.cms import parties
-from tests.unit.smime.cases import ALICE, PART, key, person
+from tests.unit.smime.cases import PART, key
 
 
 @given(st.binary(max_size=200))
@@ -35,10 +37,47 @@ def test_nothing_of_the_text_is_left_and_all_of_it_is_7bit() -> None:
     assert b"smime-type=enveloped-data" in entity
 
 
+@pytest.mark.parametrize(
+    ("cipher", "label"),
+    [
+        ("aes128_cbc", "enveloped-data"),
+        ("aes256_gcm", "authEnveloped-data"),
+        ("chacha20_poly1305", "authEnveloped-data"),
+    ],
+)
+def test_the_label_is_that_of_the_cipher(cipher: str, label: str) -> None:
+    """RFC 8551 3.2.2."""
+    entity = parse(
+        encrypt_entity(PART, [parties.recipient()], content_encryption=cipher, random=Octets())
+    )
+    assert entity.content_type.parameters["smime-type"] == label
+    assert entity.content_type.parameters["name"] == "smime.p7m"
+    assert parse_enveloped_data(cms_octets(entity)).content_encryption == cipher
+
+
+def test_the_label_of_authenticated_encryption_is_recognised() -> None:
+    raw = encrypt_entity(
+        PART, [parties.recipient()], content_encryption="aes256_gcm", random=Octets()
+    )
+    assert classify(parse(raw)) is Protection.AUTH_ENVELOPED_DATA
+
+
+def test_encrypting_takes_little_more_memory_than_its_result() -> None:
+    """P10."""
+    inner, recipients = bytes(4_000_000), [parties.recipient()]
+    tracemalloc.start()
+    try:
+        length = len(encrypt_entity(inner, recipients, random=Octets()))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.2 * length
+
+
 def test_a_certificate_that_cannot_be_encrypted_to_raises_rather_than_send_clear() -> None:
     """E02."""
     with pytest.raises(UnsupportedAlgorithm):
-        recipient_of(person(ALICE).der)
+        recipient_of(parties.party("ed25519").der)
     with pytest.raises(CmsError):
         encrypt_entity(PART, [], random=Octets())
 
@@ -46,3 +85,5 @@ def test_a_certificate_that_cannot_be_encrypted_to_raises_rather_than_send_clear
 def test_a_recipient_is_read_once() -> None:
     der = parties.party().der
     assert recipient_of(der) is recipient_of(der)
+    assert recipient_of(der, oaep=True) is recipient_of(der, oaep=True)
+    assert recipient_of(der, oaep=True).transport is not recipient_of(der).transport
