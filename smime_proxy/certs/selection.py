@@ -52,6 +52,14 @@ class PartnerCertificate:
 HolderT = TypeVar("HolderT", bound=Holder)
 KeyEntryT = TypeVar("KeyEntryT", bound=KeyEntry)
 
+# RFC 5753 with the curves of RFC 5480 and RFC 5639 that others read too
+ENCRYPTION_CURVES = frozenset(
+    {
+        *("secp256r1", "secp384r1", "secp521r1"),
+        *("brainpoolP256r1", "brainpoolP384r1", "brainpoolP512r1"),
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
@@ -170,8 +178,8 @@ def _signing_objection(certificate: Certificate) -> str:
 def _encryption_objection(certificate: Certificate) -> str:
     if not certificate.may_encrypt:
         return "its key usage does not allow encrypting mail"
-    if certificate.key_type != "rsa":
-        return f"not usable yet: encrypting to a key of type {certificate.key_type}"
+    if certificate.curve and certificate.curve not in ENCRYPTION_CURVES:
+        return f"mail is not encrypted to keys on {certificate.curve}"
     return certificate.weak_key
 
 

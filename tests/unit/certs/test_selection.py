@@ -1,7 +1,7 @@
 """Choice of certificates (RFC 8550, RFC 8551 2.3); rows E72, E73, E75, E77."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,11 +10,13 @@ from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.path import Anchor
 from smime_proxy.certs.selection import (
+    ENCRYPTION_CURVES,
     Choice,
     PartnerCertificate,
     choose_recipient,
     choose_signing,
 )
+from smime_proxy.cms.key_protection import CURVES
 from tests import pki
 
 ROOT = pki.root(kind="p256")
@@ -148,7 +150,11 @@ def test_mail_is_encrypted_to_the_newest_usable_certificate() -> None:
         (made(not_before=FUTURE), "valid only from 2030-01-01"),
         (made(usage=("digital_signature",)), "its key usage does not allow encrypting mail"),
         (made(kind="rsa1024"), "RSA key of 1024 bits, under 2048"),
-        (made(kind="p256"), "not usable yet: encrypting to a key of type ec"),
+        (made(kind="ed25519"), "its key usage does not allow encrypting mail"),
+        (
+            replace(made(kind="p256"), curve="secp256k1"),
+            "mail is not encrypted to keys on secp256k1",
+        ),
     ],
 )
 @pytest.mark.parametrize("pinned", [False, True])
@@ -160,6 +166,16 @@ def test_what_mail_cannot_be_encrypted_to_is_passed_over_even_pinned(
     assert recipient(candidate).why_none == reason
     good = partner(made(not_before=OLD))
     assert recipient(candidate, good).chosen == good
+
+
+@pytest.mark.parametrize("kind", ["rsa", "p256", "p384", "p521", "brainpool"])
+def test_mail_is_encrypted_to_supported_keys(kind: str) -> None:
+    assert recipient(partner(made(kind=kind))).why_none == ""
+
+
+def test_the_curves_are_those_that_are_encrypted_to() -> None:
+    """Two tables, because the packages do not know each other."""
+    assert CURVES.keys() == ENCRYPTION_CURVES
 
 
 def test_an_untrusted_certificate_is_used_only_when_pinned() -> None:
