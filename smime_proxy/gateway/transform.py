@@ -27,7 +27,7 @@ from smime_proxy.policy.plan import (
     Verify,
 )
 from smime_proxy.policy.rules import Account
-from smime_proxy.smime.encrypt import encrypt_entity, recipient_of
+from smime_proxy.smime.encrypt import encrypt_message, recipient_of
 from smime_proxy.smime.receive import receive
 from smime_proxy.smime.sign import sign_entity, signing_time
 from smime_proxy.smime.status import mark_private, result_fields, strip_results
@@ -136,11 +136,10 @@ class Transform:
 
     def _sealed(self, inner: bytes, certificates: list[bytes]) -> bytes:
         recipients = [recipient_of(der) for der in certificates]
-        sealed = encrypt_entity(inner, recipients, random=self._material.random)
         header = self._outer_header()
         if bytes(header).startswith(MAILBOX_LINE):
             header = header.remove(lambda field: field.raw.startswith(MAILBOX_LINE))
-        return with_entity(header, sealed)
+        return encrypt_message(header, inner, recipients, random=self._material.random)
 
     def _outer_header(self) -> HeaderBlock:
         if self._outer is None:

@@ -71,21 +71,31 @@ def multipart_signed_entity(part: bytes, signature: bytes, micalg: str, boundary
     )
 
 
-def pkcs7_mime(header: HeaderBlock, der: bytes, smime_type: str) -> bytes:
+def pkcs7_mime(header: HeaderBlock, der: bytes | Iterable[Octets], smime_type: str) -> bytes:
     """Give a message whose whole body is one CMS object (RFC 8551 3.2 and 3.3, E36).
 
     `smime_type` is the parameter of RFC 8551 3.2.2, such as `enveloped-data` or `signed-data`;
-    `header` without Content-* fields; MIME-Version is added when missing.
+    `header` without Content-* fields; MIME-Version is added when missing. Of an object in pieces,
+    no more than one is held besides the result. Raises `FieldError` when the smime-type holds a
+    character that does not belong there.
     """
-    return with_entity(header, pkcs7_mime_entity(der, smime_type))
+    return _pkcs7_mime(_top(header), der, smime_type)
 
 
 def pkcs7_mime_entity(der: bytes | Iterable[Octets], smime_type: str) -> bytes:
-    """Give the application/pkcs7-mime entity alone, as it goes inside another layer.
+    """Give the entity of `pkcs7_mime` alone, as it goes inside another layer."""
+    return _pkcs7_mime(b"", der, smime_type)
 
-    Of a CMS object in pieces, no more than one is held besides the result. Raises `FieldError`
-    when the smime-type holds a character that does not belong there.
+
+def with_entity(header: HeaderBlock, entity: bytes) -> bytes:
+    """Give the message of an outer header without Content-* fields and an entity with its own.
+
+    The header keeps its order; MIME-Version is added when missing (RFC 2045 4).
     """
+    return _top(header) + entity
+
+
+def _pkcs7_mime(top: bytes, der: bytes | Iterable[Octets], smime_type: str) -> bytes:
     if not smime_type or not _TYPE_CHARACTERS.issuperset(smime_type):
         raise FieldError("the smime-type is not valid")
     name = _FILE_NAMES.get(smime_type, "smime.p7m")
@@ -95,18 +105,10 @@ def pkcs7_mime_entity(der: bytes | Iterable[Octets], smime_type: str) -> bytes:
         "Content-Transfer-Encoding: base64\r\n"
         f'Content-Disposition: attachment; filename="{name}"\r\n\r\n'
     )
-    entity = BytesIO()  # grows in place and hands its buffer over
-    entity.write(fields.encode("ascii"))
-    entity.writelines(base64_lines((der,) if isinstance(der, bytes) else der))
-    return entity.getvalue()
-
-
-def with_entity(header: HeaderBlock, entity: bytes) -> bytes:
-    """Give the message of an outer header without Content-* fields and an entity with its own.
-
-    The header keeps its order; MIME-Version is added when missing (RFC 2045 4).
-    """
-    return _top(header) + entity
+    message = BytesIO()  # grows in place and hands its buffer over
+    message.write(top + fields.encode("ascii"))
+    message.writelines(base64_lines((der,) if isinstance(der, bytes) else der))
+    return message.getvalue()
 
 
 def _top(header: HeaderBlock) -> bytes:

@@ -12,7 +12,8 @@ from smime_proxy.cms.envelop import (
     is_authenticated,
 )
 from smime_proxy.cms.recipient import CmsRecipient
-from smime_proxy.message.build import pkcs7_mime_entity
+from smime_proxy.message.build import pkcs7_mime, pkcs7_mime_entity
+from smime_proxy.message.header import HeaderBlock
 
 CACHED_RECIPIENTS = 4096  # certificates; reading a public key costs more than encrypting to it
 
@@ -39,5 +40,25 @@ def encrypt_entity(
     gives n octets fit for keys. Raises `cms.errors.CmsError`.
     """
     pieces = envelop_pieces(inner, recipients, content_encryption=content_encryption, random=random)
-    authenticated = is_authenticated(content_encryption)
-    return pkcs7_mime_entity(pieces, "authEnveloped-data" if authenticated else "enveloped-data")
+    return pkcs7_mime_entity(pieces, _smime_type(content_encryption))
+
+
+def encrypt_message(
+    header: HeaderBlock,
+    inner: bytes,
+    recipients: Sequence[CmsRecipient],
+    *,
+    content_encryption: str = DEFAULT_CONTENT_ENCRYPTION,
+    random: Callable[[int], bytes],
+) -> bytes:
+    """Give the message with this outer header, without Content-* fields, and `encrypt_entity`.
+
+    Large ones are written once where putting header and entity together would copy them.
+    """
+    pieces = envelop_pieces(inner, recipients, content_encryption=content_encryption, random=random)
+    return pkcs7_mime(header, pieces, _smime_type(content_encryption))
+
+
+def _smime_type(content_encryption: str) -> str:
+    """Give the label of RFC 8551 3.2.2."""
+    return "authEnveloped-data" if is_authenticated(content_encryption) else "enveloped-data"

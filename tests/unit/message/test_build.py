@@ -75,6 +75,7 @@ def test_a_cms_object_may_come_in_pieces() -> None:
     whole = pkcs7_mime_entity(DER, "authEnveloped-data")
     pieces = iter((DER[:100], memoryview(DER)[100:101], DER[101:]))
     assert pkcs7_mime_entity(pieces, "authEnveloped-data") == whole
+    assert pkcs7_mime(HEADER, iter((DER,)), "authEnveloped-data").endswith(whole)
 
 
 def test_labels_cannot_inject_lines() -> None:

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from smime_proxy.cms.decrypt import decrypt
 from smime_proxy.cms.errors import CmsError, UnsupportedAlgorithm
 from smime_proxy.cms.structures import parse_enveloped_data
+from smime_proxy.message.header import HeaderBlock
 from smime_proxy.message.parse import parse
 from smime_proxy.smime.classify import Protection, classify, cms_octets
-from smime_proxy.smime.encrypt import encrypt_entity, recipient_of
+from smime_proxy.smime.encrypt import encrypt_entity, encrypt_message, recipient_of
 from tests.fakes import Octets
 from tests.unit.cms import parties
 from tests.unit.smime.cases import PART, key
@@ -60,6 +61,22 @@ def test_the_label_of_authenticated_encryption_is_recognised() -> None:
         PART, [parties.recipient()], content_encryption="aes256_gcm", random=Octets()
     )
     assert classify(parse(raw)) is Protection.AUTH_ENVELOPED_DATA
+
+
+@pytest.mark.parametrize("cipher", ["aes256_cbc", "aes128_gcm"])
+def test_a_message_is_its_header_and_the_entity(cipher: str) -> None:
+    # The library's ephemeral keys and paddings are random, so lengths and labels are compared.
+    header = HeaderBlock(b"Subject: x\r\n")
+    recipients = [parties.recipient()]
+    whole = encrypt_message(header, PART, recipients, content_encryption=cipher, random=Octets())
+    entity = encrypt_entity(PART, recipients, content_encryption=cipher, random=Octets())
+    top = b"Subject: x\r\nMIME-Version: 1.0\r\n"
+    label = entity.index(b"\r\n\r\n")
+    assert whole.startswith(top + entity[:label])
+    assert len(whole) == len(top + entity)
+    if cipher == "aes256_cbc":
+        enveloped = parse_enveloped_data(cms_octets(parse(whole)))
+        assert decrypt(enveloped, [key()]) == PART
 
 
 def test_encrypting_takes_little_more_memory_than_its_result() -> None:
