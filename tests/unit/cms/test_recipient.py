@@ -5,8 +5,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from smime_proxy.cms import der
 from smime_proxy.cms.errors import CmsError, MalformedCms, UnsupportedAlgorithm
-from smime_proxy.cms.recipient import CmsRecipient
 from smime_proxy.cms.key_protection import OAEP_SHA256, PKCS1V15
+from smime_proxy.cms.recipient import CmsRecipient
 from tests import pki
 from tests.unit.cms.holders import CURVES, KINDS, holder, with_key_algorithm
 from tests.unit.cms.parties import root
