@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from smime_proxy.cms import der
-from smime_proxy.cms.recipient import CmsRecipient
+from smime_proxy.cms.recipient import CmsRecipient, EncryptionKey
 from tests import pki
 from tests.unit.cms.parties import root
 
@@ -76,10 +76,11 @@ class Holder:
 @cache
 def holder(kind: str, name: str = "alice") -> Holder:
     """Make the session's holder of a key of a kind, always the same one."""
-    return certified(_key(kind, name), name)
+    key = _key(kind, name)
+    return Holder(certificate_for(key.public_key(), name), key)
 
 
-def certified(key: PrivateKey, name: str) -> Holder:
+def certificate_for(public_key: EncryptionKey, name: str = "alice") -> bytes:
     """Make a certificate for the key."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     issuer = root()
@@ -87,15 +88,14 @@ def certified(key: PrivateKey, name: str) -> Holder:
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer.certificate.x509().subject)
-        .public_key(key.public_key())
+        .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(pki.NOT_BEFORE)
         .not_valid_after(pki.NOT_AFTER)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )
     assert isinstance(issuer.key, rsa.RSAPrivateKey)
-    certificate = builder.sign(issuer.key, hashes.SHA256())
-    return Holder(certificate.public_bytes(Encoding.DER), key)
+    return builder.sign(issuer.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
 def with_key_algorithm(holder_: Holder, algorithm: bytes) -> Holder:

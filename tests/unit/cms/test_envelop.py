@@ -1,6 +1,7 @@
 import pytest
 from asn1crypto import cms as asn1
 from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -123,6 +124,16 @@ def test_authenticated_ciphers_make_auth_enveloped_data(kinds: list[str], cipher
     enveloped = parse_enveloped_data(raw)
     assert (enveloped.content_encryption, enveloped.authenticated) == (cipher, True)
     assert is_authenticated(cipher)
+
+
+@pytest.mark.parametrize("content", [b"", CONTENT, bytes(CHUNK + 1)])
+def test_the_tag_is_that_of_the_content(content: bytes) -> None:
+    recipients = [recipient()]
+    raw = envelop(content, recipients, content_encryption="aes256_gcm", random=zeros)
+    _, _, encrypted, mac = fields(raw)
+    ciphertext = encrypted.children()[2].contents.tobytes()
+    sealed = ciphertext + ber.octet_string(mac)
+    assert AESGCM(bytes(32)).decrypt(bytes(12), sealed, None) == content
 
 
 @pytest.mark.parametrize("cipher", ["aes256_cbc", "aes192_cbc", "aes128_cbc"])

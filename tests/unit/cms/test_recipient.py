@@ -1,6 +1,7 @@
 """Who can be encrypted to, and how the certificate decides it."""
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from smime_proxy.cms import der
@@ -8,7 +9,7 @@ from smime_proxy.cms.errors import CmsError, MalformedCms, UnsupportedAlgorithm
 from smime_proxy.cms.key_protection import OAEP_SHA256, PKCS1V15
 from smime_proxy.cms.recipient import CmsRecipient
 from tests import pki
-from tests.unit.cms.holders import CURVES, KINDS, holder, with_key_algorithm
+from tests.unit.cms.holders import CURVES, KINDS, certificate_for, holder, with_key_algorithm
 from tests.unit.cms.parties import root
 
 OAEP = der.object_identifier("1.2.840.113549.1.1.7")
@@ -58,6 +59,13 @@ def test_keys_that_sign_only_or_are_short_are_refused(kind: str) -> None:
     other = pki.person(root(), "other@example.test", kind=kind)
     with pytest.raises(UnsupportedAlgorithm, match="1024 bits" if "rsa" in kind else "no key to"):
         CmsRecipient.from_certificate(other.der)
+
+
+def test_an_oversized_rsa_key_is_refused() -> None:
+    """RFC 8551 6."""
+    key = rsa.RSAPublicNumbers(65537, 2**8192 + 1).public_key()
+    with pytest.raises(UnsupportedAlgorithm, match="8193 bits"):
+        CmsRecipient.from_certificate(certificate_for(key))
 
 
 def test_ml_kem_512_is_refused_by_its_identifier() -> None:
