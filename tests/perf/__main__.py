@@ -122,6 +122,7 @@ def report(figures: Figures, start: float, large: Growth, options: argparse.Name
         ("P4", "against Postfix relay, reused", over_relay, 1.5, 3.0),
         ("P4", "against Postfix relay, each", over_relay_each, 1.0, 2.0),
         ("P10", "4 x 49 MB at once, memory for an octet", large.memory, 3.0, 1.5),
+        ("P10", "the same signed and encrypted", large.sealing, 5.0, 2.0),
         ("P12", "CPU for an octet, 30 MB over 1 MB", large.cpu, 1.3, 1.05),
         ("P13", "seconds, cold start to first signed mail", start, 3.0, 1.5),
     )  # fmt: skip

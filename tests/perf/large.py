@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.perf.load import send
 from tests.perf.processes import resident_octets
-from tests.perf.service import prepare, serving
+from tests.perf.service import know_recipient, prepare, serving
 
 SMALL, SMALL_COUNT = 1_000_000, 30
 LARGE, LARGE_COUNT = 30_000_000, 2
@@ -18,26 +18,37 @@ _LOOK_SECONDS = 0.02  # between two looks at the memory
 
 @dataclass(frozen=True)
 class Growth:
-    """CPU for an octet of large mail over that of smaller; octets of memory for one of mail."""
+    """CPU for an octet of large mail over that of smaller; octets of memory for one of mail.
+
+    `memory` is of signing, `sealing` of signing and encrypting.
+    """
 
     cpu: float
     memory: float
+    sealing: float
 
 
 def growth(folder: Path, sink: int) -> Growth:
-    """Sign large mail on one worker: one after another for the CPU, several at once for memory."""
+    """Send large mail through one worker: one by one for the CPU, several at once for memory."""
     folder.mkdir()
     config, port = prepare(folder, sink, workers=1)
     with serving(config, port, folder / "serve.log") as pid:
         send(port, pid, messages=4, size=SMALL, reuse=True, sessions=1)
         small = send(port, pid, messages=SMALL_COUNT, size=SMALL, reuse=True, sessions=1)
         large = send(port, pid, messages=LARGE_COUNT, size=LARGE, reuse=True, sessions=1)
+    memory = _memory(config, port, folder)
+    know_recipient(config, folder)
+    sealing = _memory(config, port, folder)
+    return Growth((large.cpu / LARGE) / (small.cpu / SMALL), memory, sealing)
+
+
+def _memory(config: Path, port: int, folder: Path) -> float:
+    """Send several huge messages at once; gives octets of memory for one of theirs."""
     with serving(config, port, folder / "serve.log") as pid:
         send(port, pid, messages=4, size=4096, reuse=True, sessions=1)
         with _watching(pid) as seen:
             send(port, pid, messages=AT_ONCE, size=HUGE, reuse=True, sessions=AT_ONCE)
-    memory = (max(seen) - seen[0]) / (AT_ONCE * HUGE)
-    return Growth((large.cpu / LARGE) / (small.cpu / SMALL), memory)
+    return (max(seen) - seen[0]) / (AT_ONCE * HUGE)
 
 
 @contextlib.contextmanager

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.perf.processes import cpu_seconds
-from tests.perf.service import SENDER
+from tests.perf.service import RECIPIENT, SENDER
 
-RECIPIENT = "someone@example.org"
 SESSIONS = 10
 
 

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests import pki
 from tests.perf.processes import free_port, running
 
 SENDER = "alice@example.test"
+RECIPIENT = "someone@example.org"
 SETTINGS = """
 [service]
 hostname = "proxy.example.test"
@@ -50,6 +52,14 @@ def prepare(folder: Path, sink: int, workers: int) -> tuple[Path, int]:
     for words in (("account", "add", SENDER), ("ca", "init"), ("ca", "issue", SENDER)):
         subprocess.run(command(config, *words), check=True, capture_output=True)
     return config, port
+
+
+def know_recipient(config: Path, folder: Path) -> None:
+    """Import a certificate of the recipient, so that mail is encrypted from now on."""
+    file = folder / "recipient.pem"
+    file.write_bytes(pki.person(None, RECIPIENT).pem())
+    words = ("cert", "import", "--trust", str(file))
+    subprocess.run(command(config, *words), check=True, capture_output=True)
 
 
 @contextlib.contextmanager
