@@ -1,4 +1,4 @@
-"""Cuts and joins ciphertext so that it is decrypted in pieces of a good size.
+"""Cuts and joins content so that it is encrypted and decrypted in pieces of a good size.
 
 RFC 5652 6.2 allows any chunks; writers use 1 octet to the whole message.
 """
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from smime_proxy.cms.der import Octets, size
 
-CHUNK = 65_536  # octets decrypted at a time
+CHUNK = 65_536  # octets encrypted or decrypted at a time; bounds what is held besides
 
 
 def chunks(ciphertext: Sequence[Octets]) -> Iterator[Octets]:

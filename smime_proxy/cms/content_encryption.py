@@ -3,7 +3,7 @@
 RFC 5652 6.3 and RFC 3565 (AES-CBC), RFC 5084 (AES-GCM), RFC 8103 (ChaCha20-Poly1305).
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
@@ -11,11 +11,10 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from smime_proxy.cms import ciphers, der
+from smime_proxy.cms.chunks import chunks
 from smime_proxy.cms.ciphers import ContentCipher, Mode
 from smime_proxy.cms.der import Octets
 from smime_proxy.cms.errors import UnsupportedAlgorithm
-
-CHUNK = 65_536  # octets encrypted at a time; bounds what is held besides the result
 
 _BLOCK = 16  # octets of AES
 _NONCE = 12  # octets; RFC 5084 3.2 recommends, RFC 8103 2.1 prescribes them
@@ -67,7 +66,7 @@ def _gcm_parameters(nonce: bytes) -> bytes:
 
 def _cbc(key: bytes, vector: bytes, parts: Sequence[Octets]) -> Generator[Octets, None, bytes]:
     encryptor = Cipher(AES(key), modes.CBC(vector)).encryptor()
-    for chunk in _chunks(parts):
+    for chunk in chunks(parts):
         yield encryptor.update(chunk)
     pad = _BLOCK - der.size(parts) % _BLOCK
     yield encryptor.update(bytes((pad,)) * pad) + encryptor.finalize()
@@ -76,7 +75,7 @@ def _cbc(key: bytes, vector: bytes, parts: Sequence[Octets]) -> Generator[Octets
 
 def _gcm(key: bytes, nonce: bytes, parts: Sequence[Octets]) -> Generator[Octets, None, bytes]:
     encryptor = Cipher(AES(key), modes.GCM(nonce)).encryptor()
-    for chunk in _chunks(parts):
+    for chunk in chunks(parts):
         yield encryptor.update(chunk)
     yield encryptor.finalize()
     return encryptor.tag
@@ -88,14 +87,8 @@ def _chacha20_poly1305(
     # The library encrypts the whole at once, so the ciphertext is held besides the result.
     content = parts[0] if len(parts) == 1 else b"".join(parts)
     sealed = memoryview(ChaCha20Poly1305(key).encrypt(nonce, content, None))
-    yield from _chunks((sealed[:-_TAG],))
+    yield from chunks((sealed[:-_TAG],))
     return sealed[-_TAG:].tobytes()
-
-
-def _chunks(parts: Sequence[Octets]) -> Iterator[Octets]:
-    for part in parts:
-        view = memoryview(part)
-        yield from (view[at : at + CHUNK] for at in range(0, len(view), CHUNK))
 
 
 def _row(cipher: ContentCipher) -> ContentEncryption:

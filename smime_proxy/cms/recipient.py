@@ -27,6 +27,7 @@ from smime_proxy.cms.key_protection import (
     key_encapsulation,
     key_transport,
 )
+from smime_proxy.cms.key_transport import oaep as oaep_padding
 
 EncryptionKey = (
     rsa.RSAPublicKey
@@ -61,9 +62,11 @@ class CmsRecipient:
         UnsupportedAlgorithm for other keys.
         """
         fields = read_certificate(certificate_der)
-        oid, key = _read_key(fields.public_key_info)
+        oid, parameters, key = _read_key(fields.public_key_info)
         _check(oid, key)
-        transport = OAEP_SHA256 if oaep or oid == RSAES_OAEP.oid else PKCS1V15
+        transport = OAEP_SHA256 if oaep else PKCS1V15
+        if oid == RSAES_OAEP.oid:
+            transport = _bound(parameters)
         return cls(key, fields.issuer_and_serial, transport)
 
     @property
@@ -93,15 +96,14 @@ class CmsRecipient:
             raise CmsError("the recipient's key cannot be used") from None
 
 
-def _read_key(public_key_info: bytes) -> tuple[str, EncryptionKey]:
+def _read_key(public_key_info: bytes) -> tuple[str, bytes, EncryptionKey]:
+    """The key with the dotted name and the encoded parameters of what it is for."""
     match ber.read_only(public_key_info).children():
         case [algorithm, bits]:
             oid, parameters = read_algorithm(algorithm)
         case _:
             raise MalformedCms("public key is unreadable")
     if oid == RSAES_OAEP.oid:
-        if parameters not in {b"", der.NULL}:
-            raise UnsupportedAlgorithm(oid, "OAEP with fixed parameters")
         # The library knows these keys under their general name only.
         public_key_info = der.element(der.SEQUENCE, _RSA, bits.encoding.tobytes())
     try:
@@ -110,7 +112,19 @@ def _read_key(public_key_info: bytes) -> tuple[str, EncryptionKey]:
         raise UnsupportedAlgorithm(oid, "unreadable public key") from None
     if not isinstance(key, EncryptionKey):
         raise UnsupportedAlgorithm(oid, "no key to encrypt to")
-    return oid, key
+    return oid, parameters, key
+
+
+def _bound(parameters: bytes) -> Transport:
+    """OAEP as the key itself demands it, where it does (RFC 4055 1.2 and 4.1)."""
+    if parameters in {b"", der.NULL}:
+        return OAEP_SHA256
+    try:
+        scheme = oaep_padding(parameters)
+    except CmsError:
+        raise UnsupportedAlgorithm(RSAES_OAEP.oid, "unknown parameters of a key") from None
+    name = der.object_identifier(RSAES_OAEP.oid)
+    return Transport(der.element(der.SEQUENCE, name, parameters), scheme)
 
 
 def _check(oid: str, key: EncryptionKey) -> None:

@@ -19,18 +19,10 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from smime_proxy.cms import der
+from smime_proxy.cms.decrypt import DecryptionKey, PrivateKey
 from smime_proxy.cms.recipient import CmsRecipient, EncryptionKey
 from tests import pki
 from tests.unit.cms.parties import root
-
-PrivateKey = (
-    rsa.RSAPrivateKey
-    | ec.EllipticCurvePrivateKey
-    | X25519PrivateKey
-    | X448PrivateKey
-    | MLKEM768PrivateKey
-    | MLKEM1024PrivateKey
-)
 
 _CURVES: dict[str, ec.EllipticCurve] = {
     "p224": ec.SECP224R1(),
@@ -64,6 +56,10 @@ class Holder:
     def recipient(self, *, oaep: bool = False) -> CmsRecipient:
         """Give him as one to encrypt to."""
         return CmsRecipient.from_certificate(self.der, oaep=oaep)
+
+    def decryption_key(self) -> DecryptionKey:
+        """Give his key as one to decrypt with."""
+        return DecryptionKey.build(self.key, self.der)
 
     def files(self) -> tuple[bytes, bytes]:
         """Give certificate and key as PEM."""

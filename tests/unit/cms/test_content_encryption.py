@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from smime_proxy.cms import der
-from smime_proxy.cms.content_encryption import CHUNK, ContentEncryption, encryption_named
+from smime_proxy.cms.chunks import CHUNK
+from smime_proxy.cms.content_encryption import ContentEncryption, encryption_named
 from smime_proxy.cms.der import Octets
 from smime_proxy.cms.errors import UnsupportedAlgorithm
 

@@ -1,3 +1,6 @@
+import os
+from itertools import product
+
 import pytest
 from asn1crypto import cms as asn1
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -7,12 +10,12 @@ from hypothesis import strategies as st
 
 from smime_proxy.cms import ber, der
 from smime_proxy.cms.ber import Element
-from smime_proxy.cms.content_encryption import CHUNK
+from smime_proxy.cms.chunks import CHUNK
 from smime_proxy.cms.decrypt import decrypt
 from smime_proxy.cms.envelop import envelop, envelop_pieces, is_authenticated
 from smime_proxy.cms.enveloped_data import MAX_RECIPIENTS, parse_enveloped_data
-from smime_proxy.cms.errors import CmsError, UnsupportedAlgorithm
-from tests.unit.cms.holders import holder
+from smime_proxy.cms.errors import CmsError, DecryptionError, UnsupportedAlgorithm
+from tests.unit.cms.holders import KINDS, holder
 from tests.unit.cms.parties import (
     CONTENT,
     decryption_key,
@@ -22,12 +25,52 @@ from tests.unit.cms.parties import (
     zeros,
 )
 
+AUTHENTICATED = ["aes256_gcm", "aes192_gcm", "aes128_gcm", "chacha20_poly1305"]
+CIPHERS = ["aes256_cbc", "aes192_cbc", "aes128_cbc", *AUTHENTICATED]
+
 
 @settings(max_examples=40)
 @given(st.lists(st.binary(max_size=100), max_size=4))
 def test_what_is_enveloped_can_be_decrypted(pieces: list[bytes]) -> None:
     raw = envelop(pieces, [recipient()], random=zeros)
     assert decrypt(parse_enveloped_data(raw), [decryption_key()]) == b"".join(pieces)
+
+
+@pytest.mark.parametrize(("kind", "cipher"), list(product((*KINDS, "oaep"), CIPHERS)))
+@settings(max_examples=4)
+@given(pieces=st.lists(st.binary(max_size=100), max_size=4))
+def test_every_pair_of_key_and_cipher_can_be_decrypted(
+    kind: str, cipher: str, pieces: list[bytes]
+) -> None:
+    """E53-E55, E85."""
+    someone = holder(kind.replace("oaep", "rsa"))
+    recipients = [someone.recipient(oaep=kind == "oaep")]
+    raw = envelop(pieces, recipients, content_encryption=cipher, random=os.urandom)
+    assert decrypt(parse_enveloped_data(raw), [someone.decryption_key()]) == b"".join(pieces)
+
+
+@settings(max_examples=10)
+@given(order=st.permutations(KINDS), cipher=st.sampled_from(CIPHERS))
+def test_one_message_goes_to_keys_of_all_kinds_in_any_order(order: list[str], cipher: str) -> None:
+    recipients = [holder(kind).recipient() for kind in order]
+    raw = envelop(CONTENT, recipients, content_encryption=cipher, random=os.urandom)
+    enveloped = parse_enveloped_data(raw)
+    for kind in KINDS:
+        assert decrypt(enveloped, [holder(kind).decryption_key()]) == CONTENT
+    with pytest.raises(DecryptionError):
+        decrypt(enveloped, [holder("p256", "bob").decryption_key()])
+
+
+@settings(max_examples=40)
+@given(cipher=st.sampled_from(AUTHENTICATED), flipped=st.integers(0, 8 * (len(CONTENT) + 18) - 1))
+def test_a_bit_flipped_in_authenticated_ciphertext_never_passes(cipher: str, flipped: int) -> None:
+    """The ciphertext and what is behind it: header and octets of the tag."""
+    someone = holder("p256")
+    recipients = [someone.recipient()]
+    raw = bytearray(envelop(CONTENT, recipients, content_encryption=cipher, random=os.urandom))
+    raw[flipped // 8 - len(CONTENT) - 18] ^= 1 << flipped % 8
+    with pytest.raises(CmsError):
+        decrypt(parse_enveloped_data(raw), [someone.decryption_key()])
 
 
 @pytest.mark.parametrize("length", [0, 15, 16, 17, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5])

@@ -1,10 +1,11 @@
 """Who can be encrypted to, and how the certificate decides it."""
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
-from smime_proxy.cms import der
+from smime_proxy.cms import ber, der
 from smime_proxy.cms.errors import CmsError, MalformedCms, UnsupportedAlgorithm
 from smime_proxy.cms.key_protection import OAEP_SHA256, PKCS1V15
 from smime_proxy.cms.recipient import CmsRecipient
@@ -12,6 +13,7 @@ from tests import pki
 from tests.unit.cms.holders import CURVES, KINDS, certificate_for, holder, with_key_algorithm
 from tests.unit.cms.parties import root
 
+KEY = bytes(range(32))
 OAEP = der.object_identifier("1.2.840.113549.1.1.7")
 PSS = der.object_identifier("1.2.840.113549.1.1.10")
 
@@ -36,6 +38,35 @@ def test_an_rsa_key_that_is_for_oaep_gets_oaep(parameters: bytes) -> None:
     recipient = someone.recipient()
     assert recipient.transport is OAEP_SHA256
     assert recipient.public_key == holder("rsa").key.public_key()
+
+
+@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize(
+    ("parameters", "digest"),
+    [
+        (b"\x30\x00", hashes.SHA1()),  # noqa: S303 - the default of RFC 8017 A.2.1
+        (bytes.fromhex("3011a00f300d06096086480165030402030500"), hashes.SHA512()),
+    ],
+)
+def test_the_parameters_of_a_key_that_is_for_oaep_hold(
+    parameters: bytes, digest: hashes.HashAlgorithm, asked: bool
+) -> None:
+    """RFC 4055 4.1: whatever is asked for."""
+    name = der.element(der.SEQUENCE, OAEP, parameters)
+    info = ber.read_only(with_key_algorithm(holder("rsa"), name).recipient(oaep=asked).info(KEY))
+    _, _, algorithm, encrypted = info.children()
+    assert algorithm.encoding.tobytes() == name
+    key = holder("rsa").key
+    assert isinstance(key, rsa.RSAPrivateKey)
+    mask = padding.MGF1(hashes.SHA1())  # noqa: S303 - same
+    scheme = padding.OAEP(mask, digest, None)
+    assert key.decrypt(ber.octet_string(encrypted), scheme) == KEY
+
+
+def test_a_key_for_oaep_with_unknown_parameters_is_refused() -> None:
+    parameters = bytes.fromhex("3009a00730050603550401")
+    with pytest.raises(UnsupportedAlgorithm, match="parameters"):
+        with_key_algorithm(holder("rsa"), der.element(der.SEQUENCE, OAEP, parameters)).recipient()
 
 
 @pytest.mark.parametrize("parameters", [b"", der.NULL])
