@@ -21,6 +21,7 @@ from smime_proxy.cms.key_agreement import SCHEMES, AgreementScheme, shared_info
 from smime_proxy.cms.key_encapsulation import HKDF_SHA256, ML_KEM_768, ML_KEM_1024, kem_info
 from smime_proxy.cms.key_transport import MGF1
 from smime_proxy.cms.key_wrap import KEY_WRAPS, KeyWrap
+from smime_proxy.cms.oids import KEM_RECIPIENT
 
 AgreementKey = ec.EllipticCurvePublicKey | X25519PublicKey | X448PublicKey
 KemKey = MLKEM768PublicKey | MLKEM1024PublicKey
@@ -28,7 +29,7 @@ KemKey = MLKEM768PublicKey | MLKEM1024PublicKey
 _0, _1, _4 = 0xA0, 0xA1, 0xA4  # context specific tags
 _VERSION_0, _VERSION_3 = der.integer(0), der.integer(3)
 _NO_UNUSED_BITS = b"\x00"  # X.690 8.6.2.2
-_KEM = der.object_identifier("1.2.840.113549.1.9.16.13.3")  # id-ori-kem
+_KEM = der.object_identifier(KEM_RECIPIENT)
 
 
 @dataclass(frozen=True, slots=True)
