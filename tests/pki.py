@@ -6,14 +6,24 @@ The default validity, 2020 to 2040, holds the clock of any machine the tests run
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import (
+    dsa,
+    ec,
+    ed448,
+    ed25519,
+    mldsa,
+    padding,
+    rsa,
+    x448,
+    x25519,
+)
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -29,12 +39,42 @@ EMAIL = ExtendedKeyUsageOID.EMAIL_PROTECTION
 ANY_PURPOSE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 TLS_CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+SigningKey = (
+    rsa.RSAPrivateKey
+    | ec.EllipticCurvePrivateKey
+    | ed25519.Ed25519PrivateKey
+    | ed448.Ed448PrivateKey
+    | dsa.DSAPrivateKey
+    | mldsa.MLDSA44PrivateKey
+    | mldsa.MLDSA65PrivateKey
+    | mldsa.MLDSA87PrivateKey
+)
+_FileKey = (
+    rsa.RSAPrivateKey
+    | ec.EllipticCurvePrivateKey
+    | ed25519.Ed25519PrivateKey
+    | ed448.Ed448PrivateKey
+    | dsa.DSAPrivateKey
+)
+PrivateKey = SigningKey | x25519.X25519PrivateKey | x448.X448PrivateKey
 _CURVES: dict[str, ec.EllipticCurve] = {
     "p256": ec.SECP256R1(),
     "p384": ec.SECP384R1(),
     "p521": ec.SECP521R1(),
     "brainpool": ec.BrainpoolP256R1(),
+    "brainpool384": ec.BrainpoolP384R1(),
+    "brainpool512": ec.BrainpoolP512R1(),
+}
+_EDWARDS: dict[str, Callable[[], PrivateKey]] = {
+    "ed25519": ed25519.Ed25519PrivateKey.generate,
+    "ed448": ed448.Ed448PrivateKey.generate,
+    "x25519": x25519.X25519PrivateKey.generate,
+    "x448": x448.X448PrivateKey.generate,
+}
+_ML_DSA: dict[str, Callable[[], PrivateKey]] = {
+    "mldsa44": mldsa.MLDSA44PrivateKey.generate,
+    "mldsa65": mldsa.MLDSA65PrivateKey.generate,
+    "mldsa87": mldsa.MLDSA87PrivateKey.generate,
 }
 _USAGES = (
     "digital_signature",
@@ -103,6 +143,8 @@ class Identity:
                 .hmac_hash(hashes.SHA1())  # noqa: S303 - what the old files have
                 .build(password)
             )
+        # The library puts no other kinds into such files.
+        assert isinstance(self.key, _FileKey)
         return pkcs12.serialize_key_and_certificates(
             b"test", self.key, self.certificate.x509(), [c.x509() for c in self.chain], encryption
         )
@@ -112,12 +154,18 @@ class Identity:
 def key(kind: str = "rsa", label: str = "") -> PrivateKey:
     """Give the session's key of a kind and label, always the same one.
 
-    `kind`: `rsa` (2048), `rsa1024`, `rsa3072` ..., `p256`, `p384`, `p521`, `brainpool`, `ed25519`.
+    `kind`: `rsa` (2048), `rsa1024`, `rsa3072` ..., `p256`, `p384`, `p521`, `brainpool` (256),
+    `brainpool384` ..., `ed25519`, `ed448`, `x25519`, `x448`, `dsa` (2048),
+    `mldsa44`, `mldsa65`, `mldsa87`.
     """
-    if kind == "ed25519":
-        return ed25519.Ed25519PrivateKey.generate()
+    if kind in _EDWARDS:
+        return _EDWARDS[kind]()
+    if kind in _ML_DSA:
+        return _ML_DSA[kind]()
     if kind in _CURVES:
         return ec.generate_private_key(_CURVES[kind])
+    if kind == "dsa":
+        return dsa.generate_private_key(2048)
     return rsa.generate_private_key(65537, int(kind.removeprefix("rsa") or 2048))
 
 
@@ -229,6 +277,7 @@ def _subject(name: str, dn_address: str) -> x509.Name:
 
 
 def _identifiers(own: PrivateKey, above: PrivateKey) -> list[tuple[x509.ExtensionType, bool]]:
+    assert isinstance(above, SigningKey)
     return [
         (x509.SubjectKeyIdentifier.from_public_key(own.public_key()), False),
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(above.public_key()), False),
@@ -236,7 +285,9 @@ def _identifiers(own: PrivateKey, above: PrivateKey) -> list[tuple[x509.Extensio
 
 
 def _sign(builder: x509.CertificateBuilder, signer: PrivateKey, weak_digest: str) -> bytes:
-    digest = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    assert isinstance(signer, SigningKey)
+    with_digest = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | dsa.DSAPrivateKey
+    digest = hashes.SHA256() if isinstance(signer, with_digest) else None
     signed = builder.sign(signer, digest)
     der = signed.public_bytes(serialization.Encoding.DER)
     if not weak_digest:

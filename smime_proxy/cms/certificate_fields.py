@@ -6,16 +6,47 @@ RFC 5280 4.1 and 4.2.1, RFC 5652 10.2.4.
 import hashlib
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import (
+    dsa,
+    ec,
+    ed448,
+    ed25519,
+    mldsa,
+    mlkem,
+    rsa,
+    x448,
+    x25519,
+)
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from smime_proxy.cms import ber, der
+from smime_proxy.cms import algorithms, ber, ciphers, der
 from smime_proxy.cms.ber import Element
+from smime_proxy.cms.content_info import read_algorithm
 from smime_proxy.cms.errors import MalformedCms, UnsupportedAlgorithm
 
-PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+PublicKey = (
+    rsa.RSAPublicKey
+    | ec.EllipticCurvePublicKey
+    | dsa.DSAPublicKey
+    | ed25519.Ed25519PublicKey
+    | ed448.Ed448PublicKey
+    | x25519.X25519PublicKey
+    | x448.X448PublicKey
+    | mldsa.MLDSA44PublicKey
+    | mldsa.MLDSA65PublicKey
+    | mldsa.MLDSA87PublicKey
+    | mlkem.MLKEM768PublicKey
+    | mlkem.MLKEM1024PublicKey
+)
 
 KEY_ENCIPHERMENT = 0x20  # bit 2 of keyUsage, RFC 5280 4.2.1.3
+KEY_AGREEMENT = 0x08  # bit 4
+
+# RFC 4055 1.2: an RSA key that is for one scheme only says so in its identifier.
+_RSA_FOR_ONE_SCHEME = frozenset((algorithms.RSASSA_PSS, ciphers.RSAES_OAEP.oid))
+_RSA_ENCRYPTION = der.element(
+    der.SEQUENCE, der.object_identifier(algorithms.RSA_ENCRYPTION), der.NULL
+)
 
 # Encoded, so that the other extensions are passed over unread.
 _SUBJECT_KEY_IDENTIFIER = der.object_identifier("2.5.29.14")
@@ -53,15 +84,33 @@ class CertificateFields:
         """IssuerAndSerialNumber as DER."""
         return der.element(der.SEQUENCE, self.issuer, der.integer(self.serial))
 
+    def key_algorithm(self) -> tuple[str, bytes]:
+        """Dotted name and encoded parameters of the key's algorithm; raises MalformedCms."""
+        match ber.read_only(self.public_key_info).children():
+            case [algorithm, _]:
+                return read_algorithm(algorithm)
+            case _:
+                raise MalformedCms("public key is unreadable")
+
     def public_key(self) -> PublicKey:
-        """The RSA or EC key; raises UnsupportedAlgorithm for every other."""
+        """The key; raises UnsupportedAlgorithm when it is of another kind or unreadable.
+
+        An RSA key for one scheme only comes as any other: `key_algorithm` says which.
+        """
+        oid = self._algorithm()
         try:
-            key = load_der_public_key(self.public_key_info)
+            key = load_der_public_key(self._loadable(oid))
         except Exception:  # noqa: BLE001 - the loader raises four kinds on strangers' keys
-            raise UnsupportedAlgorithm(self._algorithm(), "unreadable public key") from None
-        if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+            raise UnsupportedAlgorithm(oid, "unreadable public key") from None
+        if isinstance(key, PublicKey):
             return key
-        raise UnsupportedAlgorithm(self._algorithm(), "unsupported public key")
+        raise UnsupportedAlgorithm(oid, "unsupported public key")
+
+    def _loadable(self, oid: str) -> bytes:
+        if oid not in _RSA_FOR_ONE_SCHEME:
+            return self.public_key_info
+        key = ber.read_only(self.public_key_info).children()[1]
+        return der.element(der.SEQUENCE, _RSA_ENCRYPTION, key.encoding.tobytes())
 
     def _algorithm(self) -> str:
         algorithm = ber.read_only(self.public_key_info).children()[:1]

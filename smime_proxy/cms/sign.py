@@ -1,21 +1,29 @@
 """Makes SignedData with one signer, opaque or detached, from constants prepared once.
 
-RFC 5652 5, RFC 8551 2.5 (attributes), RFC 5035 5.4 (signingCertificateV2), RFC 5754 3.
+RFC 5652 5, RFC 8551 2.5 (attributes), RFC 5035 5.4 (signingCertificateV2), RFC 6211 (algorithm
+protection), RFC 5753 7 and RFC 4055 4.1 (capabilities of keys).
 """
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from smime_proxy.cms import algorithms, ciphers, der
 from smime_proxy.cms.algorithms import Digest
-from smime_proxy.cms.certificate_fields import KEY_ENCIPHERMENT, CertificateFields, read_certificate
+from smime_proxy.cms.capabilities import Capabilities, encode_capabilities
+from smime_proxy.cms.certificate_fields import (
+    KEY_AGREEMENT,
+    KEY_ENCIPHERMENT,
+    CertificateFields,
+    read_certificate,
+)
 from smime_proxy.cms.der import Content, Octets
 from smime_proxy.cms.errors import CmsError, UnsupportedAlgorithm
 from smime_proxy.cms.oids import (
+    ALGORITHM_PROTECTION,
     CONTENT_TYPE,
     DATA,
     ENCRYPTION_KEY_PREFERENCE,
@@ -25,10 +33,11 @@ from smime_proxy.cms.oids import (
     SIGNING_TIME,
     SMIME_CAPABILITIES,
 )
+from smime_proxy.cms.pss import MGF1
+from smime_proxy.cms.schemes import PrivateKey, Scheme, choose, identifier
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+RSASSA_PKCS1V15, RSASSA_PSS = "rsassa_pkcs1v15", "rsassa_pss"  # the two ways of RSA keys
 
-_PKCS1V15 = padding.PKCS1v15()
 _VERSION_1 = der.integer(1)
 _SIGNED_ATTRIBUTES = b"\xa0"  # [0] IMPLICIT, hashed as the SET OF it stands for
 _CERTIFICATES = 0xA0
@@ -39,20 +48,29 @@ def _attribute(oid: str, value: bytes) -> bytes:
     return der.element(der.SEQUENCE, der.object_identifier(oid), der.element(der.SET, value))
 
 
-def _algorithm(oid: str, parameters: bytes = b"") -> bytes:
-    return der.element(der.SEQUENCE, der.object_identifier(oid), parameters)
-
-
 # What can be decrypted here, the preferred first (RFC 8551 2.5.2). No weak cipher is offered.
-_CAPABILITIES = _attribute(
-    SMIME_CAPABILITIES,
+_CIPHERS = tuple(
+    (cipher.oid, b"")
+    for cipher in (
+        ciphers.AES256_GCM,
+        ciphers.AES128_GCM,
+        ciphers.AES256_CBC,
+        ciphers.AES192_CBC,
+        ciphers.AES128_CBC,
+    )
+)
+_SHA256 = identifier(algorithms.SHA256.oid, der.NULL)
+_OAEP_SHA256 = (
+    ciphers.RSAES_OAEP.oid,
     der.element(
         der.SEQUENCE,
-        *(
-            _algorithm(cipher.oid)
-            for cipher in (ciphers.AES256_CBC, ciphers.AES192_CBC, ciphers.AES128_CBC)
-        ),
+        der.element(0xA0, _SHA256),
+        der.element(0xA1, identifier(MGF1, _SHA256)),
     ),
+)
+# RFC 5753 7: dhSinglePass-stdDH-sha256kdf-scheme, its parameters the key wrap.
+_AGREEMENTS = tuple(
+    ("1.3.132.1.11.1", identifier("2.16.840.1.101.3.4.1." + wrap)) for wrap in ("45", "5")
 )
 _CONTENT_TYPE = _attribute(CONTENT_TYPE, der.object_identifier(DATA))
 _SIGNED_DATA = der.object_identifier(SIGNED_DATA)
@@ -64,17 +82,21 @@ _DETACHED = der.element(der.SEQUENCE, _DATA)
 class CmsSigner:
     """A private key with all that is the same in each of its signatures.
 
-    The key may be any subclass of the two classes, so one that asks a device.
+    The key may be any subclass of its class, so one that asks a device.
     """
 
     private_key: PrivateKey = field(repr=False)
     certificate: bytes = field(repr=False)
-    digest: Digest
+    scheme: Scheme
     constant_attributes: tuple[bytes, ...] = field(repr=False)
     before_content: bytes = field(repr=False)  # version and digestAlgorithms
     certificates: bytes = field(repr=False)  # the certificates field
     before_attributes: bytes = field(repr=False)  # signerInfo: version, sid, digestAlgorithm
-    signature_algorithm: bytes = field(repr=False)
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the content."""
+        return self.scheme.digest
 
     @property
     def digest_name(self) -> str:
@@ -98,29 +120,33 @@ class CmsSigner:
         certificate do not belong together.
         """
         fields = read_certificate(certificate_der)
-        digest, signature_algorithm = _choose(private_key)
+        scheme = choose(private_key, fields)
         if private_key.public_key() != fields.public_key():
             raise CmsError("the private key does not belong to the certificate")
-        digest_algorithm = _algorithm(digest.oid)  # RFC 5754 2: parameters absent
         return cls(
             private_key,
             certificate_der,
-            digest,
+            scheme,
             _constant_attributes(certificate_der, fields, capabilities=capabilities),
-            _VERSION_1 + der.element(der.SET, digest_algorithm),
+            _VERSION_1 + der.element(der.SET, scheme.digest_algorithm),
             der.element(_CERTIFICATES, der.set_of({certificate_der, *chain})),
-            _VERSION_1 + fields.issuer_and_serial + digest_algorithm,
-            signature_algorithm,
+            _VERSION_1 + fields.issuer_and_serial + scheme.digest_algorithm,
         )
 
-    def signature(self, octets: bytes) -> bytes:
-        """Signature value over small octets; whatever a device's key raises comes out as is."""
-        primitive = self.digest.primitive
-        if primitive is None:  # _choose gives none of these
-            raise UnsupportedAlgorithm(self.digest.oid)
-        if isinstance(self.private_key, rsa.RSAPrivateKey):
-            return self.private_key.sign(octets, _PKCS1V15, primitive)
-        return self.private_key.sign(octets, ec.ECDSA(primitive))
+    def using(self, scheme: str) -> "CmsSigner":
+        """The same signer with `rsassa_pss` or `rsassa_pkcs1v15`, the two schemes of RSA keys.
+
+        Itself for other keys, and where the certificate leaves no choice. Raises
+        UnsupportedAlgorithm for every other name.
+        """
+        if scheme not in {RSASSA_PKCS1V15, RSASSA_PSS}:
+            raise UnsupportedAlgorithm(scheme, "unknown signature scheme")
+        if not isinstance(self.private_key, rsa.RSAPrivateKey) or scheme == self.scheme.name:
+            return self
+        fields = read_certificate(self.certificate)
+        chosen = choose(self.private_key, fields, rsassa_pss=scheme == RSASSA_PSS)
+        # The digest is the same for both: SHA-256, or what the certificate asks for.
+        return replace(self, scheme=chosen) if chosen.name == scheme else self
 
 
 def sign(
@@ -162,6 +188,7 @@ def _signer_info(message_digest: bytes, signer: CmsSigner, signing_time: datetim
     attributes = [
         *signer.constant_attributes,
         _attribute(MESSAGE_DIGEST, der.element(der.OCTET_STRING, message_digest)),
+        _protection(signer.scheme),
     ]
     if signing_time is not None:
         attributes.append(_attribute(SIGNING_TIME, der.time(signing_time)))
@@ -171,9 +198,15 @@ def _signer_info(message_digest: bytes, signer: CmsSigner, signing_time: datetim
         signer.before_attributes,
         _SIGNED_ATTRIBUTES,
         attribute_set[1:],
-        signer.signature_algorithm,
-        der.element(der.OCTET_STRING, signer.signature(attribute_set)),
+        signer.scheme.algorithm,
+        der.element(der.OCTET_STRING, signer.scheme.sign(attribute_set)),
     )
+
+
+def _protection(scheme: Scheme) -> bytes:
+    # CMSAlgorithmProtection: signatureAlgorithm is [1] IMPLICIT (RFC 6211 2).
+    algorithms_used = scheme.digest_algorithm + b"\xa1" + scheme.algorithm[1:]
+    return _attribute(ALGORITHM_PROTECTION, der.element(der.SEQUENCE, algorithms_used))
 
 
 def _constant_attributes(
@@ -185,30 +218,23 @@ def _constant_attributes(
         identifier = der.element(der.SEQUENCE, identifier)
     attributes = [_CONTENT_TYPE, _attribute(SIGNING_CERTIFICATE_V2, identifier)]
     if capabilities:
-        attributes.append(_CAPABILITIES)
-        if _can_be_encrypted_to(fields):
+        encryption = _encryption(fields)
+        listed = encode_capabilities(Capabilities((*_CIPHERS, *encryption)))
+        attributes.append(_attribute(SMIME_CAPABILITIES, listed))
+        if encryption:
             # issuerAndSerialNumber [0] IMPLICIT (RFC 8551 2.5.3)
             preference = b"\xa0" + fields.issuer_and_serial[1:]
             attributes.append(_attribute(ENCRYPTION_KEY_PREFERENCE, preference))
     return tuple(attributes)
 
 
-def _can_be_encrypted_to(fields: CertificateFields) -> bool:
-    is_rsa = isinstance(fields.public_key(), rsa.RSAPublicKey)
-    return is_rsa and bool(fields.key_usage & KEY_ENCIPHERMENT)
-
-
-def _choose(private_key: PrivateKey) -> tuple[Digest, bytes]:
-    """Digest and AlgorithmIdentifier that fit the key; raises UnsupportedAlgorithm."""
-    if isinstance(private_key, rsa.RSAPrivateKey):
-        if not algorithms.MIN_RSA_BITS <= private_key.key_size <= algorithms.MAX_RSA_BITS:
-            reason = f"RSA key of {private_key.key_size} bits"
-            raise UnsupportedAlgorithm(algorithms.RSA_ENCRYPTION, reason)
-        return algorithms.SHA256, _algorithm(algorithms.RSA_ENCRYPTION, der.NULL)
-    if not isinstance(private_key, ec.EllipticCurvePrivateKey):
-        raise UnsupportedAlgorithm(type(private_key).__name__, "unsupported private key")
-    choice = algorithms.CURVE_SIGNATURES.get(type(private_key.curve))
-    if choice is None:
-        raise UnsupportedAlgorithm(private_key.curve.name, "unsupported curve")
-    digest, oid = choice
-    return digest, _algorithm(oid)  # RFC 5754 3.3: parameters absent
+def _encryption(fields: CertificateFields) -> tuple[tuple[str, bytes], ...]:
+    """How a content key may come to the certificate's key; nothing when it may not."""
+    match fields.public_key():
+        case rsa.RSAPublicKey() if fields.key_usage & KEY_ENCIPHERMENT:
+            is_general = fields.key_algorithm()[0] == algorithms.RSA_ENCRYPTION
+            return (_OAEP_SHA256,) if is_general else ()
+        case ec.EllipticCurvePublicKey() if fields.key_usage & KEY_AGREEMENT:
+            return _AGREEMENTS
+        case _:
+            return ()

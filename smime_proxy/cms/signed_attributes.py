@@ -1,6 +1,7 @@
 """Reads the signed attributes a verdict rests on, by the rules of RFC 5652 11.
 
-RFC 5652 5.4 (what is hashed) and 11, RFC 2634 5.4 and RFC 5035 3 (signing certificate).
+RFC 5652 5.4 (what is hashed) and 11, RFC 2634 5.4 and RFC 5035 3 (signing certificate),
+RFC 6211 (algorithm protection).
 """
 
 import re
@@ -12,15 +13,16 @@ from datetime import UTC, datetime, timedelta, timezone
 from smime_proxy.cms import algorithms, ber, der, oids
 from smime_proxy.cms.algorithms import Digest
 from smime_proxy.cms.ber import Element
+from smime_proxy.cms.content_info import read_algorithm
 from smime_proxy.cms.errors import CmsError, MalformedCms
 from smime_proxy.cms.signed_data import SignerInfo
 
-_SHA1 = algorithms.DIGESTS_BY_NAME["sha1"]
 _SIGNED_ONLY = frozenset((oids.CONTENT_TYPE, oids.MESSAGE_DIGEST, oids.SIGNING_TIME))
 _TIME = re.compile(
     rb"(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})?(?:[.,]\d+)?(?:Z|([+-])(\d{2})(\d{2}))"
 )
 _MAX_TIME = 40  # octets
+_PROTECTED_SIGNATURE = 0xA1  # [1] IMPLICIT AlgorithmIdentifier
 _UTC_PIVOT = 50  # years below are 20xx, RFC 5652 11.3
 
 
@@ -38,7 +40,8 @@ def read_signed_attributes(signer: SignerInfo) -> SignedAttributes:
     """The attributes of a signer that has some; raises MalformedCms when RFC 5652 11 is broken.
 
     contentType and messageDigest must be there, they and signingTime only once, with one value
-    and not unsigned. A time that cannot be read is None.
+    and not unsigned. A time that cannot be read is None. The algorithms that the signer protected
+    must be those of the signerInfo (RFC 6211 2).
     """
     if any(attribute.oid in _SIGNED_ONLY for attribute in signer.unsigned_attributes):
         raise MalformedCms("an attribute that must be signed is not")
@@ -47,6 +50,9 @@ def read_signed_attributes(signer: SignerInfo) -> SignedAttributes:
     if content_type is None or message_digest is None:
         raise MalformedCms("content type or message digest attribute is missing")
     signing_time = _single(signer, oids.SIGNING_TIME, "signing time")
+    protected = _single(signer, oids.ALGORITHM_PROTECTION, "algorithm protection")
+    if protected is not None:
+        _check_algorithms(signer, ber.read_only(protected))
     return SignedAttributes(
         ber.object_identifier(ber.read_only(content_type)),
         ber.octet_string(ber.read_only(message_digest)),
@@ -108,11 +114,39 @@ def _single(signer: SignerInfo, oid: str, name: str) -> bytes | None:
     return found[0].values[0]
 
 
+def _check_algorithms(signer: SignerInfo, protected: Element) -> None:
+    match protected.expect(der.SEQUENCE).children():
+        case [digest, signature] if signature.tag == _PROTECTED_SIGNATURE:
+            found = [read_algorithm(digest), read_algorithm(_retagged(signature))]
+        case _:
+            raise MalformedCms("algorithm protection attribute is unreadable")
+    used = [
+        (signer.digest, signer.digest_parameters),
+        (signer.signature_algorithm, signer.signature_parameters),
+    ]
+    if [_comparable(*one) for one in found] != [_comparable(*one) for one in used]:
+        raise MalformedCms("the algorithms are not those that were signed")
+
+
+def _retagged(element: Element) -> Element:
+    """An implicitly tagged SEQUENCE as one."""
+    return ber.read_only(ber.to_der(element, tag=der.SEQUENCE))
+
+
+def _comparable(oid: str, parameters: bytes) -> tuple[str, bytes]:
+    """An algorithm as DER; RFC 5754 2 makes absent and NULL parameters the same."""
+    if parameters in {b"", der.NULL}:
+        return oid, b""
+    return oid, ber.to_der(ber.read_only(parameters))
+
+
 def _certificate_hashes(signer: SignerInfo) -> Iterator[tuple[Digest, bytes]]:
     for attribute in signer.attributes:
         if attribute.oid not in {oids.SIGNING_CERTIFICATE, oids.SIGNING_CERTIFICATE_V2}:
             continue
-        default = _SHA1 if attribute.oid == oids.SIGNING_CERTIFICATE else algorithms.SHA256
+        default = (
+            algorithms.SHA1 if attribute.oid == oids.SIGNING_CERTIFICATE else algorithms.SHA256
+        )
         for value in attribute.values:
             try:
                 found = _first_hash(ber.read_only(value), default)

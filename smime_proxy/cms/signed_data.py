@@ -33,7 +33,8 @@ class Attribute:
 class SignerInfo:
     """One signature; `signed_attributes` is the [0] element as sent, None without.
 
-    `digest` and `signature_algorithm` are dotted names.
+    `digest` and `signature_algorithm` are dotted names, their parameters encoded as they came,
+    empty when absent.
     """
 
     sid: Identifier
@@ -43,6 +44,8 @@ class SignerInfo:
     signature_algorithm: str
     signature: bytes
     unsigned_attributes: tuple[Attribute, ...]
+    digest_parameters: bytes = b""
+    signature_parameters: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +146,18 @@ def _signer_info(element: Element) -> SignerInfo:
         fields = [*fields[:3], *fields[4:]]
     match fields:
         case [_, sid, digest, algorithm, signature, *unsigned] if _are_attributes(unsigned):
+            digest_oid, digest_parameters = read_algorithm(digest)
+            signature_oid, signature_parameters = read_algorithm(algorithm)
             return SignerInfo(
                 read_identifier(sid),
-                read_algorithm(digest)[0],
+                digest_oid,
                 None if signed is None else signed.encoding.tobytes(),
                 () if signed is None else _attributes(signed),
-                read_algorithm(algorithm)[0],
+                signature_oid,
                 ber.octet_string(signature),
                 _attributes(unsigned[0]) if unsigned else (),
+                digest_parameters,
+                signature_parameters,
             )
         case _:
             raise MalformedCms("signerInfo lacks fields")

@@ -4,13 +4,22 @@ import zlib
 from collections.abc import Sequence
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import (
+    dsa,
+    ec,
+    ed448,
+    ed25519,
+    mldsa,
+    padding,
+    rsa,
+)
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
 from smime_proxy.cms import algorithms, compress, der, oids
 from smime_proxy.cms.algorithms import SHA256
 from smime_proxy.cms.certificate_fields import read_certificate
 from smime_proxy.cms.ciphers import AES256_CBC, ContentCipher
+from smime_proxy.cms.pss import PssParameters
 from tests.unit.cms.parties import party
 
 RSA = der.element(der.SEQUENCE, der.object_identifier(algorithms.RSA_ENCRYPTION), der.NULL)
@@ -26,6 +35,12 @@ def attribute(oid: str, *values: bytes) -> bytes:
 
 
 CONTENT_TYPE = attribute(oids.CONTENT_TYPE, der.object_identifier(oids.DATA))
+
+
+def protection(digest: bytes, signature: bytes) -> bytes:
+    """Make the CMSAlgorithmProtection attribute of two AlgorithmIdentifiers."""
+    value = der.element(der.SEQUENCE, digest, b"\xa1" + signature[1:])
+    return attribute(oids.ALGORITHM_PROTECTION, value)
 
 
 def message_digest(content: bytes, digest: str = "sha256") -> bytes:
@@ -53,21 +68,25 @@ def signer_info(
     unsigned: bytes = b"",
     as_sent: bytes | None = None,
     key: object = None,
+    signature: bytes | None = None,
+    digest_parameters: bytes = b"",
+    pss: PssParameters | None = None,
 ) -> bytes:
     """Sign the attributes in their order here (None: the content itself), with alice's key.
 
-    `as_sent`: the [0] element to send in place of these; `signed_with`: the digest really used.
+    `as_sent`: the [0] element to send in place of these; `signed_with`: the digest really used;
+    `signature`: the value to send in place of an own one; `pss`: sign RSASSA-PSS by these.
     """
     key = key or party().key
-    assert isinstance(key, rsa.RSAPrivateKey)
     octets = content if attributes is None else der.element(der.SET, *attributes)
-    signature = key.sign(octets, padding.PKCS1v15(), primitive(signed_with or digest))
+    if signature is None:
+        signature = signature_of(key, octets, primitive(signed_with or digest), pss)
     sent = b"" if attributes is None else b"\xa0" + octets[1:]
     return der.element(
         der.SEQUENCE,
         der.integer(1),
         sid,
-        algorithm(algorithms.DIGESTS_BY_NAME[digest].oid if digest != "md5" else MD5),
+        algorithm(algorithms.DIGESTS_BY_NAME[digest].oid, digest_parameters),
         sent if as_sent is None else as_sent,
         signature_algorithm,
         der.element(der.OCTET_STRING, signature),
@@ -75,7 +94,25 @@ def signer_info(
     )
 
 
-MD5 = "1.2.840.113549.2.5"
+def signature_of(
+    key: object, octets: bytes, digest: hashes.HashAlgorithm, pss: PssParameters | None = None
+) -> bytes:
+    """Sign with a key of any kind, over the digest where the kind has one."""
+    match key:
+        case rsa.RSAPrivateKey() if pss is not None:
+            mask = primitive(pss.mask_digest.name)
+            scheme = padding.PSS(padding.MGF1(mask), pss.salt_length)
+            return key.sign(octets, scheme, digest)
+        case rsa.RSAPrivateKey():
+            return key.sign(octets, padding.PKCS1v15(), digest)
+        case ec.EllipticCurvePrivateKey():
+            return key.sign(octets, ec.ECDSA(digest))
+        case dsa.DSAPrivateKey():
+            return key.sign(octets, digest)
+        case ed25519.Ed25519PrivateKey() | ed448.Ed448PrivateKey() | mldsa.MLDSA44PrivateKey():
+            return key.sign(octets)
+        case _:
+            raise AssertionError(key)
 
 
 def signed_data(

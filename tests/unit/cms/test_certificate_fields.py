@@ -1,15 +1,19 @@
 import hashlib
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM1024PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smime_proxy.cms import der
 from smime_proxy.cms.certificate_fields import KEY_ENCIPHERMENT, read_certificate
-from smime_proxy.cms.errors import CmsError, UnsupportedAlgorithm
+from smime_proxy.cms.errors import CmsError, MalformedCms, UnsupportedAlgorithm
 from tests import pki
-from tests.unit.cms.parties import party, root
+from tests.unit.cms.parties import party, root, with_key_algorithm
 
 
 @pytest.mark.parametrize("kind", ["rsa", "p256", "p521"])
@@ -51,19 +55,59 @@ def test_key_usage_is_read_and_everything_when_absent() -> None:
     assert read_certificate(free.der).key_usage == 0xFF
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("rsa", "dsa", "p256", "brainpool", "ed25519", "ed448", "x25519", "x448"),
+        *("mldsa44", "mldsa65", "mldsa87"),
+    ],
+)
+def test_keys_of_every_kind_are_read(kind: str) -> None:
+    identity = party(kind)
+    assert read_certificate(identity.der).public_key() == identity.key.public_key()
+
+
+@pytest.mark.parametrize("generate", [MLKEM768PrivateKey.generate, MLKEM1024PrivateKey.generate])
+def test_ml_kem_keys_are_read(
+    generate: Callable[[], MLKEM768PrivateKey | MLKEM1024PrivateKey],
+) -> None:
+    public = generate().public_key()
+    info = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    fields = replace(read_certificate(party().der), public_key_info=info)
+    assert fields.public_key() == public
+
+
+@pytest.mark.parametrize("oid", ["1.2.840.113549.1.1.10", "1.2.840.113549.1.1.7"])
+@pytest.mark.parametrize("parameters", [b"", der.element(der.SEQUENCE)])
+def test_rsa_keys_for_one_scheme_are_read_and_named(oid: str, parameters: bytes) -> None:
+    """RFC 4055 1.2."""
+    algorithm = der.element(der.SEQUENCE, der.object_identifier(oid), parameters)
+    fields = read_certificate(with_key_algorithm(party().der, algorithm))
+    assert fields.public_key() == party().key.public_key()
+    assert fields.key_algorithm() == (oid, parameters)
+
+
 def test_other_keys_are_unsupported_by_name() -> None:
-    identity = pki.person(root(), "x@example.test", kind="ed25519", label="cms ed")
+    algorithm = der.element(der.SEQUENCE, der.object_identifier("1.2.3.4"))
     with pytest.raises(UnsupportedAlgorithm) as caught:
-        read_certificate(identity.der).public_key()
-    assert caught.value.oid == "1.3.101.112"
+        read_certificate(with_key_algorithm(party().der, algorithm)).public_key()
+    assert caught.value.oid == "1.2.3.4"
+
+
+def test_a_key_without_bits_has_no_algorithm() -> None:
+    fields = replace(read_certificate(party().der), public_key_info=der.element(der.SEQUENCE))
+    with pytest.raises(MalformedCms, match="unreadable"):
+        fields.key_algorithm()
+    with pytest.raises(UnsupportedAlgorithm):
+        fields.public_key()
 
 
 def test_unreadable_keys_are_unsupported() -> None:
-    der = party().der
-    fields = read_certificate(der)
+    own = party().der
+    fields = read_certificate(own)
     info = fields.public_key_info
     with pytest.raises(UnsupportedAlgorithm, match="unreadable public key"):
-        read_certificate(der.replace(info, info[:40] + bytes(len(info) - 40))).public_key()
+        read_certificate(own.replace(info, info[:40] + bytes(len(info) - 40))).public_key()
 
 
 @given(st.data())

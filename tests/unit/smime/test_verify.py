@@ -169,11 +169,11 @@ def test_unknown_algorithms_are_neutral_and_say_which() -> None:
     """E56, E94."""
     info = made.signer_info(
         [made.CONTENT_TYPE, made.message_digest(PART)],
-        signature_algorithm=made.algorithm("2.16.840.1.101.3.4.3.17"),
+        signature_algorithm=made.algorithm("2.16.840.1.101.3.4.3.20"),
     )
     signer = judged(made.signed_data(info))
     assert (signer.report.integrity, signer.result) == (Integrity.UNKNOWN, "neutral")
-    assert "2.16.840.1.101.3.4.3.17" in signer.reasons[0]
+    assert "2.16.840.1.101.3.4.3.20" in signer.reasons[0]
 
 
 @pytest.mark.parametrize("detached", [True, False])
