@@ -30,6 +30,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.authority import general_name
 from smime_proxy.certs.certificate import Certificate
+from smime_proxy.cms import ber, der
 
 NOT_BEFORE = datetime(2020, 1, 1, tzinfo=UTC)
 NOT_AFTER = datetime(2040, 1, 1, tzinfo=UTC)
@@ -267,6 +268,18 @@ def certify(
     above = issuer.certificate.x509().subject if issuer else (subject or _subject(name, dn_address))
     der = _sign(builder.issuer_name(above), issuer.key if issuer else own_key, weak_digest)
     return Identity(Certificate.from_der(der), own_key, _chain_above(issuer))
+
+
+def with_key_algorithm(certificate: bytes, algorithm: bytes) -> bytes:
+    """Give the certificate with its RSA key for one scheme only; the issuer's signature is off."""
+    old, _, signature = ber.read_only(certificate).children()
+    fields = [field.encoding.tobytes() for field in old.children()]
+    key = ber.read_only(fields[6]).children()[1].encoding.tobytes()
+    fields[6] = der.element(der.SEQUENCE, algorithm, key)
+    own = old.children()[2].encoding.tobytes()
+    return der.element(
+        der.SEQUENCE, der.element(der.SEQUENCE, *fields), own, signature.encoding.tobytes()
+    )
 
 
 def _subject(name: str, dn_address: str) -> x509.Name:

@@ -17,10 +17,18 @@ from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.definite import encoded
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.extensions import SMTP_UTF8_MAILBOX
+from smime_proxy.certs.keys import PrivateKey as AnyPrivateKey
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 PublicKey = (
     rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
+)
+
+_FileKey = (
+    rsa.RSAPrivateKey
+    | ec.EllipticCurvePrivateKey
+    | ed25519.Ed25519PrivateKey
+    | ed448.Ed448PrivateKey
 )
 
 MAX_COMMON_NAME = 64  # octets; RFC 5280 appendix A says characters, many readers count octets
@@ -89,14 +97,17 @@ def issue(
 
 
 def write_pkcs12(
-    key: PrivateKey, certificate: Certificate, chain: Sequence[Certificate], password: bytes
+    key: AnyPrivateKey, certificate: Certificate, chain: Sequence[Certificate], password: bytes
 ) -> bytes:
     """Put key, certificate and chain into a password-protected PKCS #12 file (RFC 7292 4).
 
-    Raises `CertificateError` for an empty password: such a file protects nothing.
+    Raises `CertificateError` for an empty password, since such a file protects nothing, and for
+    kinds of keys that the library puts into no such file.
     """
     if not password:
         raise CertificateError("the key file needs a password")
+    if not isinstance(key, _FileKey):
+        raise CertificateError("a key of this kind is written as PEM only")
     friendly_name = (certificate.subject or certificate.fingerprint).encode()
     return pkcs12.serialize_key_and_certificates(
         friendly_name,

@@ -28,6 +28,7 @@ _WEAK_DIGESTS = frozenset({"md2", "md4", "md5", "sha1"})
 _CERTIFICATE_LABELS = frozenset({"CERTIFICATE", "X509 CERTIFICATE"})
 _PKCS7_LABELS = frozenset({"PKCS7", "CMS"})
 _OBJECT_IDENTIFIER = 0x06
+_SMIME_CAPABILITIES = x509.ObjectIdentifier("1.2.840.113549.1.9.15")
 _INTEGER = b"\x02"
 _INDEFINITE = 0x80  # length octet, X.690 8.1.3.6
 _VERSION_TAG = 0xA0  # RFC 5280 4.1: version is [0] EXPLICIT
@@ -125,6 +126,15 @@ class Certificate:
     def x509(self) -> x509.Certificate:
         """Give the library's object, loaded anew (2 us) so that directories stay small."""
         return x509.load_der_x509_certificate(self.der)
+
+    def smime_capabilities(self) -> bytes | None:
+        """Give the extension of what its holder can read, still encoded (RFC 4262)."""
+        try:
+            extension = self.x509().extensions.get_extension_for_oid(_SMIME_CAPABILITIES)
+        except (*_LIBRARY_ERRORS, x509.ExtensionNotFound):
+            return None
+        value = extension.value
+        return value.value if isinstance(value, x509.UnrecognizedExtension) else None
 
     def public_key(self) -> CertificatePublicKeyTypes:
         """Give the public key; raises `CertificateError` when the library cannot read it."""
@@ -230,7 +240,7 @@ def _read(der: bytes) -> Certificate:
         key_size=key.size,
         curve=key.curve,
         may_sign=extensions.allows_signing(key.kind),
-        may_encrypt=extensions.allows_encryption(key.kind),
+        may_encrypt=extensions.allows_encryption(key.kind) and not _signs_only(parsed),
         may_issue=extensions.allows_issuing,
         signature_digest=digest,
         weak_key=weakness_of_key(key),
@@ -268,6 +278,11 @@ def _name_ders(der: bytes) -> tuple[bytes, bytes]:
 def _digest_name(parsed: x509.Certificate) -> str:
     digest = parsed.signature_hash_algorithm
     return "" if digest is None else digest.name
+
+
+def _signs_only(parsed: x509.Certificate) -> bool:
+    """Tell whether an RSA key is for RSASSA-PSS and nothing else (RFC 4055 1.2)."""
+    return parsed.public_key_algorithm_oid == x509.PublicKeyAlgorithmOID.RSASSA_PSS
 
 
 def _dn_addresses(parsed: x509.Certificate) -> tuple[str, ...]:

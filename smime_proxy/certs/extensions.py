@@ -18,7 +18,10 @@ _UTF8_STRING = 0x0C
 _MAIL_PURPOSES = frozenset(
     {ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
 )
-_SIGNING_KINDS = frozenset({"rsa", "ec", "ed25519", "ed448", "dsa", "unknown"})
+_SIGNING_KINDS = frozenset(
+    {"rsa", "ec", "ed25519", "ed448", "mldsa44", "mldsa65", "mldsa87", "dsa", "unknown"}
+)
+_ENCIPHERMENT_KINDS = frozenset({"rsa", "mlkem768", "mlkem1024"})
 _AGREEMENT_KINDS = frozenset({"ec", "x25519", "x448"})
 
 
@@ -52,8 +55,11 @@ class Extensions:
         return self.is_ca and self.certifies and self.for_mail
 
     def allows_encryption(self, kind: str) -> bool:
-        """Tell whether mail may be encrypted to a key of this kind (RFC 8550 4.4.2, 4.4.4)."""
-        if kind == "rsa":
+        """Tell whether mail may be encrypted to a key of this kind (RFC 8550 4.4.2, 4.4.4).
+
+        RFC 9935 3: keyEncipherment for ML-KEM too.
+        """
+        if kind in _ENCIPHERMENT_KINDS:
             return self.for_mail and self.enciphers
         return self.for_mail and self.agrees and kind in _AGREEMENT_KINDS
 

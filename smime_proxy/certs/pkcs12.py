@@ -19,16 +19,14 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from smime_proxy.certs.authority import PrivateKey
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError, KeyFileError
 from smime_proxy.certs.keybags import key_bags, refuse_costly, without_keys
-from smime_proxy.certs.keys import MAX_RSA_BITS
+from smime_proxy.certs.keys import MAX_RSA_BITS, USABLE_CURVES, PrivateKey
 from smime_proxy.certs.pem import PemBlock, looks_like_pem, pem_blocks
 
 MAX_KEY_FILE_OCTETS = 1_000_000  # about 200 keys with their chains; bounds the ASN.1 reading
 MIN_DECRYPTION_BITS = 512  # old mail may still be read with such an RSA key
-USABLE_CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})  # RFC 8551 2.2, RFC 5753
 
 _PKCS12_LABELS = frozenset({"PKCS12", "PFX"})  # GnuTLS and gpgsm write such files
 _MALFORMED = "the PKCS #12 file is malformed"
@@ -124,7 +122,9 @@ def _usable(keys: Iterable[PrivateKeyTypes]) -> tuple[list[PrivateKey], list[str
                 usable.append(key)
             else:
                 refused.append(f"an RSA key of {key.key_size} bits cannot be used")
-        elif isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in USABLE_CURVES:
+        elif isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name not in USABLE_CURVES:
+            refused.append(f"a key of type EC on {key.curve.name} cannot be used")
+        elif isinstance(key, PrivateKey):
             usable.append(key)
         else:
             refused.append(f"a key of type {_kind(key)} cannot be used")
@@ -132,8 +132,6 @@ def _usable(keys: Iterable[PrivateKeyTypes]) -> tuple[list[PrivateKey], list[str
 
 
 def _kind(key: PrivateKeyTypes) -> str:
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        return f"EC on {key.curve.name}"
     return type(key).__name__.removesuffix("PrivateKey").lstrip("_")
 
 

@@ -1,6 +1,6 @@
 """Which certificate signs, which one mail is encrypted to, and why not the others.
 
-RFC 8550 3 and 4.4 (fitness), RFC 8551 2.3 (key transport); the newest notBefore wins.
+RFC 8550 3 and 4.4 (fitness), RFC 8551 2.2 and 2.3 (kinds of keys); the newest notBefore wins.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,9 +10,10 @@ from typing import Generic, Protocol, TypeVar
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.certificate import Certificate, Validity
+from smime_proxy.certs.keys import USABLE_CURVES
 from smime_proxy.certs.path import Anchor, ChainStatus, Purpose, validate
 
-SIGNING_CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})  # RFC 8551 2.2
+SIGNING_KINDS = USABLE_CURVES | {"rsa", "ed25519", "ed448", "mldsa44", "mldsa65", "mldsa87"}
 
 
 class Holder(Protocol):
@@ -170,8 +171,8 @@ def _signing_objection(certificate: Certificate) -> str:
     if not certificate.may_sign:
         return "its key usage does not allow signing mail"
     kind = certificate.curve or certificate.key_type
-    if kind != "rsa" and kind not in SIGNING_CURVES:
-        return f"not usable yet: signing with a key of type {kind}"
+    if kind not in SIGNING_KINDS:
+        return f"a key of type {kind} cannot sign"
     return certificate.weak_key
 
 

@@ -65,4 +65,6 @@ def find(store: Store) -> StoredAuthority | None:
     key = unwrapped(
         store.vault, row.wrapped, AUTHORITY_KEY, certificate.fingerprint, row.key_version
     )
+    if not isinstance(key, PrivateKey):
+        raise StoreError("the key of the authority is of an unknown type")
     return StoredAuthority(certificate, key, row.created_at)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -18,9 +17,10 @@ from cryptography.hazmat.primitives.serialization import (
 from sqlalchemy import Connection, insert, select, update
 
 from smime_proxy.address import Mailbox
-from smime_proxy.certs.authority import PrivateKey
 from smime_proxy.certs.certificate import Certificate, Validity
+from smime_proxy.certs.keys import PrivateKey
 from smime_proxy.certs.pkcs12 import KeyBundle, KeyPair
+from smime_proxy.cms import decrypt
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.errors import CmsError
 from smime_proxy.policy.rules import Account, Kind
@@ -125,7 +125,7 @@ def unwrapped(
     der = vault.unwrap(wrapped, purpose, identifier, version)
     # It was validated when it came in, which costs 40 ms, and is authenticated since.
     key = load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
-    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+    if not isinstance(key, PrivateKey):
         raise StoreError(f"the {purpose.replace('-', ' ')} {identifier} is of an unknown type")
     return key
 
@@ -149,7 +149,8 @@ def _refusal(pair: KeyPair, account: Account) -> str:
         )
     try:
         # What fails here would make all mail to the account wait for a key that never comes.
-        DecryptionKey.build(pair.private_key, certificate.der)
+        if isinstance(pair.private_key, decrypt.PrivateKey):
+            DecryptionKey.build(pair.private_key, certificate.der)
     except CmsError as error:
         return f"the certificate {_named(certificate)} cannot be used: {error}"
     return ""

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, select
 
 from smime_proxy.address import Mailbox
-from smime_proxy.certs.authority import PrivateKey
 from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.keys import PrivateKey
 from smime_proxy.certs.names import name_key
 from smime_proxy.certs.path import Anchor
 from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
+from smime_proxy.cms import decrypt, schemes
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.errors import CmsError
 from smime_proxy.cms.sign import CmsSigner
@@ -63,7 +64,7 @@ class Opened:
     """What was made of unwrapped keys, by key id; kept over reloads as long as the key is."""
 
     signers: dict[tuple[str, Kind], CmsSigner] = field(default_factory=dict, repr=False)
-    decryption: dict[str, DecryptionKey] = field(default_factory=dict, repr=False)
+    decryption: dict[str, DecryptionKey | None] = field(default_factory=dict, repr=False)
 
     def of(self, key_ids: frozenset[str]) -> "Opened":
         """Give those of the keys that still exist."""
@@ -144,7 +145,8 @@ class Snapshot:
 
         Raises `KeyUnavailable` when one exists that cannot be loaded.
         """
-        return tuple(self._decryption_key(row) for row in self.rows.get(account.address.key, ()))
+        rows = self.rows.get(account.address.key, ())
+        return tuple(key for key in map(self._decryption_key, rows) if key is not None)
 
     def partner_certificates(self, mailbox: Mailbox) -> Sequence[PartnerCertificate]:
         """Give the known certificates of a partner, usable or not."""
@@ -179,6 +181,8 @@ class Snapshot:
 
     def _signer(self, account: Account, row: KeyRow) -> CmsSigner:
         key = self._private_key(row)
+        if not isinstance(key, schemes.PrivateKey):
+            raise KeyUnavailable(f"key {row.key_id} is of a kind that signs nothing")
         # A root in the signature says nothing to who does not have it (RFC 5652 5.1).
         chain = self.shelf.chain(row.certificate_id)
         issuers = tuple(issuer.der for issuer in chain if not issuer.is_self_signed)
@@ -190,15 +194,16 @@ class Snapshot:
         except CmsError as error:
             raise KeyUnavailable(f"key {row.key_id} cannot sign: {error}") from error
 
-    def _decryption_key(self, row: KeyRow) -> DecryptionKey:
-        known = self.opened.decryption.get(row.key_id)
-        if known is not None:
-            return known
-        key = self._private_key(row)
-        try:
-            made = DecryptionKey.build(key, self.shelf.ders[row.certificate_id])
-        except CmsError as error:
-            raise KeyUnavailable(f"key {row.key_id} cannot decrypt: {error}") from error
+    def _decryption_key(self, row: KeyRow) -> DecryptionKey | None:
+        """Load (cached) a key for decryption; None for one of a kind that only signs."""
+        if row.key_id in self.opened.decryption:
+            return self.opened.decryption[row.key_id]
+        key, made = self._private_key(row), None
+        if isinstance(key, decrypt.PrivateKey):
+            try:
+                made = DecryptionKey.build(key, self.shelf.ders[row.certificate_id])
+            except CmsError as error:
+                raise KeyUnavailable(f"key {row.key_id} cannot decrypt: {error}") from error
         self.opened.decryption[row.key_id] = made
         return made
 

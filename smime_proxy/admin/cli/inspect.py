@@ -19,6 +19,7 @@ from smime_proxy.admin.cli.output import emit_json, say, tell
 from smime_proxy.admin.cli.partner_import import read_certificate_file
 from smime_proxy.admin.cli.program import noun
 from smime_proxy.certs.path import Anchor
+from smime_proxy.cms import decrypt
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.errors import CmsError
 from smime_proxy.gateway.ports import KeyUnavailable
@@ -120,6 +121,8 @@ def _given(
             DecryptionKey.build(pair.private_key, pair.certificate.der)
             for bundle in bundles
             for pair in bundle.pairs
+            # Others only sign.
+            if isinstance(pair.private_key, decrypt.PrivateKey)
         )
     except CmsError as error:
         raise CommandError(f"--key: {error}") from error

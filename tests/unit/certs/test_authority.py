@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.authority import (
@@ -146,3 +147,10 @@ def test_a_key_file_can_be_read_back() -> None:
 def test_a_key_file_without_password_is_refused() -> None:
     with pytest.raises(CertificateError, match="password"):
         write_pkcs12(pki.rsa_key("alice"), issued(), [], b"")
+
+
+def test_kinds_of_keys_that_fit_no_pkcs12_are_refused() -> None:
+    key = pki.key("mldsa44")
+    assert isinstance(key, MLDSA44PrivateKey)
+    with pytest.raises(CertificateError, match="PEM only"):
+        write_pkcs12(key, issued(), [], b"secret")

@@ -244,3 +244,22 @@ def test_a_key_file_is_told_from_a_certificate() -> None:
     raw = pki.person(None, "alice@example.test").pkcs12()
     with pytest.raises(CertificateError, match="holds a private key"):
         read_certificates(raw)
+
+
+def test_capabilities_in_a_certificate_are_given_as_they_are() -> None:
+    """RFC 4262."""
+    value = bytes.fromhex("300d300b060960864801650304012e")
+    stated = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.840.113549.1.9.15"), value)
+    having = pki.person(None, "a@example.test", label="alice", extra=((stated, False),))
+    without = pki.person(None, "a@example.test", label="alice")
+    assert having.certificate.smime_capabilities() == value
+    assert without.certificate.smime_capabilities() is None
+
+
+def test_an_rsa_key_for_pss_is_not_encrypted_to() -> None:
+    """RFC 4055 1.2."""
+    pss = bytes.fromhex("300b06092a864886f70d01010a")
+    plain = pki.person(None, "a@example.test", label="alice", usage=None).certificate
+    for_pss = Certificate.from_der(pki.with_key_algorithm(plain.der, pss))
+    assert (plain.may_sign, plain.may_encrypt) == (True, True)
+    assert (for_pss.may_sign, for_pss.may_encrypt) == (True, False)

@@ -74,6 +74,24 @@ def test_who_may_issue(declared: dict[str, object], issues: bool) -> None:
     assert extensions(**declared).allows_issuing is issues
 
 
+def test_each_kind_of_key_has_its_uses() -> None:
+    """RFC 8410 5, RFC 9881 5, RFC 9935 3."""
+    enciphering = extensions(usage=("key_encipherment",))
+    agreeing = extensions(usage=("key_agreement",))
+    signing = extensions(usage=("digital_signature",))
+    for kind in ("rsa", "mlkem768", "mlkem1024"):
+        assert enciphering.allows_encryption(kind)
+        assert not agreeing.allows_encryption(kind)
+    for kind in ("ec", "x25519", "x448"):
+        assert agreeing.allows_encryption(kind)
+        assert not enciphering.allows_encryption(kind)
+    for kind in ("ed25519", "ed448", "mldsa44", "mldsa65", "mldsa87"):
+        assert signing.allows_signing(kind)
+        assert not agreeing.allows_signing(kind)
+        assert not enciphering.allows_encryption(kind)
+        assert not agreeing.allows_encryption(kind)
+
+
 def test_unreadable_extensions_allow_nothing() -> None:
     found = Extensions.nothing_allowed()
     assert not found.allows_signing("rsa")

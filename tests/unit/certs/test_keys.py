@@ -1,5 +1,5 @@
 import pytest
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, x25519
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, mlkem, x25519
 
 from smime_proxy.certs.keys import NO_KEY, KeyFacts, key_facts, weakness_of_key
 from tests import pki
@@ -13,10 +13,21 @@ from tests import pki
         ("p521", KeyFacts("ec", 521, "secp521r1")),
         ("brainpool", KeyFacts("ec", 256, "brainpoolP256r1")),
         ("ed25519", KeyFacts("ed25519", 256)),
+        ("ed448", KeyFacts("ed448", 456)),
+        ("mldsa44", KeyFacts("mldsa44", 44)),
+        ("mldsa65", KeyFacts("mldsa65", 65)),
+        ("mldsa87", KeyFacts("mldsa87", 87)),
     ],
 )
 def test_keys_are_described(kind: str, facts: KeyFacts) -> None:
     assert key_facts(pki.key(kind).public_key()) == facts
+
+
+def test_ml_kem_keys_are_described() -> None:
+    facts = key_facts(mlkem.MLKEM768PrivateKey.generate().public_key())
+    assert facts == KeyFacts("mlkem768", 768)
+    facts = key_facts(mlkem.MLKEM1024PrivateKey.generate().public_key())
+    assert facts == KeyFacts("mlkem1024", 1024)
 
 
 def test_agreement_and_dsa_keys_are_described() -> None:

@@ -6,6 +6,7 @@ from fnmatch import fnmatch
 import pytest
 from asn1crypto import pkcs12 as asn1_pkcs12
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from smime_proxy.certs.errors import KeyFileError
@@ -32,6 +33,17 @@ def test_pkcs12_gives_key_certificate_and_chain(owner: pki.Identity, legacy: boo
     assert_is(bundle, owner)
     assert bundle.chain == (ISSUING.certificate,)
     assert bundle.others == ()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["brainpool", "brainpool512", "ed25519", "ed448", "x25519", "x448", "mldsa44", "mldsa87"],
+)
+def test_keys_of_every_kind_are_read(kind: str) -> None:
+    owner = pki.person(ISSUING, "kind@example.test", kind=kind)
+    assert_is(read_key_file(owner.key_pem(b"secret") + owner.chain_pem(), b"secret"), owner)
+    if kind.startswith(("brainpool", "ed")):
+        assert_is(read_key_file(owner.pkcs12(b"secret"), b"secret"), owner)
 
 
 @pytest.mark.parametrize("password", [None, b""])
@@ -164,8 +176,12 @@ ENCRYPTED_TRADITIONAL = ALICE.key.private_bytes(
     serialization.PrivateFormat.TraditionalOpenSSL,
     serialization.BestAvailableEncryption(b"secret"),
 )
-ED = pki.certify(ISSUING, name="ed", kind="ed25519")
-BRAINPOOL = pki.certify(ISSUING, name="bp", kind="brainpool")
+DSA = pki.certify(ISSUING, name="dsa", kind="dsa")
+KOBLITZ_KEY = ec.generate_private_key(ec.SECP256K1()).private_bytes(
+    serialization.Encoding.PEM,
+    serialization.PrivateFormat.PKCS8,
+    serialization.NoEncryption(),
+)
 NO_KEY = pkcs12.serialize_java_truststore(
     [pkcs12.PKCS12Certificate(ALICE.certificate.x509(), None)],
     serialization.BestAvailableEncryption(b"secret"),
@@ -190,12 +206,8 @@ NO_KEY = pkcs12.serialize_java_truststore(
             None,
             "the file holds no certificate that fits its private key",
         ),
-        (ED.key_pem() + ED.pem(), None, "a key of type Ed25519 cannot be used"),
-        (
-            BRAINPOOL.key_pem() + BRAINPOOL.pem(),
-            None,
-            "a key of type EC on brainpoolP256r1 cannot be used",
-        ),
+        (DSA.key_pem() + DSA.pem(), None, "a key of type DSA cannot be used"),
+        (KOBLITZ_KEY + ALICE.pem(), None, "a key of type EC on secp256k1 cannot be used"),
         (b"", None, "the file is neither PEM nor PKCS #12"),
         (b"hello", b"x", "the file is neither PEM nor PKCS #12"),
         (ALICE.pkcs12(b"secret")[:-9], b"secret", "the file is neither PEM nor PKCS #12"),

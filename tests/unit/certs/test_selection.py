@@ -80,8 +80,8 @@ def test_the_newest_valid_certificate_signs() -> None:
         (Key(made(usage=("key_encipherment",))), "its key usage does not allow signing mail"),
         (Key(made(eku=(pki.TLS_CLIENT,))), "its key usage does not allow signing mail"),
         (Key(made(kind="rsa1024")), "RSA key of 1024 bits, under 2048"),
-        (Key(made(kind="ed25519")), "not usable yet: signing with a key of type ed25519"),
-        (Key(made(kind="brainpool")), "not usable yet: signing with a key of type brainpoolP256r1"),
+        (Key(made(kind="x25519")), "its key usage does not allow signing mail"),
+        (Key(made(kind="dsa")), "a key of type dsa cannot sign"),
     ],
 )
 def test_what_cannot_sign_is_passed_over_with_the_reason(entry: Key, reason: str) -> None:
@@ -93,7 +93,13 @@ def test_what_cannot_sign_is_passed_over_with_the_reason(entry: Key, reason: str
     assert signing(entry, good).chosen == good
 
 
-@pytest.mark.parametrize("kind", ["rsa", "p256", "p384", "p521"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("rsa", "p256", "p384", "p521", "brainpool", "brainpool384", "brainpool512"),
+        *("ed25519", "ed448", "mldsa44", "mldsa65", "mldsa87"),
+    ],
+)
 def test_supported_keys_sign(kind: str) -> None:
     assert signing(Key(made(kind=kind))).why_none == ""
 

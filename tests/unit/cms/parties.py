@@ -5,7 +5,6 @@ from functools import cache
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from smime_proxy.cms import ber, der
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.recipient import CmsRecipient
 from smime_proxy.cms.schemes import PrivateKey
@@ -57,18 +56,6 @@ def recipient(name: str = "alice") -> CmsRecipient:
 def decryption_key(name: str = "alice") -> DecryptionKey:
     identity = party("rsa", name)
     return DecryptionKey.build(private_key(identity), identity.der)
-
-
-def with_key_algorithm(certificate: bytes, algorithm: bytes) -> bytes:
-    """Give the certificate with its RSA key for one scheme only; the issuer's signature is off."""
-    old, _, signature = ber.read_only(certificate).children()
-    fields = [field.encoding.tobytes() for field in old.children()]
-    key = ber.read_only(fields[6]).children()[1].encoding.tobytes()
-    fields[6] = der.element(der.SEQUENCE, algorithm, key)
-    own = old.children()[2].encoding.tobytes()
-    return der.element(
-        der.SEQUENCE, der.element(der.SEQUENCE, *fields), own, signature.encoding.tobytes()
-    )
 
 
 def indefinite(tag: int, *parts: bytes) -> bytes:

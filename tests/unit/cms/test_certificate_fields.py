@@ -13,7 +13,8 @@ from smime_proxy.cms import der
 from smime_proxy.cms.certificate_fields import KEY_ENCIPHERMENT, read_certificate
 from smime_proxy.cms.errors import CmsError, MalformedCms, UnsupportedAlgorithm
 from tests import pki
-from tests.unit.cms.parties import party, root, with_key_algorithm
+from tests.pki import with_key_algorithm
+from tests.unit.cms.parties import party, root
 
 
 @pytest.mark.parametrize("kind", ["rsa", "p256", "p521"])

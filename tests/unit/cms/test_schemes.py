@@ -8,7 +8,8 @@ from smime_proxy.cms.errors import UnsupportedAlgorithm
 from smime_proxy.cms.pss import PssParameters
 from smime_proxy.cms.schemes import PSS_SHA256, Scheme, choose, identifier
 from tests import pki
-from tests.unit.cms.parties import party, root, signing_key, with_key_algorithm
+from tests.pki import with_key_algorithm
+from tests.unit.cms.parties import party, root, signing_key
 
 
 def scheme(kind: str, *, rsassa_pss: bool = False) -> Scheme:

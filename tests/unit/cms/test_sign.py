@@ -17,6 +17,7 @@ from smime_proxy.cms.sign import CmsSigner, sign, sign_pieces
 from smime_proxy.cms.signed_data import SignerInfo, parse_signed_data
 from smime_proxy.cms.verify import Integrity, verify
 from tests import pki
+from tests.pki import with_key_algorithm
 from tests.unit.cms.parties import (
     CONTENT,
     SIGNING_TIME,
@@ -24,7 +25,6 @@ from tests.unit.cms.parties import (
     private_key,
     root,
     signer,
-    with_key_algorithm,
 )
 
 KINDS = [

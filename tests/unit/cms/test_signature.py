@@ -14,7 +14,8 @@ from smime_proxy.cms.pss import PssParameters
 from smime_proxy.cms.schemes import PSS_SHA256
 from smime_proxy.cms.signature import fits, is_weak, usable_key, verifies, verifies_octets
 from tests import pki
-from tests.unit.cms.parties import CONTENT, party, private_key, root, with_key_algorithm
+from tests.pki import with_key_algorithm
+from tests.unit.cms.parties import CONTENT, party, private_key, root
 
 HASHED = hashlib.sha256(CONTENT).digest()
 HASH = hashes.SHA256()

@@ -17,6 +17,7 @@ from smime_proxy.cms.signed_data import parse_signed_data
 from smime_proxy.cms.trial import MAX_TRIES, WHOLE_CONTENT
 from smime_proxy.cms.verify import Integrity, SignerReport, verify
 from tests import pki
+from tests.pki import with_key_algorithm
 from tests.unit.cms import made
 from tests.unit.cms.parties import (
     CONTENT,
@@ -25,7 +26,6 @@ from tests.unit.cms.parties import (
     private_key,
     root,
     signer,
-    with_key_algorithm,
 )
 
 ATTRIBUTES = [made.CONTENT_TYPE, made.message_digest(CONTENT)]

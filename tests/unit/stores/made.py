@@ -3,7 +3,7 @@
 from sqlalchemy import select
 
 from smime_proxy.address import parse_mailbox
-from smime_proxy.certs.authority import PrivateKey
+from smime_proxy.certs.keys import PrivateKey
 from smime_proxy.certs.pkcs12 import KeyBundle, KeyPair
 from smime_proxy.policy.rules import Account, Kind
 from smime_proxy.stores import schema

@@ -1,12 +1,14 @@
 """The built-in authority: made once, wrapped, trusted, and it comes back able to issue."""
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import update
 
 from smime_proxy.certs.authority import create_authority, issue
-from smime_proxy.stores import anchors, authority, schema
+from smime_proxy.stores import anchors, authority, keys, schema
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.errors import StoreError
+from smime_proxy.stores.vault import AUTHORITY_KEY
 from tests import pki
 from tests.pki import NOW
 from tests.unit.stores.made import ALICE
@@ -46,6 +48,17 @@ def test_a_second_authority_is_refused(store: Store, act: Act) -> None:
     with pytest.raises(StoreError, match="has an authority already"):
         authority.init(store, act, other, KEY)
     assert len(anchors.listing(store)) == 1
+
+
+def test_an_authority_with_a_key_of_a_kind_it_never_had_is_one_line(store: Store, act: Act) -> None:
+    authority.init(store, act, ROOT, KEY)
+    other = pki.key("ed25519")
+    assert isinstance(other, Ed25519PrivateKey)
+    with store.engine.begin() as connection:
+        wrapped = store.vault.wrap(keys.pkcs8(other), AUTHORITY_KEY, ROOT.fingerprint)
+        connection.execute(update(schema.authority).values(wrapped=wrapped))
+    with pytest.raises(StoreError, match="unknown type"):
+        authority.find(store)
 
 
 def test_a_key_that_does_not_open_is_one_line(store: Store, act: Act) -> None:

@@ -8,6 +8,9 @@ from sqlalchemy import insert, update
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.path import Anchor
+from smime_proxy.cms.sign import sign
+from smime_proxy.cms.signed_data import parse_signed_data
+from smime_proxy.cms.verify import Integrity, verify
 from smime_proxy.gateway.ports import Directory, KeyUnavailable
 from smime_proxy.policy.rules import Account, Kind
 from smime_proxy.stores import accounts, anchors, certificates, keys, partners, schema
@@ -120,6 +123,34 @@ def test_every_key_ever_owned_decrypts_and_is_loaded_once(store: Store, act: Act
     first, second = snapshot.decryption_keys(alice), snapshot.decryption_keys(alice)
     assert {key.serial for key in first} == {new.certificate.serial, old.certificate.serial}
     assert [a is b for a, b in zip(first, second, strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize("kind", ["brainpool", "ed25519", "ed448", "mldsa65"])
+def test_keys_of_every_kind_sign(store: Store, act: Act, kind: str) -> None:
+    """E56."""
+    someone = pki.person(MIDDLE, "alice@example.com", kind=kind)
+    alice = add_alice(store, act, someone)
+    snapshot = load(store)
+    signer = snapshot.signer(alice, snapshot.keys(alice)[0])
+    signed = parse_signed_data(sign(b"x", signer, signing_time=None, detached=True))
+    assert [report.integrity for report in verify(signed, [b"x"])] == [Integrity.INTACT]
+
+
+def test_keys_that_only_sign_are_no_decryption_keys(store: Store, act: Act) -> None:
+    rsa = pki.person(MIDDLE, "alice@example.com")
+    alice = add_alice(store, act, rsa, pki.person(MIDDLE, "alice@example.com", kind="ed25519"))
+    snapshot = load(store)
+    for _ in range(2):
+        found = snapshot.decryption_keys(alice)
+        assert [key.serial for key in found] == [rsa.certificate.serial]
+
+
+def test_keys_that_only_decrypt_do_not_sign(store: Store, act: Act) -> None:
+    agreeing = pki.person(MIDDLE, "alice@example.com", kind="x25519")
+    alice = add_alice(store, act, agreeing)
+    snapshot = load(store)
+    with pytest.raises(KeyUnavailable, match="signs nothing"):
+        snapshot.signer(alice, snapshot.keys(alice)[0])
 
 
 def test_a_disabled_account_still_decrypts(store: Store, act: Act) -> None:

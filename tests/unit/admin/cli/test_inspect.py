@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs7
 
 from smime_proxy.admin.cli.inspect import without_mbox_line
@@ -92,6 +93,7 @@ def test_a_given_key_opens_too(cli: Cli) -> None:
 def signed_by_partner(cli: Cli) -> Path:
     bundle = read_key_file((cli.directory / "partner.pem").read_bytes(), None)
     builder = pkcs7.PKCS7SignatureBuilder().set_data(b"Content-Type: text/plain\r\n\r\nsigned\r\n")
+    assert isinstance(bundle.private_key, rsa.RSAPrivateKey)
     signer = builder.add_signer(bundle.certificate.x509(), bundle.private_key, hashes.SHA256())
     return cli.file("signed.p7m", as_mail(signer.sign(serialization.Encoding.DER, [])))
 
