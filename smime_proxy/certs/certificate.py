@@ -28,7 +28,6 @@ _WEAK_DIGESTS = frozenset({"md2", "md4", "md5", "sha1"})
 _CERTIFICATE_LABELS = frozenset({"CERTIFICATE", "X509 CERTIFICATE"})
 _PKCS7_LABELS = frozenset({"PKCS7", "CMS"})
 _OBJECT_IDENTIFIER = 0x06
-_SMIME_CAPABILITIES = x509.ObjectIdentifier("1.2.840.113549.1.9.15")
 _INTEGER = b"\x02"
 _INDEFINITE = 0x80  # length octet, X.690 8.1.3.6
 _VERSION_TAG = 0xA0  # RFC 5280 4.1: version is [0] EXPLICIT
@@ -126,15 +125,6 @@ class Certificate:
     def x509(self) -> x509.Certificate:
         """Give the library's object, loaded anew (2 us) so that directories stay small."""
         return x509.load_der_x509_certificate(self.der)
-
-    def smime_capabilities(self) -> bytes | None:
-        """Give the extension of what its holder can read, still encoded (RFC 4262)."""
-        try:
-            extension = self.x509().extensions.get_extension_for_oid(_SMIME_CAPABILITIES)
-        except (*_LIBRARY_ERRORS, x509.ExtensionNotFound):
-            return None
-        value = extension.value
-        return value.value if isinstance(value, x509.UnrecognizedExtension) else None
 
     def public_key(self) -> CertificatePublicKeyTypes:
         """Give the public key; raises `CertificateError` when the library cannot read it."""

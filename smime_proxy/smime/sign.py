@@ -1,21 +1,32 @@
-"""Sign a MIME entity clear, with the signing time that does no harm.
+"""Sign a MIME entity clear or opaque, with the signing time that does no harm.
 
-RFC 8551 3.5.3 (multipart/signed), RFC 1847 2.1, RFC 8551 2.5.1 (signing time).
+RFC 8551 3.5.3 (multipart/signed), RFC 1847 2.1, RFC 8551 3.5.2 (signed-data), 2.5.1 (signing time).
 """
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from smime_proxy.cms.sign import CmsSigner, sign
-from smime_proxy.message.build import multipart_signed_entity, new_boundary
+from smime_proxy.message.build import multipart_signed_entity, new_boundary, pkcs7_mime_entity
 from smime_proxy.message.header import HeaderBlock
 
 # Thunderbird fails a signature whose time is more than an hour from Date; ten minutes of slack.
 MAX_TIME_APART = timedelta(minutes=50)
 MAX_DATE = 100  # characters of a Date field that are read at all
 
-# The names of RFC 8551 3.5.3.2; they differ from the algorithm's by one hyphen.
-_MICALG = {"sha256": "sha-256", "sha384": "sha-384", "sha512": "sha-512"}
+# The names of RFC 8551 3.5.3.2 and the registry it points to; SHA-3 has none and is written alike.
+_MICALG = {
+    "sha224": "sha-224",
+    "sha256": "sha-256",
+    "sha384": "sha-384",
+    "sha512": "sha-512",
+    "sha3_224": "sha3-224",
+    "sha3_256": "sha3-256",
+    "sha3_384": "sha3-384",
+    "sha3_512": "sha3-512",
+    "shake128": "shake128",
+    "shake256": "shake256",
+}
 
 
 def signing_time(header: HeaderBlock, at: datetime) -> datetime | None:
@@ -51,3 +62,13 @@ def sign_entity(
     signature = sign(part, signer, signing_time=signing_time, detached=True)
     micalg = _MICALG[signer.digest_name]
     return multipart_signed_entity(part, signature, micalg, new_boundary(boundary_seed))
+
+
+def sign_entity_opaque(part: bytes, signer: CmsSigner, *, signing_time: datetime | None) -> bytes:
+    """Give the application/pkcs7-mime entity that holds `part` and the signature over it (E37).
+
+    `part` is a canonical MIME entity with CRLF line ends. Raises `cms.errors.CmsError` when the key
+    cannot sign.
+    """
+    der = sign(part, signer, signing_time=signing_time, detached=False)
+    return pkcs7_mime_entity(der, "signed-data")

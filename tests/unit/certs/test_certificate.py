@@ -246,16 +246,6 @@ def test_a_key_file_is_told_from_a_certificate() -> None:
         read_certificates(raw)
 
 
-def test_capabilities_in_a_certificate_are_given_as_they_are() -> None:
-    """RFC 4262."""
-    value = bytes.fromhex("300d300b060960864801650304012e")
-    stated = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.840.113549.1.9.15"), value)
-    having = pki.person(None, "a@example.test", label="alice", extra=((stated, False),))
-    without = pki.person(None, "a@example.test", label="alice")
-    assert having.certificate.smime_capabilities() == value
-    assert without.certificate.smime_capabilities() is None
-
-
 def test_an_rsa_key_for_pss_is_not_encrypted_to() -> None:
     """RFC 4055 1.2."""
     pss = bytes.fromhex("300b06092a864886f70d01010a")

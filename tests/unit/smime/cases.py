@@ -46,7 +46,7 @@ def person(*mailboxes: str, **declared: object) -> pki.Identity:
 @cache
 def signer_of(identity: pki.Identity) -> CmsSigner:
     chain = tuple(item.der for item in identity.chain)
-    key = parties.private_key(identity)
+    key = parties.signing_key(identity)
     return CmsSigner.build(key, identity.der, chain, capabilities=True)
 
 
