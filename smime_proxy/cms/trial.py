@@ -17,6 +17,7 @@ from smime_proxy.cms.signed_data import SignedData, SignerInfo
 from smime_proxy.cms.ways import Way
 
 MAX_TRIES = 64  # public key operations for one message; 16 signers with doubtful bags
+MAX_DIGESTS = 4  # of one message, each a pass over all of the content; real ones have one or two
 WHOLE_CONTENT = 8  # tries that one over all of the content counts as: it is hashed each time
 
 
@@ -56,10 +57,12 @@ class Trial:
         self._digests: dict[str, list[bytes]] = {}
 
     def digests(self, digest: Digest) -> list[bytes]:
-        """Digest of each candidate."""
-        found = self._digests.get(digest.oid)
+        """Digest of each candidate; raises the verdict UNKNOWN past MAX_DIGESTS."""
+        found = self._digests.get(digest.name)
         if found is None:
-            found = self._digests[digest.oid] = [digest.of(one) for one in self.candidates]
+            if len(self._digests) >= MAX_DIGESTS:
+                raise Finding(Integrity.UNKNOWN, "too many digests")
+            found = self._digests[digest.name] = [digest.of(one) for one in self.candidates]
         return found
 
     def spend(self, tries: int) -> None:

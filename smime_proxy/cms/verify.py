@@ -18,6 +18,8 @@ from smime_proxy.cms.signed_data import SignedData, SignerInfo
 from smime_proxy.cms.trial import Finding, Integrity, Trial, check_signature
 from smime_proxy.cms.ways import content_digest, ways
 
+MAX_ATTRIBUTES_OCTETS = 100_000  # all signed ones; seen up to 5,000, encoded anew for each try
+
 __all__ = ["Integrity", "SignerReport", "verify"]
 
 
@@ -131,6 +133,8 @@ def _check_attributes(
         if any(_is_attribute_set(candidate) for candidate in trial.candidates):
             raise Finding(Integrity.BROKEN, "the content is another signature's attributes")
         return None
+    if len(signer.signed_attributes) > MAX_ATTRIBUTES_OCTETS:
+        raise Finding(Integrity.UNKNOWN, "the signed attributes are too large")
     attributes = read_signed_attributes(signer)
     if attributes.content_type != content_type:
         raise Finding(Integrity.BROKEN, "content type differs from the signed one")

@@ -14,7 +14,7 @@ from smime_proxy.cms.pss import PssParameters
 from smime_proxy.cms.schemes import PSS_SHA256
 from smime_proxy.cms.sign import sign
 from smime_proxy.cms.signed_data import parse_signed_data
-from smime_proxy.cms.trial import MAX_TRIES, WHOLE_CONTENT
+from smime_proxy.cms.trial import MAX_DIGESTS, MAX_TRIES, WHOLE_CONTENT
 from smime_proxy.cms.verify import Integrity, SignerReport, verify
 from tests import pki
 from tests.pki import with_key_algorithm
@@ -231,6 +231,19 @@ def test_the_examples_of_rfc_9882_verify(name: str) -> None:
     altered = bytearray(blocks[0])
     altered[-1] ^= 1
     assert judge(bytes(altered), extra=(blocks[1],)).integrity is Integrity.BROKEN
+
+
+def test_the_digests_of_one_message_are_few() -> None:
+    """E91: each is a pass over all of the content."""
+    names = ["sha256", "sha384", "sha512", "sha3_256", "sha3_512", "sha256"]
+    infos = [
+        made.signer_info([made.CONTENT_TYPE, made.message_digest(CONTENT, name)], digest=name)
+        for name in names
+    ]
+    reports = verify(parse_signed_data(made.signed_data(*infos)), [CONTENT])
+    found = [report.integrity for report in reports]
+    assert found == [Integrity.INTACT] * MAX_DIGESTS + [Integrity.UNKNOWN, Integrity.INTACT]
+    assert reports[MAX_DIGESTS].reason == "too many digests"
 
 
 @cache

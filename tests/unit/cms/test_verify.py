@@ -12,7 +12,7 @@ from smime_proxy.cms.errors import CmsError
 from smime_proxy.cms.pss import DEFAULT, PssParameters
 from smime_proxy.cms.sign import sign
 from smime_proxy.cms.signed_data import parse_signed_data
-from smime_proxy.cms.verify import Integrity, SignerReport, verify
+from smime_proxy.cms.verify import MAX_ATTRIBUTES_OCTETS, Integrity, SignerReport, verify
 from tests.unit.cms import made
 from tests.unit.cms.parties import (
     CONTENT,
@@ -164,6 +164,17 @@ def test_attributes_that_break_the_rules_break_the_signature(
     report = judge(made_signed(*attributes), CONTENT)
     assert report.integrity is Integrity.BROKEN
     assert reason in report.reason
+
+
+def test_attributes_that_are_too_large_are_unknown() -> None:
+    """E91: they are encoded and hashed again for each key."""
+    filler = made.attribute("1.2.3", der.element(der.OCTET_STRING, bytes(MAX_ATTRIBUTES_OCTETS)))
+    assert verdict(made_signed(*ATTRIBUTES, filler), CONTENT) == (
+        Integrity.UNKNOWN,
+        "the signed attributes are too large",
+    )
+    filler = made.attribute("1.2.3", der.element(der.OCTET_STRING, bytes(90_000)))
+    assert judge(made_signed(*ATTRIBUTES, filler), CONTENT).integrity is Integrity.INTACT
 
 
 def test_attributes_may_be_unsorted_or_of_indefinite_length() -> None:
