@@ -141,7 +141,7 @@ def key_view(key: StoredKey, at: datetime) -> KeyView:
 
 def certificate_view(certificate: Certificate, at: datetime) -> CertificateView:
     """Put a certificate into words; `at` is the time its validity is judged at, aware UTC."""
-    size = certificate.curve or certificate.key_size
+    size = certificate.curve or certificate.key_size or ""
     return CertificateView(
         fingerprint=certificate.fingerprint,
         subject=certificate.subject,
@@ -151,7 +151,7 @@ def certificate_view(certificate: Certificate, at: datetime) -> CertificateView:
         not_before=certificate.not_before,
         not_after=certificate.not_after,
         validity=certificate.valid_at(at).value,
-        key=f"{certificate.key_type} {size}",
+        key=f"{certificate.key_type} {size}".strip(),
         may_sign=certificate.may_sign,
         may_encrypt=certificate.may_encrypt,
         weak=certificate.weak,

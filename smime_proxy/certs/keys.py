@@ -50,7 +50,7 @@ MAX_EXPONENT_BITS = 64  # 65537 everywhere; a modulus-sized one costs a verifier
 class KeyFacts:
     """Type of key (`rsa`, `ec`, `ed25519` ...), its size in bits, curve name or ``""``.
 
-    The size of ML-DSA and ML-KEM keys is that of the parameter set's name.
+    The size is 0 where the type says all, as `mldsa65` does.
     """
 
     kind: str
@@ -65,11 +65,11 @@ _FIXED_KINDS: tuple[tuple[type, KeyFacts], ...] = (
     (ed448.Ed448PublicKey, KeyFacts("ed448", 456)),
     (x25519.X25519PublicKey, KeyFacts("x25519", 256)),
     (x448.X448PublicKey, KeyFacts("x448", 448)),
-    (mldsa.MLDSA44PublicKey, KeyFacts("mldsa44", 44)),
-    (mldsa.MLDSA65PublicKey, KeyFacts("mldsa65", 65)),
-    (mldsa.MLDSA87PublicKey, KeyFacts("mldsa87", 87)),
-    (mlkem.MLKEM768PublicKey, KeyFacts("mlkem768", 768)),
-    (mlkem.MLKEM1024PublicKey, KeyFacts("mlkem1024", 1024)),
+    (mldsa.MLDSA44PublicKey, KeyFacts("mldsa44", 0)),
+    (mldsa.MLDSA65PublicKey, KeyFacts("mldsa65", 0)),
+    (mldsa.MLDSA87PublicKey, KeyFacts("mldsa87", 0)),
+    (mlkem.MLKEM768PublicKey, KeyFacts("mlkem768", 0)),
+    (mlkem.MLKEM1024PublicKey, KeyFacts("mlkem1024", 0)),
 )
 
 

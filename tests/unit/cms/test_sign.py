@@ -251,7 +251,11 @@ def test_keys_that_cannot_be_encrypted_to_are_not_preferred() -> None:
         root(), "a@example.test", label="cms alice rsa", usage=("digital_signature",)
     )
     only = CmsSigner.build(private_key(signing), signing.der, (), capabilities=True)
-    for one in (only, signer("ed25519")):
+    curve = pki.person(
+        root(), "a@example.test", kind="p256", label="cms p", usage=("digital_signature",)
+    )
+    on_curve = CmsSigner.build(private_key(curve), curve.der, (), capabilities=True)
+    for one in (only, on_curve, signer("ed25519")):
         found = values(sign(CONTENT, one, signing_time=None, detached=True))
         assert oids.SMIME_CAPABILITIES in found
         assert oids.ENCRYPTION_KEY_PREFERENCE not in found

@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import pki
+
 from .conftest import Cli
 
 
@@ -144,6 +146,23 @@ def test_a_key_file_comes_in_with_its_chain(cli: Cli) -> None:
     (key,) = cli.done("account", "keys", "carol@example.test", "--json").json
     assert key["certificate"]["fingerprint"] == issued["certificate"]["fingerprint"]
     assert key["provenance"] == "imported"
+
+
+@pytest.mark.parametrize(
+    ("kind", "described"), [("ed25519", "ed25519 256"), ("mldsa65", "mldsa65")]
+)
+def test_keys_that_only_sign_come_in_and_sign(cli: Cli, kind: str, described: str) -> None:
+    """E72."""
+    cli.done("account", "add", "carol@example.test")
+    carol = pki.person(None, "carol@example.test", kind=kind)
+    file = cli.file("carol.pem", carol.key_pem() + carol.pem())
+    assert "only signs" in cli.done("account", "import-key", "carol@example.test", file).err
+    (key,) = cli.done("account", "keys", "carol@example.test", "--json").json
+    assert (key["state"], key["certificate"]["key"]) == ("current", described)
+    mail = cli.file("mail.eml", "From: carol@example.test\r\nSubject: x\r\n\r\nx\r\n")
+    line = ("explain", "--from", "carol@example.test", "--to", "x@example.net", mail, "--json")
+    (decision,) = cli.done(*line).json["recipients"]
+    assert decision["action"] == "sign"
 
 
 def test_passwords_appear_nowhere(cli: Cli, tmp_path: Path) -> None:
