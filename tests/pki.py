@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import (
     ed448,
     ed25519,
     mldsa,
+    mlkem,
     padding,
     rsa,
     x448,
@@ -57,7 +58,13 @@ _FileKey = (
     | ed448.Ed448PrivateKey
     | dsa.DSAPrivateKey
 )
-PrivateKey = SigningKey | x25519.X25519PrivateKey | x448.X448PrivateKey
+PrivateKey = (
+    SigningKey
+    | x25519.X25519PrivateKey
+    | x448.X448PrivateKey
+    | mlkem.MLKEM768PrivateKey
+    | mlkem.MLKEM1024PrivateKey
+)
 _CURVES: dict[str, ec.EllipticCurve] = {
     "p256": ec.SECP256R1(),
     "p384": ec.SECP384R1(),
@@ -72,10 +79,12 @@ _EDWARDS: dict[str, Callable[[], PrivateKey]] = {
     "x25519": x25519.X25519PrivateKey.generate,
     "x448": x448.X448PrivateKey.generate,
 }
-_ML_DSA: dict[str, Callable[[], PrivateKey]] = {
+_LATTICES: dict[str, Callable[[], PrivateKey]] = {
     "mldsa44": mldsa.MLDSA44PrivateKey.generate,
     "mldsa65": mldsa.MLDSA65PrivateKey.generate,
     "mldsa87": mldsa.MLDSA87PrivateKey.generate,
+    "mlkem768": mlkem.MLKEM768PrivateKey.generate,
+    "mlkem1024": mlkem.MLKEM1024PrivateKey.generate,
 }
 _USAGES = (
     "digital_signature",
@@ -157,12 +166,12 @@ def key(kind: str = "rsa", label: str = "") -> PrivateKey:
 
     `kind`: `rsa` (2048), `rsa1024`, `rsa3072` ..., `p256`, `p384`, `p521`, `brainpool` (256),
     `brainpool384` ..., `ed25519`, `ed448`, `x25519`, `x448`, `dsa` (2048),
-    `mldsa44`, `mldsa65`, `mldsa87`.
+    `mldsa44`, `mldsa65`, `mldsa87`, `mlkem768`, `mlkem1024`.
     """
     if kind in _EDWARDS:
         return _EDWARDS[kind]()
-    if kind in _ML_DSA:
-        return _ML_DSA[kind]()
+    if kind in _LATTICES:
+        return _LATTICES[kind]()
     if kind in _CURVES:
         return ec.generate_private_key(_CURVES[kind])
     if kind == "dsa":

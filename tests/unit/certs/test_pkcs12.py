@@ -4,12 +4,15 @@ import base64
 from fnmatch import fnmatch
 
 import pytest
+from asn1crypto import core
 from asn1crypto import pkcs12 as asn1_pkcs12
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from smime_proxy.certs.definite import encoded
 from smime_proxy.certs.errors import KeyFileError
+from smime_proxy.certs.keybags import without_keys
 from smime_proxy.certs.pkcs12 import MAX_KEY_FILE_OCTETS, KeyBundle, read_key_file
 from tests import pki
 from tests.peers import corpora
@@ -37,13 +40,53 @@ def test_pkcs12_gives_key_certificate_and_chain(owner: pki.Identity, legacy: boo
 
 @pytest.mark.parametrize(
     "kind",
-    ["brainpool", "brainpool512", "ed25519", "ed448", "x25519", "x448", "mldsa44", "mldsa87"],
+    [
+        "brainpool",
+        "brainpool512",
+        "ed25519",
+        "ed448",
+        "x25519",
+        "x448",
+        "mldsa44",
+        "mldsa87",
+        "mlkem768",
+        "mlkem1024",
+    ],
 )
 def test_keys_of_every_kind_are_read(kind: str) -> None:
     owner = pki.person(ISSUING, "kind@example.test", kind=kind)
     assert_is(read_key_file(owner.key_pem(b"secret") + owner.chain_pem(), b"secret"), owner)
     if kind.startswith(("brainpool", "ed")):
         assert_is(read_key_file(owner.pkcs12(b"secret"), b"secret"), owner)
+
+
+def by_hand(owner: pki.Identity, password: bytes) -> bytes:
+    """Make a PKCS #12 file without MAC of a kind of key the library writes into none."""
+    protection = serialization.BestAvailableEncryption(password)
+    certificates = [link.x509() for link in owner.chain]
+    raw = pkcs12.serialize_key_and_certificates(
+        b"test", None, owner.certificate.x509(), certificates, protection
+    )
+    pfx = asn1_pkcs12.Pfx.load(without_keys(raw))
+    safe = asn1_pkcs12.AuthenticatedSafe.load(bytes(pfx["auth_safe"]["content"]))
+    key = owner.key.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, protection
+    )
+    kind = core.ObjectIdentifier("1.2.840.113549.1.12.10.1.2").dump()
+    bag = encoded(0x30, kind + encoded(0xA0, key))
+    safe.append({"content_type": "data", "content": encoded(0x30, bag)})
+    pfx["auth_safe"]["content"] = safe.dump()
+    return bytes(pfx.dump(force=True))
+
+
+@pytest.mark.parametrize("kind", ["x25519", "x448", "mlkem768", "mlkem1024", "mldsa65"])
+def test_pkcs12_gives_keys_of_kinds_the_library_keeps_out_of_it(kind: str) -> None:
+    owner = pki.person(ISSUING, "kind@example.test", kind=kind)
+    bundle = read_key_file(by_hand(owner, b"secret"), b"secret")
+    assert_is(bundle, owner)
+    assert bundle.chain == (ISSUING.certificate,)
+    with pytest.raises(KeyFileError):
+        read_key_file(by_hand(owner, b"secret"), b"wrong")
 
 
 @pytest.mark.parametrize("password", [None, b""])

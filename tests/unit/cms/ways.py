@@ -151,6 +151,7 @@ def kemri(
     stated_length: int | None = None,
     ukm: bytes | None = None,
     ciphertext: bytes | None = None,
+    rid: bytes = made.ALICE,
 ) -> bytes:
     """Write an OtherRecipientInfo with a KEMRecipientInfo."""
     secret, encapsulated = key.public_key().encapsulate()
@@ -162,7 +163,7 @@ def kemri(
     info = der.element(
         der.SEQUENCE,
         der.integer(0),
-        made.ALICE,
+        rid,
         made.algorithm(kem),
         octet_string(encapsulated if ciphertext is None else ciphertext),
         made.algorithm(kdf),

@@ -8,6 +8,11 @@ from sqlalchemy import insert, update
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.path import Anchor
+from smime_proxy.cms.certificate_fields import read_certificate
+from smime_proxy.cms.decrypt import decrypt
+from smime_proxy.cms.enveloped_data import parse_enveloped_data
+from smime_proxy.cms.key_agreement import AgreementKey
+from smime_proxy.cms.key_encapsulation import EncapsulationKey
 from smime_proxy.cms.sign import sign
 from smime_proxy.cms.signed_data import parse_signed_data
 from smime_proxy.cms.verify import Integrity, verify
@@ -18,6 +23,7 @@ from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.snapshot import Opened, Snapshot
 from tests import pki
 from tests.pki import NOW, Identity
+from tests.unit.cms import made, ways
 from tests.unit.stores.made import ALICE, BOB, PARTNER, TEAM, account, bundle
 
 ROOT = pki.root(kind="p256")
@@ -123,6 +129,23 @@ def test_every_key_ever_owned_decrypts_and_is_loaded_once(store: Store, act: Act
     first, second = snapshot.decryption_keys(alice), snapshot.decryption_keys(alice)
     assert {key.serial for key in first} == {new.certificate.serial, old.certificate.serial}
     assert [a is b for a, b in zip(first, second, strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize("kind", ["p256", "brainpool512", "x25519", "x448", "mlkem768"])
+def test_keys_of_every_kind_decrypt(store: Store, act: Act, kind: str) -> None:
+    """E50, E53, E94."""
+    someone = pki.person(MIDDLE, "alice@example.com", kind=kind)
+    alice = add_alice(store, act, someone)
+    content_key = bytes(range(32))
+    rid = read_certificate(someone.der).issuer_and_serial
+    if isinstance(someone.key, AgreementKey):
+        info = ways.kari(content_key, someone.key, rid=rid)
+    else:
+        assert isinstance(someone.key, EncapsulationKey)
+        info = ways.kemri(content_key, someone.key, rid=rid)
+    sealed = made.encrypted_content(b"content", content_key)
+    enveloped = parse_enveloped_data(made.enveloped_data(info, encrypted=sealed))
+    assert decrypt(enveloped, load(store).decryption_keys(alice)) == b"content"
 
 
 @pytest.mark.parametrize("kind", ["brainpool", "ed25519", "ed448", "mldsa65"])
