@@ -156,6 +156,7 @@ def other_point() -> bytes:
         bytes(300),
         other_point(),
     ],
+    ids=["empty", "short", "origin", "off the curve", "zero", "long", "other curve"],
 )
 @pytest.mark.parametrize("key", [P256, X25519, X448], ids=["p256", "x25519", "x448"])
 def test_points_that_are_not_on_the_curve_open_nothing(point: bytes, key: AgreementKey) -> None:
