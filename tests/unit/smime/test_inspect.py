@@ -199,7 +199,7 @@ def test_every_kind_of_layer_and_recipient_is_named() -> None:
     wrap, kdf = made.algorithm("2.16.840.1.101.3.4.1.45"), made.algorithm("1.2.3.4")
     kekri = der.element(0xA2, der.integer(4), der.element(der.SEQUENCE, nobody), wrap, nobody)
     pwri = der.element(0xA3, der.integer(0), kdf, nobody)
-    ori = der.element(0xA4, der.object_identifier("1.2.840.113549.1.9.16.13.3"), der.NULL)
+    ori = der.element(0xA4, der.object_identifier("1.2.3.5"), der.NULL)
     cek = bytes(32)
     sealed = made.enveloped_data(
         made.ktri(cek), kekri, pwri, ori, encrypted=made.encrypted_content(PART, cek)
@@ -209,7 +209,7 @@ def test_every_kind_of_layer_and_recipient_is_named() -> None:
         ("ktri", "rsaes_pkcs1v15"),
         ("kekri", "2.16.840.1.101.3.4.1.45"),
         ("pwri", "1.2.3.4"),
-        ("ori", "1.2.840.113549.1.9.16.13.3"),
+        ("ori", "1.2.3.5"),
     ]
     assert layer["decrypted"]
     told = layers_of(looked_at(message(compressed(enveloped(clear()))), "alice"))
