@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
-    load_der_private_key,
     load_pem_private_key,
     pkcs12,
 )
@@ -24,11 +23,13 @@ from smime_proxy.certs.errors import CertificateError, KeyFileError
 from smime_proxy.certs.keybags import key_bags, refuse_costly, without_keys
 from smime_proxy.certs.keys import MAX_RSA_BITS, USABLE_CURVES, PrivateKey
 from smime_proxy.certs.pem import PemBlock, looks_like_pem, pem_blocks
+from smime_proxy.certs.pkcs8 import read_private_key
 
 MAX_KEY_FILE_OCTETS = 1_000_000  # about 200 keys with their chains; bounds the ASN.1 reading
 MIN_DECRYPTION_BITS = 512  # old mail may still be read with such an RSA key
 
 _PKCS12_LABELS = frozenset({"PKCS12", "PFX"})  # GnuTLS and gpgsm write such files
+_PKCS8_LABELS = frozenset({"PRIVATE KEY", "ENCRYPTED PRIVATE KEY"})  # RFC 7468 10 and 11
 _MALFORMED = "the PKCS #12 file is malformed"
 _MISSING = "the password is missing"
 _WRONG = "the password is wrong"
@@ -202,7 +203,7 @@ def _further_keys(bags: Iterable[bytes], password: bytes | None) -> Iterator[Pri
     """Open what the library leaves out: every key but one (RFC 7292 4.2.2)."""
     for bag, secret in product(bags, (password or None, None)):
         try:
-            yield load_der_private_key(bag, secret)
+            yield read_private_key(bag, secret)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             continue  # the library has said what the file's own key is; others are a bonus
 
@@ -226,11 +227,14 @@ def _pem_key(block: PemBlock, password: bytes | None) -> PrivateKeyTypes:
         refuse_costly(block.decode())
     if encrypted and not password:
         raise KeyFileError(_MISSING)
+    secret = password if encrypted else None
     try:
-        return load_pem_private_key(block.raw, password if encrypted else None)
+        if block.label in _PKCS8_LABELS:
+            return read_private_key(block.decode(), secret)
+        return load_pem_private_key(block.raw, secret)
     except UnsupportedAlgorithm as error:
         raise KeyFileError("the private key is of an unsupported type") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, CertificateError) as error:
         # A wrong password shows as bad padding or as nonsense; there is no telling them apart.
         problem = _WRONG if encrypted else "the private key is malformed or inconsistent"
         raise KeyFileError(problem) from error

@@ -13,6 +13,7 @@ LAST_RESORTS = {"smime_proxy/gateway/pipeline.py", "smime_proxy/smtp/server.py"}
 AROUND_PARSERS = {
     "smime_proxy/certs/certificate.py": "asn1crypto on a malformed PKCS #7 file",
     "smime_proxy/certs/keybags.py": "asn1crypto on strangers' key files",
+    "smime_proxy/certs/pkcs8.py": "asn1crypto on strangers' key files",
     "smime_proxy/cms/certificate_fields.py": "cryptography's loader on strangers' public keys",
     "smime_proxy/cms/recipient.py": "cryptography's loader on strangers' public keys",
     "smime_proxy/cms/signature.py": "cryptography's verification with odd keys",

@@ -1,13 +1,14 @@
 """Key files (RFC 7292, RFC 7468, RFC 5958); rows E83, M17."""
 
 import base64
-from fnmatch import fnmatch
 
 import pytest
 from asn1crypto import core
+from asn1crypto import keys as asn1_keys
 from asn1crypto import pkcs12 as asn1_pkcs12
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from smime_proxy.certs.definite import encoded
@@ -15,7 +16,7 @@ from smime_proxy.certs.errors import KeyFileError
 from smime_proxy.certs.keybags import without_keys
 from smime_proxy.certs.pkcs12 import MAX_KEY_FILE_OCTETS, KeyBundle, read_key_file
 from tests import pki
-from tests.peers import corpora
+from tests.unit.certs.seeds import both, encrypted, in_form, seed_form
 
 ROOT = pki.root()
 ISSUING = pki.intermediate(ROOT)
@@ -291,69 +292,48 @@ def test_keys_never_show() -> None:
     assert "PrivateKey object" not in repr(bundle) + repr(bundle.pairs)
 
 
-# Passwords as the collections state them in descriptions and tests; the first that fits.
-PASSWORDS: tuple[tuple[str, bytes | None], ...] = (
-    ("boringssl-pkcs/*/unicode_password.p12", "Hello, 世界".encode()),
-    ("boringssl-pkcs/*/*_password*.p12", None),
-    ("boringssl-pkcs/*", b"foo"),
-    ("gnupg-cms/*/credential_*", b"qeFGds84/Sf0eKkJwcp6"),
-    ("gnupg-cms/*/nistp256-*", b"abc"),
-    ("gnupg-cms/*/t5793-*", b"test"),
-    ("gnupg-cms/*/*ov-*", b"start"),
-    ("gnupg-cms/*", b"password"),
-    ("james/*", b"secret"),
-    ("ksba/*", b"start"),
-    ("notmuch-smime/*", None),
-    ("openssl-*", b"v3-certs"),
-    ("oscrypto/*blank.p12", None),
-    ("oscrypto/*", b"password123"),
-    ("protected-headers/*", b"bob"),
-    ("rustcrypto-cms/*/Valid*", b"password"),
-    ("rustcrypto-cms/pkcs12/*/example.pfx", None),
-    ("rustcrypto-cms/*", b"1234"),
-)
-# What stays closed, and why it should.
-CLOSED = {
-    "boringssl-pkcs/crypto/pkcs8/test/bad1.p12": "neither PEM",  # without content
-    "boringssl-pkcs/crypto/pkcs8/test/bad2.p12": "neither PEM",
-    "boringssl-pkcs/crypto/pkcs8/test/bad3.p12": "neither PEM",
-    "boringssl-pkcs/crypto/pkcs8/test/empty_password_ber_nested.p12": "neither PEM",  # 100 deep
-    "gnupg-cms/tests/cms/samplekeys/cryptlib-key.p12": "password is wrong",  # nobody says which
-    # GnuPG protects key and contents with two passwords, and the key is on a brainpool curve.
-    "gnupg-cms/tests/cms/samplekeys/edward.tester@demo.gnupg.com.p12": "password is wrong",
-    # Its MAC fits no password; OpenSSL refuses it too.
-    "gnupg-cms/tests/cms/samplekeys/t5793-test.pfx": "password is wrong",
-    # They hold a certificate that the library cannot read.
-    "openssl-3.0.22/test/certs/v3-certs-RC2.p12": "malformed",
-    "openssl-3.0.22/test/certs/v3-certs-TDES.p12": "malformed",
-    "openssl-3.0.22/test/recipes/80-test_pkcs12_data/bad1.p12": "neither PEM",
-    "openssl-3.0.22/test/recipes/80-test_pkcs12_data/bad2.p12": "neither PEM",
-    "openssl-3.0.22/test/recipes/80-test_pkcs12_data/bad3.p12": "neither PEM",
-    "oscrypto/tests/fixtures/keys/test-dsa.p12": "type DSA",
-    "rustcrypto-cms/cms/tests/examples/example.pfx": "password is wrong",  # nobody says which
-    "rustcrypto-cms/pkcs12/tests/examples/example15.pfx": "no private key",
-    "rustcrypto-cms/pkcs12/tests/examples/example16.pfx": "no certificate that fits",
-}
+@pytest.mark.parametrize("password", [None, b"secret"])
+def test_a_key_with_its_seed_is_read_though_the_library_refuses_the_file(
+    password: bytes | None,
+) -> None:
+    """RFC 9881 6; in PEM as OpenSSL 3.5 writes it, and in PKCS #12."""
+    owner = pki.person(ISSUING, "mia@example.test", kind="mldsa65")
+    assert isinstance(owner.key, MLDSA65PrivateKey)
+    seed = seed_form(owner.key)
+    more = in_form(seed, both(owner.key.private_bytes_raw()))
+    label = b"PRIVATE KEY"
+    if password is not None:
+        seed, more, label = (
+            encrypted(seed, password),
+            encrypted(more, password),
+            b"ENCRYPTED " + label,
+        )
+    pem = b"-----BEGIN %b-----\n%b-----END %b-----\n" % (label, base64.encodebytes(more), label)
+    assert_is(read_key_file(pem + owner.chain_pem(), password), owner)
+    raw = key_file(owner, seed, password)
+    with pytest.raises(ValueError, match="deserialize"):  # or `without_keys` is not needed any more
+        pkcs12.load_key_and_certificates(raw, password)
+    assert_is(read_key_file(raw, password), owner)
 
 
-def refusal(name: str, raw: bytes) -> str:
-    """Give why a file of the collections does not open with its password, or nothing."""
-    password = next(word for pattern, word in PASSWORDS if fnmatch(name, pattern))
-    try:
-        bundle = read_key_file(raw, password)
-    except KeyFileError as error:
-        return str(error)
-    return "" if bundle.private_key.public_key() == bundle.certificate.public_key() else "no pair"
-
-
-@pytest.mark.corpora
-@pytest.mark.filterwarnings("ignore")  # the library complains of BER and of old serial numbers
-def test_strangers_key_files_open_with_their_password() -> None:
-    """M17: RC2-40, 3DES, AES; NSS, Windows, macOS, OpenSSL, GnuTLS; BER, no and empty password."""
-    folder = corpora("smime")
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix in {".p12", ".pfx"}]
-    names = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
-    refused = {name: reason for name, raw in names.items() if (reason := refusal(name, raw))}
-    print(f"{len(names) - len(refused)} of {len(names)} key files opened")
-    assert refused.keys() == CLOSED.keys()
-    assert {name for name, reason in refused.items() if CLOSED[name] not in reason} == set()
+def key_file(owner: pki.Identity, der: bytes, password: bytes | None) -> bytes:
+    """Make a PKCS #12 file with a key the library does not write; without a seal over it."""
+    protection = (
+        serialization.BestAvailableEncryption(password)
+        if password
+        else serialization.NoEncryption()
+    )
+    held = [owner.certificate.x509(), ISSUING.certificate.x509()]
+    pfx = asn1_pkcs12.Pfx.load(
+        pkcs12.serialize_key_and_certificates(None, None, None, held, protection)
+    )
+    safe = asn1_pkcs12.AuthenticatedSafe.load(bytes(pfx["auth_safe"]["content"]))
+    kind = asn1_keys.EncryptedPrivateKeyInfo if password else asn1_keys.PrivateKeyInfo
+    bag = {
+        "bag_id": "pkcs8_shrouded_key_bag" if password else "key_bag",
+        "bag_value": kind.load(der),
+    }
+    keys = {"content_type": "data", "content": asn1_pkcs12.SafeContents([bag]).dump()}
+    contents = asn1_pkcs12.AuthenticatedSafe([*safe, keys]).dump()
+    inner = {"content_type": "data", "content": contents}
+    return bytes(asn1_pkcs12.Pfx({"version": "v3", "auth_safe": inner}).dump())
