@@ -15,12 +15,11 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from structlog.testing import capture_logs
 
 from smime_proxy.address import Mailbox
-from smime_proxy.cms.decrypt import DecryptionKey
+from smime_proxy.cms.decrypt import DecryptionKey, PrivateKey
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.replies import REPLIES
 from smime_proxy.policy.rules import Account, Kind
@@ -67,7 +66,7 @@ def all_keys() -> Iterator[DecryptionKey]:
     """Load the private keys with a certificate that are usable for decryption."""
     for path in sorted(corpora("smime").rglob("*.key.pem")):
         key = load_pem_private_key(path.read_bytes(), None, unsafe_skip_rsa_key_validation=True)
-        if isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        if isinstance(key, PrivateKey):
             pem = path.with_name(path.name.replace(".key.", ".crt.")).read_bytes()
             der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
             yield DecryptionKey.build(key, der)
