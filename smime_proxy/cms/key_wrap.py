@@ -16,7 +16,10 @@ from smime_proxy.cms.algorithms import by_oid
 from smime_proxy.cms.errors import DecryptionError
 
 _AES = "2.16.840.1.101.3.4.1."
-_TRIPLE_DES_WRAPPED = 40  # octets: vector, key and checksum
+_BLOCK = 8  # octets of 3DES
+# Octets of vector, key and checksum. RFC 3217 wraps 3DES keys alone, which makes 40; OpenSSL 3.0
+# and Bouncy Castle 1.72 wrap AES keys with it as well.
+_TRIPLE_DES_WRAPPED = range(24, 8 + 64 + 8 + 1, _BLOCK)
 _TRIPLE_DES_VECTOR = bytes.fromhex("4adda22c79e82105")  # RFC 3217 3.1
 _CHECKSUM = 8  # octets
 
@@ -42,7 +45,7 @@ def _unwrap_aes(key: bytes, wrapped: bytes) -> bytes:
 
 def _unwrap_triple_des(key: bytes, wrapped: bytes) -> bytes:
     """RFC 3217 3.2; the parity of the octets is not looked at, as many writers do not set it."""
-    if len(wrapped) != _TRIPLE_DES_WRAPPED:
+    if len(wrapped) not in _TRIPLE_DES_WRAPPED:
         raise DecryptionError
     inner = _triple_des(key, _TRIPLE_DES_VECTOR, wrapped)[::-1]
     content = _triple_des(key, inner[:8], inner[8:])

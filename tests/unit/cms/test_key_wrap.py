@@ -26,6 +26,24 @@ def test_the_triple_des_vector_of_the_rfc_comes_out() -> None:
     assert key_wrap(ways.TRIPLE_DES_WRAP).unwrap(kek, wrapped) == key
 
 
+@pytest.mark.parametrize("octets", [8, 16, 24, 32, 64])
+def test_triple_des_wraps_keys_of_other_ciphers_too(octets: int) -> None:
+    """OpenSSL and Bouncy Castle protect AES keys with it, beyond RFC 3217."""
+    wrap = key_wrap(ways.TRIPLE_DES_WRAP)
+    kek, key = bytes(range(wrap.key_length)), bytes(range(octets))
+    wrapped = ways.wrap_key(ways.TRIPLE_DES_WRAP, kek, key)
+    assert wrap.unwrap(kek, wrapped) == key
+    with pytest.raises(DecryptionError):
+        wrap.unwrap(kek, wrapped[:-8])
+
+
+@pytest.mark.parametrize("octets", [0, 72])
+def test_triple_des_wraps_nothing_absurd(octets: int) -> None:
+    wrapped = ways.wrap_key(ways.TRIPLE_DES_WRAP, bytes(range(24)), bytes(octets))
+    with pytest.raises(DecryptionError):
+        key_wrap(ways.TRIPLE_DES_WRAP).unwrap(bytes(range(24)), wrapped)
+
+
 @pytest.mark.parametrize("oid", KEY_WRAPS)
 def test_a_changed_octet_is_refused(oid: str) -> None:
     wrap = key_wrap(oid)
