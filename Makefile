@@ -20,7 +20,7 @@ ifneq ($(shell cat $(VENV)/.checkout 2>/dev/null && $(VENV)/bin/python -c "" 2>&
 STALE := stale
 endif
 
-.PHONY: run test check static format lock bench clean stale
+.PHONY: run test check static format lock bench interop clean stale
 .DEFAULT_GOAL := test
 # Each target is one conversation with a person or with CI; its output stays in order.
 .NOTPARALLEL:
@@ -46,6 +46,10 @@ format: $(DEV)
 bench: $(DEV)
 	@$(VENV)/bin/python -m tests.peers install
 	$(VENV)/bin/python -m tests.perf $(BENCH_ARGS)
+
+interop: $(DEV)
+	@$(VENV)/bin/python -m tests.peers install
+	$(VENV)/bin/python -m tests.interop
 
 lock:
 	deploy/development/lock.sh

@@ -51,7 +51,7 @@ public class BouncyCastle {
         for (String line; (line = requests.readLine()) != null; ) {
             String answer;
             try {
-                List<String> words = Arrays.asList(line.split("\t"));
+                List<String> words = Arrays.asList(line.split("\t", -1));
                 answer = "ok\t" + answer(words.get(0), words.subList(1, words.size()));
             } catch (Exception | Error problem) {
                 answer = "error\t" + problem.toString().replaceAll("\\s+", " ");
@@ -67,7 +67,8 @@ public class BouncyCastle {
             case "sign": return sign(words.get(0), words.get(1), words.get(2), words.subList(3, words.size()));
             case "encrypt": return encrypt(words.get(0), words.get(1), words.get(2), words.get(3), words.subList(4, words.size()));
             case "decrypt": return decrypt(words.get(0), words.get(1), words.get(2), words.get(3));
-            default: throw new IllegalArgumentException(verb);
+            case "version": return new BouncyCastleProvider().getVersionStr();
+            default: return Algorithms.answer(verb, words);
         }
     }
 

@@ -1,114 +1,27 @@
 """CMS and mail with GnuPG's gpgsm, both directions, in a home of its own with its own agent."""
 
-import hashlib
-import os
-import subprocess
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
 
 from smime_proxy.message.parse import parse
 from smime_proxy.smime.classify import Protection, classify
 from smime_proxy.smime.inspect import inspect
-from tests import pki
 from tests.interop import exchange
 from tests.interop.exchange import ALTERED, BODIES, LARGE, TEXT
-from tests.peers import locate, require
+from tests.interop.gpgsm import Gpgsm, thumb
 
 pytestmark = pytest.mark.interop
-GPGSM = require("gpgsm")
 
-OPTIONS = (
-    "disable-crl-checks\ndisable-policy-checks\ndisable-dirmngr\nno-common-certs-import\n"
-    "no-secmem-warning\nbatch\nno-tty\npinentry-mode loopback\n"
-)
-PASSWORD = b"secret"
-SIGNERS = ("rsa", "rsa3072")  # gpgsm before 2.4 takes no keys for curves, but verifies them
+SIGNERS = ("rsa", "rsa3072")
 
 
-@dataclass(frozen=True)
-class Gpgsm:
-    """A home of gpgsm; its agent is ended with it."""
-
-    home: Path
-
-    def run(self, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        """Run gpgsm with options; the password goes by a file, the content by files or stdin."""
-        return subprocess.run(
-            [GPGSM, "--homedir", str(self.home), "--status-fd", "2", *arguments],
-            cwd=self.home,
-            input=given,
-            capture_output=True,
-            check=False,
-            timeout=60,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-
-    def __call__(self, *arguments: str, given: bytes = b"") -> bytes:
-        done = self.run(*arguments, given=given)
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout
-
-    def verify(self, der: bytes, content: bytes | None = None) -> str:
-        """Verify a detached signature, or an opaque one; give the status lines."""
-        (self.home / "signature").write_bytes(der)
-        names = ["signature"]
-        if content is not None:
-            (self.home / "content").write_bytes(content)
-            names.append("content")
-        return self.run("--verify", *names).stderr.decode()
-
-    def decrypt(self, der: bytes) -> bytes:
-        return self("--passphrase-fd", "0", "--decrypt", str(self.kept(der)), given=PASSWORD)
-
-    def kept(self, content: bytes) -> Path:
-        path = self.home / "given"
-        path.write_bytes(content)
-        return path
-
-
-def thumb(person: pki.Identity) -> str:
-    """Give what gpgsm names certificates by."""
-    return hashlib.sha1(person.der, usedforsecurity=False).hexdigest().upper()
-
-
-@pytest.fixture(scope="module")
-def gpgsm() -> Iterator[Gpgsm]:
-    # The agent's socket lies in the home, and its path may not be longer than 108 octets.
-    with tempfile.TemporaryDirectory(prefix="gpgsm-", ignore_cleanup_errors=True) as folder:
-        home = Path(folder)
-        (home / "gpgsm.conf").write_text(OPTIONS, encoding="ascii")
-        (home / "gpg-agent.conf").write_text("s2k-count 65536\n", encoding="ascii")
-        (home / "trustlist.txt").write_text(f"{thumb(exchange.root())} S relax\n", encoding="ascii")
-        here = Gpgsm(home)
-        try:
-            for person in (exchange.root(), exchange.issuing()):
-                here("--import", given=person.pem())
-            owners = [exchange.sender(kind) for kind in SIGNERS]
-            for owner in (*owners, exchange.reader("bob")):
-                name = here.kept(owner.pkcs12(PASSWORD, legacy=True))
-                here("--passphrase-fd", "0", "--import", str(name), given=PASSWORD)
-            here("--import", given=exchange.reader("carol").pem())
-            yield here
-        finally:
-            subprocess.run(
-                [str(locate("gpgconf")), "--homedir", folder, "--kill", "all"], check=False
-            )
-
-
-@pytest.mark.parametrize("kind", exchange.KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in exchange.KINDS if kind != "p521"])
 def test_gpgsm_verifies_every_kind_of_signer(gpgsm: Gpgsm, kind: str) -> None:
     signed = exchange.signed_here(exchange.mail(kind, BODIES["attachments"]), kind)
     part, der = exchange.split_signed(signed)
-    status = gpgsm.verify(der, part)
-    if kind == "p521" and "multiple of 8 bits" in status:
-        pytest.skip("this gpgsm takes the 521 bits of the curve for the length of a digest")
+    status = gpgsm.status(der, part)
     assert f"GOODSIG {thumb(exchange.sender(kind))}" in status
     assert "TRUST_FULLY" in status
-    altered = gpgsm.verify(der, part[:-4] + b"\r\n\r\n")
+    altered = gpgsm.status(der, part[:-4] + b"\r\n\r\n")
     assert "BADSIG" in altered
     assert "GOODSIG" not in altered
 
@@ -117,11 +30,11 @@ def test_gpgsm_verifies_every_kind_of_signer(gpgsm: Gpgsm, kind: str) -> None:
 def test_gpgsm_verifies_and_decrypts_every_kind_of_mail(gpgsm: Gpgsm, body: str) -> None:
     message = exchange.mail("rsa", BODIES[body])
     part, der = exchange.split_signed(exchange.signed_here(message, "rsa"))
-    assert "GOODSIG" in gpgsm.verify(der, part)
+    assert "GOODSIG" in gpgsm.status(der, part)
     assert exchange.leaves(part) == exchange.leaves(message)
     sealed = exchange.signed_and_encrypted_here(message, "rsa3072")
     part, der = exchange.split_signed(gpgsm.decrypt(exchange.cms_of(sealed)))
-    assert f"GOODSIG {thumb(exchange.sender('rsa3072'))}" in gpgsm.verify(der, part)
+    assert f"GOODSIG {thumb(exchange.sender('rsa3072'))}" in gpgsm.status(der, part)
     assert exchange.leaves(part) == exchange.leaves(message)
     opened = gpgsm.decrypt(exchange.cms_of(exchange.encrypted_here(message)))
     assert exchange.leaves(opened) == exchange.leaves(message)
@@ -130,12 +43,12 @@ def test_gpgsm_verifies_and_decrypts_every_kind_of_mail(gpgsm: Gpgsm, body: str)
 def test_a_signer_below_no_trusted_root_is_not_trusted_by_gpgsm(gpgsm: Gpgsm) -> None:
     signed = exchange.signed_here(exchange.mail("stranger", TEXT), "stranger")
     part, der = exchange.split_signed(signed)
-    assert "TRUST_FULLY" not in gpgsm.verify(der, part)
+    assert "TRUST_FULLY" not in gpgsm.status(der, part)
 
 
 def test_gpgsm_does_not_decrypt_what_is_for_others(gpgsm: Gpgsm) -> None:
     sealed = exchange.cms_of(exchange.encrypted_here(exchange.mail("rsa", TEXT), ["carol"]))
-    done = gpgsm.run("--passphrase-fd", "0", "--decrypt", str(gpgsm.kept(sealed)), given=PASSWORD)
+    done = gpgsm.run("--decrypt", gpgsm.kept(sealed))
     assert done.returncode != 0
     assert b"For your eyes" not in done.stdout
 
@@ -143,8 +56,8 @@ def test_gpgsm_does_not_decrypt_what_is_for_others(gpgsm: Gpgsm) -> None:
 def signature(gpgsm: Gpgsm, kind: str, *options: str, content: bytes = TEXT) -> bytes:
     """Let gpgsm sign, with all of the chain but the root."""
     return gpgsm(
-        "--passphrase-fd", "0", "--local-user", exchange.address(kind), *options,
-        str(gpgsm.kept(content)), given=PASSWORD,
+        "--local-user", exchange.address(kind), *options,
+        gpgsm.kept(content),
     )  # fmt: skip
 
 
@@ -173,7 +86,7 @@ def test_what_gpgsm_signs_opaque_passes_here(gpgsm: Gpgsm) -> None:
         assert found.opened.content == content
     altered = exchange.opaque("rsa", der.replace(b"your eyes", b"their eye"))
     assert exchange.received(altered).report.signature == "fail"
-    assert "BADSIG" in gpgsm.verify(exchange.cms_of(altered))
+    assert "BADSIG" in gpgsm.status(exchange.cms_of(altered))
 
 
 def test_bare_objects_of_gpgsm_are_inspected_in_every_form(gpgsm: Gpgsm) -> None:
@@ -187,7 +100,7 @@ def test_bare_objects_of_gpgsm_are_inspected_in_every_form(gpgsm: Gpgsm) -> None
             ("intact", "trusted", "none")
         )
     sealed = gpgsm(
-        "--recipient", "bob@reader.test", "--armor", "--encrypt", str(gpgsm.kept(TEXT))
+        "--recipient", "bob@reader.test", "--armor", "--encrypt", gpgsm.kept(TEXT)
     )  # fmt: skip
     opened = inspect(sealed, keys=exchange.keys("bob"), trust=exchange.trust(), at=exchange.now())
     assert opened.extracted == TEXT
@@ -223,7 +136,7 @@ def test_what_gpgsm_signs_and_encrypts_is_opened_here(gpgsm: Gpgsm, cipher: str)
     # The header of the message is none of the encrypted entity.
     inner = exchange.clear_signed("rsa", LARGE, der).split(b"MIME-Version: 1.0\r\n", 1)[1]
     readers = ("--recipient", "bob@reader.test", "--recipient", "carol@reader.test")
-    sealed = gpgsm(*readers, "--cipher-algo", cipher, "--encrypt", str(gpgsm.kept(inner)))
+    sealed = gpgsm(*readers, "--cipher-algo", cipher, "--encrypt", gpgsm.kept(inner))
     message = exchange.opaque("rsa", sealed, "enveloped-data")
     assert classify(parse(message)) is Protection.ENVELOPED_DATA
     for name in exchange.READERS:

@@ -1,94 +1,47 @@
 """CMS and mail with Mozilla's NSS (Thunderbird's), both directions, in a database of its own."""
 
-import subprocess
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
 
 from smime_proxy.message.parse import parse
 from smime_proxy.smime.classify import Protection, classify
 from tests.interop import exchange
 from tests.interop.exchange import ALTERED, BODIES, KINDS, LARGE, TEXT
-from tests.peers import locate, require
+from tests.interop.nss import Nss
 
 pytestmark = pytest.mark.interop
-require("nss")
 
 SENDERS = ("rsa", "rsa3072", "p256", "p384", "p521")
 
 
-@dataclass(frozen=True)
-class Nss:
-    """A database of NSS with its tools."""
-
-    folder: Path
-
-    def run(self, tool: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            [str(locate(tool)), *arguments, "-d", "."],
-            cwd=self.folder,
-            capture_output=True,
-            check=False,
-            timeout=60,
-        )
-
-    def __call__(self, tool: str, *arguments: str) -> bytes:
-        done = self.run(tool, *arguments)
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout
-
-    def kept(self, name: str, content: bytes) -> str:
-        (self.folder / name).write_bytes(content)
-        return name
-
-    def decode(self, der: bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
-        """Decrypt, or verify including the chain; the header of the answer names signers."""
-        return self.run("cmsutil", "-D", "-h", "1", "-i", self.kept("cms", der), *options)
-
-    def verify(self, entity: bytes) -> bytes:
-        """Verify a clear-signed entity and its chain; give the signers' line."""
-        part, der = exchange.split_signed(entity)
-        return self.decode(der, "-c", self.kept("content", part)).stdout
-
-
-@pytest.fixture(scope="module")
-def nss(tmp_path_factory: pytest.TempPathFactory) -> Nss:
-    here = Nss(tmp_path_factory.mktemp("nss"))
-    here("certutil", "-N", "--empty-password")
-    here.kept("root", exchange.root().pem())
-    here("certutil", "-A", "-n", "root", "-t", "C,C,C", "-i", "root")
-    here.kept("carol", exchange.reader("carol").pem())
-    here("certutil", "-A", "-n", "carol", "-t", ",,", "-i", "carol")
-    for owner in (*map(exchange.sender, SENDERS), exchange.reader("bob")):
-        here.kept("owner.p12", owner.pkcs12(b"secret", legacy=True))
-        here("pk12util", "-i", "owner.p12", "-W", "secret", "-K", "")
-    return here
+def verified(nss: Nss, entity: bytes) -> bytes:
+    """Verify a clear-signed entity and its chain; give the signers' line."""
+    part, der = exchange.split_signed(entity)
+    return nss.decode(der, "-c", nss.kept("content", part)).stdout
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nss_verifies_every_kind_of_signer(nss: Nss, kind: str) -> None:
     signed = exchange.signed_here(exchange.mail(kind, BODIES["attachments"]), kind)
-    found = nss.verify(signed)
+    found = verified(nss, signed)
     assert f'signer0.id="{exchange.address(kind)}"; signer0.status=GoodSignature'.encode() in found
-    assert b"status=DigestMismatch" in nss.verify(exchange.altered(signed))
+    assert b"status=DigestMismatch" in verified(nss, exchange.altered(signed))
 
 
 @pytest.mark.parametrize("body", BODIES)
 def test_nss_verifies_and_decrypts_every_kind_of_mail(nss: Nss, body: str) -> None:
     message = exchange.mail("p256", BODIES[body])
-    assert b"GoodSignature" in nss.verify(exchange.signed_here(message, "p256"))
+    assert b"GoodSignature" in verified(nss, exchange.signed_here(message, "p256"))
     sealed = exchange.signed_and_encrypted_here(message, "p256")
     opened = nss.decode(exchange.cms_of(sealed))
     assert opened.stdout.startswith(b"SMIME: \tlevel=1.2; type=envelopedData; ")
     signed = opened.stdout[opened.stdout.index(b"Content-Type: ") :]
-    assert b'signer0.id="p256@sender.test"' in nss.verify(signed)
+    assert b'signer0.id="p256@sender.test"' in verified(nss, signed)
     assert exchange.leaves(exchange.split_signed(signed)[0]) == exchange.leaves(message)
 
 
 def test_a_signer_below_no_trusted_root_is_refused_by_nss(nss: Nss) -> None:
     signed = exchange.signed_here(exchange.mail("stranger", TEXT), "stranger")
-    assert b"GoodSignature" not in nss.verify(signed)
+    assert b"GoodSignature" not in verified(nss, signed)
 
 
 def test_nss_does_not_decrypt_what_is_for_others(nss: Nss) -> None:
@@ -122,7 +75,7 @@ def test_what_nss_signs_clear_passes_here(nss: Nss, kind: str, form: str) -> Non
     assert (report.signature, report.reason, report.badge) == ("pass", "", "green")
     altered = exchange.clear_signed(kind, ALTERED, der)
     assert exchange.received(altered).report.signature == "fail"
-    assert b"status=DigestMismatch" in nss.verify(altered)
+    assert b"status=DigestMismatch" in verified(nss, altered)
 
 
 @pytest.mark.parametrize("options", [(), ("-G", "-P")], ids=["few", "all"])

@@ -332,18 +332,6 @@ def test_rsassa_pss_of_openssl_passes(files: Path, options: tuple[str, ...]) -> 
     assert [s.report.signature for s in report.layers[0].signers] == ["rsassa_pss"]
 
 
-def test_what_is_not_read_yet_is_neither_good_nor_broken(files: Path) -> None:
-    """E52, E53: OAEP and ECDH recipients, GCM."""
-    for options in (
-        ("-aes256", "-recip", "bob.pem", "-keyopt", "rsa_padding_mode:oaep"),
-        ("-aes-256-gcm", "-recip", "bob.pem"),
-        ("-aes256", "-recip", "p256.pem"),
-    ):
-        entity = openssl(files, "cms", "-encrypt", *options, given=TEXT)
-        report = exchange.received(headed("rsa", entity), "bob").report
-        assert (report.signature, report.encryption) == ("none", "undecryptable")
-
-
 def test_labels_and_times_are_what_thunderbird_and_outlook_know() -> None:
     """E36: Thunderbird fails a signing time an hour from Date, so it is left out before that."""
     signing_time = bytes.fromhex("06092a864886f70d010905")
