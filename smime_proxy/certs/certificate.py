@@ -59,7 +59,8 @@ class Certificate:
 
     `mailboxes` are the clean addresses of the subjectAltName, `dn_mailboxes` those of the subject
     (RFC 8550 3: legacy); `defects` says what was unreadable or is no identity. `subject_key` and
-    `issuer_key` compare names by value (RFC 5280 7.1). `key_size` is in bits. `weak_key` says why
+    `issuer_key` compare names by value (RFC 5280 7.1). `capabilities` are SMIMECapabilities in DER,
+    unread (RFC 4262), b"" without any. `key_size` is in bits. `weak_key` says why
     its key is not to be relied on, `weak` also counts what it was signed with; "" is strong.
     """
 
@@ -77,6 +78,7 @@ class Certificate:
     aki: bytes | None = field(compare=False, repr=False)
     mailboxes: tuple[Mailbox, ...] = field(compare=False)
     dn_mailboxes: tuple[Mailbox, ...] = field(compare=False)
+    capabilities: bytes = field(compare=False, repr=False)
     is_ca: bool = field(compare=False)
     key_type: str = field(compare=False)
     key_size: int = field(compare=False)
@@ -225,6 +227,7 @@ def _read(der: bytes) -> Certificate:
         aki=extensions.aki,
         mailboxes=_clean(extensions.addresses, defects),
         dn_mailboxes=_clean(dn_addresses, defects),
+        capabilities=extensions.capabilities,
         is_ca=extensions.is_ca,
         key_type=key.kind,
         key_size=key.size,

@@ -1,6 +1,7 @@
 """What the extensions of a certificate say about its uses and its addresses.
 
-RFC 5280 4.2.1, RFC 8550 4.4 (S/MIME use of extensions), RFC 9598 3 (SmtpUTF8Mailbox).
+RFC 5280 4.2.1, RFC 8550 4.4 (S/MIME use of extensions), RFC 9598 3 (SmtpUTF8Mailbox), RFC 4262
+(S/MIME capabilities).
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from smime_proxy.certs.names import read_element
 
 SMTP_UTF8_MAILBOX = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.9")  # id-on-SmtpUTF8Mailbox, RFC 9598 3
+SMIME_CAPABILITIES = x509.ObjectIdentifier("1.2.840.113549.1.9.15")  # RFC 4262 2
 
 MAX_NAMES = 500  # subjectAltNames; no person's certificate has ten, bounds the reading
 
@@ -38,6 +40,7 @@ class Extensions:
     ski: bytes | None = None
     aki: bytes | None = None
     addresses: tuple[str, ...] = ()
+    capabilities: bytes = b""
     defects: tuple[str, ...] = ()
 
     @classmethod
@@ -84,6 +87,8 @@ def read_extensions(extensions: x509.Extensions) -> Extensions:
                 found["aki"] = identifier
             case x509.SubjectAlternativeName() as names:
                 found["addresses"], found["defects"] = _addresses(names)
+            case x509.UnrecognizedExtension(oid=oid, value=value) if oid == SMIME_CAPABILITIES:
+                found["capabilities"] = value
             case _:
                 pass
     return Extensions(**found)  # type: ignore[arg-type]  # each key is set with its field's type

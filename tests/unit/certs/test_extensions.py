@@ -3,7 +3,13 @@
 import pytest
 from cryptography import x509
 
-from smime_proxy.certs.extensions import MAX_NAMES, SMTP_UTF8_MAILBOX, Extensions, read_extensions
+from smime_proxy.certs.extensions import (
+    MAX_NAMES,
+    SMIME_CAPABILITIES,
+    SMTP_UTF8_MAILBOX,
+    Extensions,
+    read_extensions,
+)
 from tests import pki
 
 
@@ -140,3 +146,12 @@ def test_a_flood_of_names_is_not_read() -> None:
     found = extensions(raw_names=names)
     assert found.addresses == ()
     assert str(MAX_NAMES) in found.defects[0]
+
+
+def test_capabilities_are_handed_on_unread() -> None:
+    capabilities = x509.UnrecognizedExtension(SMIME_CAPABILITIES, b"\x30\x00")
+    assert extensions(extra=[(capabilities, False)]).capabilities == b"\x30\x00"
+    other = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x30\x00")
+    assert extensions(extra=[(other, False)]).capabilities == b""
+    made = pki.person(None, "a@example.test", label="shared", extra=[(capabilities, False)])
+    assert made.certificate.capabilities == b"\x30\x00"
