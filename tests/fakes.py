@@ -10,11 +10,17 @@ from smime_proxy.address import Mailbox, parse_mailbox
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.path import Anchor
 from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
+from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.envelope import Envelope, ForwardPath, Role, Session
 from smime_proxy.gateway.context import Context, Route
-from smime_proxy.gateway.ports import Extensions, KeyUnavailable, UpstreamError
+from smime_proxy.gateway.ports import (
+    Extensions,
+    KeyUnavailable,
+    SeenCapabilities,
+    UpstreamError,
+)
 from smime_proxy.policy.rules import Account, Kind, Override, Rules
 from smime_proxy.reply import EnhancedStatus, Reply
 from tests.pki import Identity
@@ -46,6 +52,7 @@ class FakeDirectory:
     key_entries: dict[Mailbox, list[FakeKey]] = field(default_factory=dict)
     partners: dict[Mailbox, list[PartnerCertificate]] = field(default_factory=dict)
     roots: list[Anchor] = field(default_factory=list)
+    remembered: dict[Mailbox, Capabilities] = field(default_factory=dict)
     unavailable: set[Mailbox] = field(default_factory=set)
 
     def add(
@@ -92,6 +99,9 @@ class FakeDirectory:
 
     def partner_certificates(self, mailbox: Mailbox) -> Sequence[PartnerCertificate]:
         return self.partners.get(mailbox, [])
+
+    def capabilities(self, mailbox: Mailbox) -> Capabilities | None:
+        return self.remembered.get(mailbox)
 
     def anchors(self) -> Sequence[Anchor]:
         return self.roots
@@ -236,6 +246,7 @@ class World:
     rules: Rules = field(default_factory=Rules)
     random: Callable[[int], bytes] = field(default_factory=Octets)
     with_reports: bool = True
+    seen: list[SeenCapabilities] = field(default_factory=list)
 
     def context(self) -> Context:
         """Build the context of a gateway in this world."""
@@ -249,6 +260,7 @@ class World:
             sent_copy=lambda _url, _address: self.copies,
             measures=self.measures,
             random=self.random,
+            remember=self.seen.append,
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from smime_proxy.address import Mailbox
 from smime_proxy.gateway.choices import RecipientChoices
-from smime_proxy.gateway.ports import Directory, Measures, Upstream
+from smime_proxy.gateway.ports import Directory, Measures, SeenCapabilities, Upstream
 from smime_proxy.gateway.reports import ReportRate
 from smime_proxy.policy.rules import Rules
 
@@ -26,7 +26,8 @@ class Context:
     """What a gateway works with; one a process, shared by all its conversations.
 
     `directory` gives the snapshot of the moment; `sent_copy` the upstream for a `sent_copy` URL
-    and the address it is filed for; `random(n)` n octets from the system's generator.
+    and the address it is filed for; `random(n)` n octets from the system's generator. `remember`
+    takes note of capabilities: it returns at once, does no I/O and never raises.
     """
 
     hostname: str
@@ -37,5 +38,6 @@ class Context:
     sent_copy: Callable[[str, Mailbox], Upstream]
     measures: Measures
     random: Callable[[int], bytes]
+    remember: Callable[[SeenCapabilities], None] = lambda _seen: None
     choices: RecipientChoices = field(default_factory=RecipientChoices)
     rate: ReportRate = field(default_factory=ReportRate)

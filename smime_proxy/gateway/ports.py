@@ -5,12 +5,14 @@ RFC 5321 3.3 (mail transactions), RFC 1870, 6152, 6531, 3461 (the extensions an 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.path import Anchor
 from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
+from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.envelope import ForwardPath
@@ -39,6 +41,18 @@ class Extensions:
     smtputf8: bool = True
     dsn: bool = False
     size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCapabilities:
+    """What somebody said in signed mail that he can read, and when; `at` is aware UTC.
+
+    Only of mail whose signature passes in everything, and of nobody who has an account here.
+    """
+
+    mailbox: Mailbox
+    capabilities: Capabilities
+    at: datetime
 
 
 class Transaction(Protocol):
@@ -109,6 +123,10 @@ class Directory(Protocol):
 
     def partner_certificates(self, mailbox: Mailbox) -> Sequence[PartnerCertificate]:
         """Give the known certificates of a partner, usable or not."""
+        ...
+
+    def capabilities(self, mailbox: Mailbox) -> Capabilities | None:
+        """Give what a partner said last in signed mail that he can read (RFC 8551 2.5.2)."""
         ...
 
     def anchors(self) -> Sequence[Anchor]:

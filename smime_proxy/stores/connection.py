@@ -57,6 +57,18 @@ class Writing:
         self.recorded = True
 
 
+@dataclass(slots=True)
+class Noticing:
+    """One transaction of what mail itself brings: nobody's act, so nothing of it is audited.
+
+    It is undone unless `written`, or `counted`: then processes read the store again.
+    """
+
+    connection: Connection
+    written: bool = False
+    counted: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """An open store and the master key that opens its private keys."""
@@ -83,8 +95,22 @@ class Store:
             writing = Writing(connection, act)
             yield writing
             if writing.recorded:
-                bump = schema.state.c.revision + 1
-                connection.execute(update(schema.state).values(revision=bump))
+                _count(connection)
+                transaction.commit()
+
+    @contextmanager
+    def noticing(self) -> Iterator[Noticing]:
+        """One transaction as in `writing`, for what is learnt and not decided.
+
+        Raises `StoreError` when the store cannot be written.
+        """
+        with one_line(self.path), writer(self.engine).connect() as connection:
+            transaction = connection.begin()
+            noticing = Noticing(connection)
+            yield noticing
+            if noticing.counted:
+                _count(connection)
+            if noticing.counted or noticing.written:
                 transaction.commit()
 
     def close(self) -> None:
@@ -96,6 +122,11 @@ def revision(connection: Connection) -> int:
     """Give the number of changes ever made to the store."""
     number: int = connection.execute(select(schema.state.c.revision)).scalar_one()
     return number
+
+
+def _count(connection: Connection) -> None:
+    bump = schema.state.c.revision + 1
+    connection.execute(update(schema.state).values(revision=bump))
 
 
 def make_engine(path: Path) -> Engine:

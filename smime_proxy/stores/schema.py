@@ -23,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = "0001"  # the newest file in migrations/versions; `serve` compares it at start
+SCHEMA_VERSION = "0002"  # the newest file in migrations/versions; `serve` compares it at start
 
 metadata = MetaData()
 
@@ -175,6 +175,16 @@ authority = Table(
     Column("wrapped", LargeBinary, nullable=False),
     Column("key_version", Integer, nullable=False),
     Column("created_at", Moment, nullable=False),
+)
+
+# What partners said last, in signed mail, that they can read; `key` is the mailbox's.
+capabilities = Table(
+    "capabilities",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("der", LargeBinary, nullable=False),
+    Column("seen_at", Moment, nullable=False),
+    Index("capabilities_seen_at", "seen_at"),
 )
 
 # Who did what, and when; only ever added to.

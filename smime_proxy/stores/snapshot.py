@@ -1,11 +1,13 @@
 """Accounts, keys and certificates as the mail path reads them: all in memory, nothing parsed yet.
 
-Implements `gateway.ports.Directory`. RFC 5652 10.2.4 (issuer and serial number), 5.1 (chains).
+Implements `gateway.ports.Directory`. RFC 5652 10.2.4 (issuer and serial number), 5.1 (chains),
+RFC 8551 2.5.2 (capabilities).
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from sqlalchemy import Connection, select
 
@@ -16,12 +18,13 @@ from smime_proxy.certs.names import name_key
 from smime_proxy.certs.path import Anchor
 from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
 from smime_proxy.cms import decrypt, schemes
+from smime_proxy.cms.capabilities import Capabilities, parse_capabilities
 from smime_proxy.cms.decrypt import DecryptionKey
-from smime_proxy.cms.errors import CmsError
+from smime_proxy.cms.errors import CmsError, MalformedCms
 from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.gateway.ports import KeyUnavailable
 from smime_proxy.policy.rules import Account, Kind
-from smime_proxy.stores import accounts, anchors, certificates, schema
+from smime_proxy.stores import accounts, anchors, capabilities, certificates, schema
 from smime_proxy.stores.connection import revision
 from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.keys import unwrapped
@@ -86,6 +89,7 @@ class Snapshot:
     accounts_by_address: Mapping[str, Account] = field(repr=False)
     rows: Mapping[str, tuple[KeyRow, ...]] = field(repr=False)
     partners: Partners = field(repr=False)
+    remembered: Mapping[str, bytes] = field(repr=False)
     trusted: tuple[Anchor, ...] = field(repr=False)
     issuers: tuple[Certificate, ...] = field(repr=False)
     opened: Opened = field(default_factory=Opened, repr=False)
@@ -110,6 +114,7 @@ class Snapshot:
             accounts_by_address=by_address,
             rows=rows,
             partners=partners,
+            remembered=capabilities.load(connection),
             trusted=_anchors(connection, shelf, partners),
             issuers=shelf.issuers(),
             opened=before.opened.of(key_ids) if before else Opened(),
@@ -159,6 +164,11 @@ class Snapshot:
             )
             for number in self.partners.by_address.get(mailbox.key, ())
         )
+
+    def capabilities(self, mailbox: Mailbox) -> Capabilities | None:
+        """Give what a partner said last in signed mail that he can read."""
+        encoded = self.remembered.get(mailbox.key)
+        return None if encoded is None else _read_capabilities(encoded)
 
     def anchors(self) -> Sequence[Anchor]:
         """Give the trust anchors, pinned certificates included."""
@@ -212,6 +222,14 @@ class Snapshot:
             return unwrapped(self.vault, row.wrapped, PRIVATE_KEY, row.key_id, row.version)
         except StoreError as error:
             raise KeyUnavailable(str(error)) from error
+
+
+@lru_cache(maxsize=1024)  # mail programs of one kind say the same
+def _read_capabilities(encoded: bytes) -> Capabilities | None:
+    try:
+        return parse_capabilities(encoded)
+    except MalformedCms:  # written by a version that knew more
+        return None
 
 
 def _accounts(

@@ -162,3 +162,27 @@ def test_a_full_disk_is_one_line(store: Store, act: Act) -> None:
     with pytest.raises(StoreError, match="the disk is full"):
         fill()
     assert counted(store) == before
+
+
+def test_what_is_noticed_is_not_audited_and_counted_only_when_it_says_so(store: Store) -> None:
+    before = counted(store)
+    for written, is_counted, kept in ((False, False, 0), (True, False, 1), (False, True, 2)):
+        with store.noticing() as noticing:
+            add_team(noticing.connection)
+            noticing.written, noticing.counted = written, is_counted
+        assert accounts(store) == kept
+    assert counted(store) == before + 1
+    with store.reading() as connection:
+        assert connection.execute(select(schema.audit)).all() == []
+
+
+def test_what_raises_while_noticing_is_undone(store: Store) -> None:
+    def fail() -> None:
+        with store.noticing() as noticing:
+            add_team(noticing.connection)
+            noticing.counted = True
+            raise ValueError("interrupted")
+
+    with pytest.raises(ValueError, match="interrupted"):
+        fail()
+    assert accounts(store) == 0

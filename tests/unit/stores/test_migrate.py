@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
@@ -44,3 +45,18 @@ def test_a_current_store_is_left_as_it_is(tmp_path: Path) -> None:
     with engine.begin() as connection:
         version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
     assert version == SCHEMA_VERSION
+
+
+def test_a_store_of_the_first_version_keeps_what_it_has(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "store.sqlite")
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        assert "capabilities" not in inspect(connection).get_table_names()
+        connection.execute(text("INSERT INTO state (id, revision, key_check) VALUES (1, 7, 'x')"))
+    with engine.begin() as connection:
+        upgrade(connection)
+        assert "capabilities" in inspect(connection).get_table_names()
+        assert connection.execute(text("SELECT revision FROM state")).scalar_one() == 7

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.open import Opened, Schema, open_store
+from smime_proxy.stores.schema import SCHEMA_VERSION
 from smime_proxy.stores.vault import make_master_key
 
 needs_permissions = pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -93,13 +94,13 @@ def test_other_databases_are_refused(state_dir: Path, url: str) -> None:
 def test_a_newer_schema_is_refused_naming_both_versions(state_dir: Path) -> None:
     opened(state_dir)
     set_version(state_dir, "0099")
-    with pytest.raises(StoreError, match=r"schema 0099, .* up to 0001"):
+    with pytest.raises(StoreError, match=rf"schema 0099, .* up to {SCHEMA_VERSION}"):
         opened(state_dir, migrate=True)
 
 
 def add_column(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE audit ADD COLUMN later TEXT"))
-    connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0099'"))
 
 
 def add_column_and_fail(connection: Connection) -> None:
@@ -114,9 +115,9 @@ def columns(path: Path) -> list[str]:
 
 def test_an_older_store_is_copied_beside_itself_and_migrated(state_dir: Path) -> None:
     opened(state_dir)
-    newer = Schema("0002", add_column)
+    newer = Schema("0099", add_column)
     fresh = open_store("sqlite", state_dir, None, migrate=True, wanted=newer)
-    copy = state_dir / "store.sqlite.schema-0001"
+    copy = state_dir / f"store.sqlite.schema-{SCHEMA_VERSION}"
     assert fresh.warning == ""
     assert "later" in columns(state_dir / "store.sqlite")
     assert "later" not in columns(copy)
@@ -125,7 +126,7 @@ def test_an_older_store_is_copied_beside_itself_and_migrated(state_dir: Path) ->
 
 def test_a_migration_that_fails_changes_nothing(state_dir: Path) -> None:
     opened(state_dir)
-    failing = Schema("0002", add_column_and_fail)
+    failing = Schema("0099", add_column_and_fail)
     with pytest.raises(StoreError, match="the migration failed"):
         open_store("sqlite", state_dir, None, migrate=True, wanted=failing)
     assert "later" not in columns(state_dir / "store.sqlite")
@@ -134,16 +135,18 @@ def test_a_migration_that_fails_changes_nothing(state_dir: Path) -> None:
 
 def test_an_older_store_is_left_to_serve_by_the_other_commands(state_dir: Path) -> None:
     opened(state_dir)
-    with pytest.raises(StoreError, match=r"schema 0001, .* needs 0002: `smime-proxy serve`"):
-        open_store("sqlite", state_dir, None, migrate=False, wanted=Schema("0002", add_column))
-    assert not (state_dir / "store.sqlite.schema-0001").exists()
+    with pytest.raises(
+        StoreError, match=rf"schema {SCHEMA_VERSION}, .* needs 0099: `smime-proxy serve`"
+    ):
+        open_store("sqlite", state_dir, None, migrate=False, wanted=Schema("0099", add_column))
+    assert not (state_dir / f"store.sqlite.schema-{SCHEMA_VERSION}").exists()
 
 
 def test_a_store_that_does_not_open_is_not_migrated(state_dir: Path) -> None:
     opened(state_dir)
     (state_dir / "master.key").unlink()
     with pytest.raises(StoreError, match="is missing"):
-        open_store("sqlite", state_dir, None, migrate=True, wanted=Schema("0002", add_column))
+        open_store("sqlite", state_dir, None, migrate=True, wanted=Schema("0099", add_column))
     assert "later" not in columns(state_dir / "store.sqlite")
 
 

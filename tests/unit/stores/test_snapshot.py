@@ -8,6 +8,7 @@ from sqlalchemy import insert, update
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.path import Anchor
+from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.cms.certificate_fields import read_certificate
 from smime_proxy.cms.decrypt import decrypt
 from smime_proxy.cms.enveloped_data import parse_enveloped_data
@@ -16,9 +17,10 @@ from smime_proxy.cms.key_encapsulation import EncapsulationKey
 from smime_proxy.cms.sign import sign
 from smime_proxy.cms.signed_data import parse_signed_data
 from smime_proxy.cms.verify import Integrity, verify
-from smime_proxy.gateway.ports import Directory, KeyUnavailable
+from smime_proxy.gateway.ports import Directory, KeyUnavailable, SeenCapabilities
 from smime_proxy.policy.rules import Account, Kind
 from smime_proxy.stores import accounts, anchors, certificates, keys, partners, schema
+from smime_proxy.stores.capabilities import remember
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.snapshot import Opened, Snapshot
 from tests import pki
@@ -329,3 +331,14 @@ def test_keys_that_are_opened_during_a_reload_do_not_disturb_it(store: Store, ac
             return super().__contains__(key_id)
 
     assert opened.of(Meanwhile({"one"})).decryption == {"one": key}
+
+
+def test_what_a_partner_said_last_is_known_and_what_cannot_be_read_is_not(store: Store) -> None:
+    listed = Capabilities((("2.16.840.1.101.3.4.1.46", b""),))
+    remember(store, [SeenCapabilities(PARTNER, listed, NOW)])
+    snapshot = load(store)
+    assert snapshot.capabilities(parse_mailbox("PARTNER@example.org")) == listed
+    assert snapshot.capabilities(BOB) is None
+    with store.engine.begin() as connection:
+        connection.execute(update(schema.capabilities).values(der=b"\x30\x05"))
+    assert load(store).capabilities(PARTNER) is None
