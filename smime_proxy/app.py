@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from smime_proxy.admin.cli.adapters import Adapters
     from smime_proxy.admin.engine import Outlet, ServiceEngine
     from smime_proxy.gateway.context import Context, Route
-    from smime_proxy.gateway.ports import Directory, Measures, Upstream
+    from smime_proxy.gateway.ports import Directory, Measures, SeenCapabilities, Upstream
     from smime_proxy.settings import Settings
     from smime_proxy.settings.tables import Upstream as UpstreamTable
     from smime_proxy.smtp.admission import ListenerOptions
@@ -70,6 +70,7 @@ def _context(
     directory: "Callable[[], Directory]",
     upstreams: "Mapping[str, Upstream]",
     measures: "Measures",
+    remember: "Callable[[SeenCapabilities], None]" = lambda _seen: None,
 ) -> "Context":
     from smime_proxy.gateway.context import Context
     from smime_proxy.settings.rules import to_rules
@@ -83,6 +84,7 @@ def _context(
         sent_copy=_sent_copies(upstreams),
         measures=measures,
         random=os.urandom,
+        remember=remember,
     )
 
 
@@ -238,19 +240,26 @@ async def _engine(
     from smime_proxy.admin.engine import Remembering, ServiceEngine, Way
     from smime_proxy.admin.metrics import Counters
     from smime_proxy.gateway.pipeline import Gateway
+    from smime_proxy.settings.checks import signs_opaque
+    from smime_proxy.stores.notes import CapabilityNotes
     from smime_proxy.stores.watch import SnapshotSource
 
     store = _open_store(settings).store
     source = SnapshotSource(store)
     upstreams = {name: Remembering(make()) for name, make in makers.items()}
     measures = Counters()
-    context = _context(settings, lambda: source.current, upstreams, measures)
-    tables = settings.listeners
+    notes = CapabilityNotes(store)
+    context = _context(settings, lambda: source.current, upstreams, measures, notes.note)
+    tables, loop = settings.listeners, asyncio.get_running_loop()
     return ServiceEngine(
         Gateway(context),
         measures,
-        {name: Way(one.role, upstreams[one.upstream]) for name, one in tables.items()},
-        background=asyncio.get_running_loop().create_task(source.watch()),
+        {
+            name: Way(one.role, upstreams[one.upstream], opaque=signs_opaque(settings))
+            for name, one in tables.items()
+        },
+        background=loop.create_task(source.watch()),
+        learning=loop.create_task(notes.write_always()),
         reload=lambda: _reload_certificates(settings, listeners),
         release=store.close,
     )

@@ -18,6 +18,7 @@ from smime_proxy.smtp.errors import TlsSetupError
 
 # A message grows when it is protected: base64 (4/3 and line ends) once around what is encrypted.
 ENCRYPTED_GROWTH = 1.4
+OPAQUE_GROWTH = 1.96  # twice, when it is signed opaque before
 ENCRYPTED_ROOM = 64 * 1024  # octets; recipientInfos, certificates, header fields
 INBOUND_ROOM = 16 * 1024  # octets; the fields we add
 
@@ -57,10 +58,14 @@ class Remembering:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A listener's direction and the upstream its mail goes to."""
+    """A listener's direction and the upstream its mail goes to.
+
+    `opaque`: some of the mail may be signed opaque.
+    """
 
     role: Role
     upstream: Remembering
+    opaque: bool = False
 
 
 class ServiceEngine:
@@ -73,22 +78,29 @@ class ServiceEngine:
         ways: Mapping[str, Way],
         *,
         background: asyncio.Task[None],
+        learning: asyncio.Task[None],
         reload: Callable[[], None],
         release: Callable[[], None],
     ) -> None:
-        """Take over what was built; `background` is cancelled and `release` called at the end."""
+        """Take over what was built; both tasks are cancelled and `release` called at the end.
+
+        `background` watches the store, without which no mail is taken; `learning` writes what is
+        learnt from mail, which mail can do without.
+        """
         self.gateway = gateway
         self.measures = measures
         self._ways = ways
         self._background = background
         background.add_done_callback(_tell_of_end)
+        self._learning = learning
+        learning.add_done_callback(_tell_of_ignorance)
         self._reload = reload
         self._release = release
 
     def extensions(self, listener: str) -> Extensions:
         """Say what a listener may offer, in view of what its upstream offered last."""
         way = self._ways[listener]
-        return offered(way.upstream.extensions, way.role)
+        return offered(way.upstream.extensions, way.role, opaque=way.opaque)
 
     def not_ready(self) -> str:
         """Say what is missing before mail can be taken: nothing, once it was built."""
@@ -108,8 +120,10 @@ class ServiceEngine:
 
     async def close(self) -> None:
         """Let go of everything."""
-        self._background.cancel()
-        await asyncio.wait([self._background])
+        tasks = [self._background, self._learning]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         for upstream in {way.upstream for way in self._ways.values()}:
             await upstream.close()
         self._release()
@@ -122,11 +136,18 @@ def _tell_of_end(background: asyncio.Task[None]) -> None:
         _log.error("store no longer watched", consequence=consequence, exc_info=error)
 
 
-def offered(extensions: Extensions, role: Role) -> Extensions:
+def _tell_of_ignorance(learning: asyncio.Task[None]) -> None:
+    if not learning.cancelled():
+        error = learning.exception()
+        _log.error("capabilities no longer written", consequence="old ones in use", exc_info=error)
+
+
+def offered(extensions: Extensions, role: Role, *, opaque: bool = False) -> Extensions:
     """Give what may be offered so that what comes out still fits the upstream's SIZE."""
     if not extensions.size:
         return extensions
     size = extensions.size - INBOUND_ROOM
     if role is Role.OUTBOUND:
-        size = int((extensions.size - ENCRYPTED_ROOM) / ENCRYPTED_GROWTH)
+        growth = OPAQUE_GROWTH if opaque else ENCRYPTED_GROWTH
+        size = int((extensions.size - ENCRYPTED_ROOM) / growth)
     return replace(extensions, size=max(1, size))

@@ -4,20 +4,26 @@ The very steps of the mail path: parse, look, gather, decide. No RFC: this is fo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Envelope
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.ports import KeyUnavailable
-from smime_proxy.gateway.record import action_of, certificates_of
+from smime_proxy.gateway.record import action_of, algorithms_of, certificates_of
 from smime_proxy.gateway.replies import refusal_reply, reply_for
 from smime_proxy.gateway.work import facts_of
 from smime_proxy.message.errors import BadRequest, MessageError
 from smime_proxy.message.parse import parse
+from smime_proxy.policy.choice import Algorithms, readable
 from smime_proxy.policy.decide import decide
-from smime_proxy.policy.effective import effective
 from smime_proxy.policy.facts import Facts
+from smime_proxy.policy.outbound import policy_of
 from smime_proxy.policy.plan import Plan, Refusal
+from smime_proxy.policy.wish import algorithms_for
+
+# The source of what is otherwise than set: signed by the client, or shared with other recipients.
+THE_MESSAGE = "the message"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,9 @@ class Explanation:
     """What one recipient gets: `action` in the words of the log, or `refuse` with its reply.
 
     `group` numbers the copies from 1, 0 for a refusal; `certificates` are SHA-256 fingerprints in
-    hexadecimal, the signer's first; `problem` says why he has no usable certificate.
+    hexadecimal, the signer's first; `problem` says why he has no usable certificate. `algorithms`
+    are those of his copy and `sources` the table each was taken from, both by setting name; `reads`
+    is what he says that he can read.
     """
 
     recipient: str
@@ -35,6 +43,9 @@ class Explanation:
     certificates: tuple[str, ...] = ()
     reply: str = ""
     problem: str = ""
+    algorithms: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +65,8 @@ def explain(context: Context, envelope: Envelope) -> Explained:
     except (MessageError, KeyUnavailable) as error:
         return Explained(_all_refused(envelope, error), {})
     decision = decide(envelope, facts, context.rules)
-    account = facts.sender.account or next(iter(facts.sender.named), None)
-    sources = effective(context.rules, account).sources
+    chosen = policy_of(facts.sender, context.rules)
+    sources = chosen.sources
     if isinstance(decision, Refusal):
         reply = str(refusal_reply(decision.why, decision.detail))
         refused = tuple(
@@ -63,23 +74,35 @@ def explain(context: Context, envelope: Envelope) -> Explained:
             for item in facts.recipients
         )
         return Explained(refused, sources)
-    return Explained(_explained(decision, facts), sources, decision.exemptions)
+    wanted = {
+        item.mailbox: algorithms_for(item, chosen, context.rules) for item in facts.recipients
+    }
+    return Explained(_explained(decision, facts, wanted), sources, decision.exemptions)
 
 
-def _explained(plan: Plan, facts: Facts) -> tuple[Explanation, ...]:
+def _explained(
+    plan: Plan, facts: Facts, wanted: Mapping[Mailbox, Algorithms]
+) -> tuple[Explanation, ...]:
     problems = {item.mailbox: item.problem for item in facts.recipients}
-    served = (
-        Explanation(
-            str(mailbox),
-            action_of(delivery.treatment),
-            delivery.rule,
-            number,
-            certificates_of(delivery.treatment),
-            problem=problems.get(mailbox, ""),
-        )
-        for number, delivery in enumerate(plan.deliveries, 1)
-        for mailbox in delivery.recipients
-    )
+    certificates = {item.mailbox: item.certificate for item in facts.recipients}
+    reads = {item.mailbox: readable(item.capabilities) for item in facts.recipients}
+    served = []
+    for number, delivery in enumerate(plan.deliveries, 1):
+        for mailbox in delivery.recipients:
+            found = algorithms_of(delivery.treatment, certificates.get(mailbox))
+            served.append(
+                Explanation(
+                    str(mailbox),
+                    action_of(delivery.treatment),
+                    delivery.rule,
+                    number,
+                    certificates_of(delivery.treatment),
+                    problem=problems.get(mailbox, ""),
+                    algorithms=found,
+                    reads=reads.get(mailbox, ()),
+                    sources=_sources(found, wanted[mailbox]) if mailbox in wanted else {},
+                )
+            )
     refused = (
         Explanation(
             str(item.recipient),
@@ -93,6 +116,21 @@ def _explained(plan: Plan, facts: Facts) -> tuple[Explanation, ...]:
         for item in plan.refused
     )
     return (*served, *refused)
+
+
+def _sources(found: Mapping[str, str], wanted: Algorithms) -> Mapping[str, str]:
+    """Say where each algorithm comes from, by setting name."""
+    said = {
+        "signature": wanted.signature.value,
+        "opaque": "yes" if wanted.opaque else "no",
+        "content_encryption": wanted.content_encryption.value,
+        "key_transport": wanted.key_transport.value if wanted.key_transport else "",
+        "header_protection": wanted.header_protection.value,
+    }
+    return {
+        name: wanted.sources[name] if value == said[name] else THE_MESSAGE
+        for name, value in found.items()
+    }
 
 
 def _all_refused(

@@ -8,7 +8,9 @@ from datetime import datetime
 
 from smime_proxy.address import AddressError, Mailbox, parse_mailbox
 from smime_proxy.certs.selection import KeyEntry, PartnerCertificate, choose_signing
+from smime_proxy.cms.capabilities import Capabilities, parse_capabilities
 from smime_proxy.cms.decrypt import matches
+from smime_proxy.cms.errors import MalformedCms
 from smime_proxy.envelope import Envelope, Role
 from smime_proxy.gateway.choices import RecipientChoices
 from smime_proxy.gateway.ports import Directory, KeyUnavailable
@@ -137,7 +139,33 @@ def _outbound_recipients(
             continue
         if named is None:  # To and Cc are read only for mail that may be encrypted
             named = visible_mailboxes(entity.header)
-        yield RecipientFacts(mailbox, account, certificate, problem, mailbox in named)
+        yield RecipientFacts(
+            mailbox,
+            account,
+            certificate,
+            problem,
+            mailbox in named,
+            capabilities=_capabilities(directory, mailbox, account, certificate),
+        )
+
+
+def _capabilities(
+    directory: Directory,
+    mailbox: Mailbox,
+    account: Account | None,
+    chosen: PartnerCertificate,
+) -> Capabilities | None:
+    """Give what a recipient can read: what he said last, else what his certificate says.
+
+    RFC 4262 1: a certificate speaks for the time before the first signed message.
+    """
+    remembered = directory.capabilities(mailbox) if account is None else None
+    if remembered is not None or not chosen.certificate.capabilities:
+        return remembered
+    try:
+        return parse_capabilities(chosen.certificate.capabilities)
+    except MalformedCms:
+        return None
 
 
 def _inbound_recipients(

@@ -162,6 +162,8 @@ class Conversation:
         try:
             record_deliveries(self._context, envelope, work, outcome)
         finally:
+            if work.seen is not None and outcome.reply.is_positive:
+                self._context.remember(work.seen)
             if outcome.copy is not None:
                 await self._file(envelope, outcome.copy)
 

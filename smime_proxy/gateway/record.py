@@ -3,9 +3,12 @@
 No RFC; docs/metrics.md names the counters, the fields of the log line are an interface.
 """
 
+from collections.abc import Mapping
+
 import structlog
 
 from smime_proxy.address import Mailbox
+from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.envelope import Envelope
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.deliver import Outcome
@@ -46,11 +49,33 @@ def certificates_of(treatment: Treatment) -> tuple[str, ...]:
         else ""
     )
     recipients = (
-        tuple(item.certificate.fingerprint for item in treatment.certificates)
+        tuple(item.certificate.certificate.fingerprint for item in treatment.encryption.recipients)
         if isinstance(treatment, Encrypt | SignThenEncrypt)
         else ()
     )
     return (signer, *recipients) if signer else recipients
+
+
+def algorithms_of(
+    treatment: Treatment, certificate: PartnerCertificate | None
+) -> Mapping[str, str]:
+    """Give the algorithms a treatment uses, by setting name, for the holder of a certificate.
+
+    A signature is named only where there is a choice, by a key that is RSA; so is key transport.
+    """
+    found: dict[str, str] = {}
+    if isinstance(treatment, Sign | SignThenEncrypt):
+        if treatment.key.entry.certificate.key_type == "rsa":
+            found["signature"] = treatment.form.scheme.value
+        found["opaque"] = "yes" if treatment.form.opaque else "no"
+    if isinstance(treatment, Encrypt | SignThenEncrypt):
+        found["content_encryption"] = treatment.encryption.content_encryption.value
+        for item in treatment.encryption.recipients:
+            if item.certificate == certificate and item.key_transport is not None:
+                found["key_transport"] = item.key_transport.value
+    if isinstance(treatment, Sign | Encrypt | SignThenEncrypt):
+        found["header_protection"] = treatment.header_protection.value
+    return found
 
 
 def record_refusal(context: Context, envelope: Envelope, refused: Refused) -> None:

@@ -1,26 +1,33 @@
 """Make the octets of each delivery: the plan's treatments carried out, no I/O, thread-safe.
 
-RFC 8551 3.5.3 (clear-signed), 3.3 (enveloped), 3.7 (signed and enveloped); RFC 5322 3.6.3 (Bcc).
+RFC 8551 3.5 (signed), 3.3 and 3.4 (enveloped), 3.7 (signed and enveloped); RFC 9788 5 (protected
+header); RFC 5322 3.6.3 (Bcc).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
 from typing import assert_never
 
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.envelope import Envelope, Role
+from smime_proxy.gateway.ports import SeenCapabilities
 from smime_proxy.message.build import with_entity
 from smime_proxy.message.canonical import canonical_entity, outer_header
 from smime_proxy.message.entity import Entity
 from smime_proxy.message.header import HeaderBlock
 from smime_proxy.message.requests import Request, strip_own_fields, strip_requests
+from smime_proxy.policy.algorithms import HeaderProtection, KeyTransport
 from smime_proxy.policy.plan import (
     Decrypt,
     Encrypt,
+    Encryption,
     Relay,
     SentCopy,
     Sign,
+    SignatureForm,
     SigningKey,
     SignThenEncrypt,
     Treatment,
@@ -28,8 +35,10 @@ from smime_proxy.policy.plan import (
 )
 from smime_proxy.policy.rules import Account
 from smime_proxy.smime.encrypt import encrypt_message, recipient_of
-from smime_proxy.smime.receive import receive
-from smime_proxy.smime.sign import sign_entity, signing_time
+from smime_proxy.smime.protected_headers import protect_encrypted, protect_signed
+from smime_proxy.smime.receive import Unwrap, receive
+from smime_proxy.smime.report import PASSED, Report
+from smime_proxy.smime.sign import sign_entity, sign_entity_opaque, signing_time
 from smime_proxy.smime.status import mark_private, result_fields, strip_results
 from smime_proxy.smime.verify import Trust
 
@@ -50,6 +59,15 @@ class Material:
     signer: Callable[[SigningKey], CmsSigner]
     decryption_keys: Callable[[Account], tuple[DecryptionKey, ...]]
     random: Callable[[int], bytes]
+    unwrap: frozenset[Unwrap] = frozenset()
+
+
+class Fields(Enum):
+    """Which fields of the header are copied into the innermost entity (RFC 9788 2.1.1)."""
+
+    NONE = "none"
+    CLEAR = "clear"
+    CIPHER = "cipher"
 
 
 class Transform:
@@ -58,13 +76,20 @@ class Transform:
     def __init__(self, material: Material) -> None:
         """Keep the material; nothing is computed before it is asked for."""
         self._material = material
-        self._signed: dict[str, bytes] = {}
+        self._known: dict[tuple[str, SignatureForm, Fields], bytes] = {}
         self._outer: HeaderBlock | None = None
+        self._hidden: tuple[bytes, HeaderBlock] | None = None
+        self._seen: SeenCapabilities | None = None
 
     @property
     def entity(self) -> Entity:
         """The message as it came."""
         return self._material.entity
+
+    @property
+    def seen(self) -> SeenCapabilities | None:
+        """What the sender of a received message, made here, said that he can read."""
+        return self._seen
 
     def content(self, treatment: Treatment) -> bytes:
         """Give the message octets of one treatment, CRLF throughout, without our Received field.
@@ -75,14 +100,15 @@ class Transform:
         match treatment:
             case Relay(requests):
                 return self._relayed(requests=requests)
-            case Sign(key):
-                return with_entity(self._outer_header(), self._signed_entity(key))
-            case Encrypt(certificates):
-                inner = self._inner_entity()
-                return self._sealed(inner, [item.certificate.der for item in certificates])
-            case SignThenEncrypt(key, certificates):
-                inner = self._signed_entity(key)
-                return self._sealed(inner, [item.certificate.der for item in certificates])
+            case Sign(key, form, protection):
+                shown = Fields.NONE if protection is HeaderProtection.OFF else Fields.CLEAR
+                return with_entity(self._outer_header(), self._signed(key, form, shown))
+            case Encrypt(encryption, protection):
+                hidden = Fields.NONE if protection is HeaderProtection.OFF else Fields.CIPHER
+                return self._sealed(self._part(hidden), hidden, encryption)
+            case SignThenEncrypt(key, encryption, form, protection):
+                hidden = Fields.NONE if protection is HeaderProtection.OFF else Fields.CIPHER
+                return self._sealed(self._signed(key, form, hidden), hidden, encryption)
             case Verify():
                 return self._received(())
             case Decrypt(account):
@@ -92,7 +118,10 @@ class Transform:
 
     def sent_copy(self, copy: SentCopy) -> bytes:
         """Give the unencrypted copy of mail sent encrypted, marked as such and private."""
-        inner = self._signed_entity(copy.key) if copy.key else self._inner_entity()
+        if copy.key:
+            inner = self._signed(copy.key, SignatureForm(copy.signature), Fields.NONE)
+        else:
+            inner = self._part(Fields.NONE)
         header = mark_private(self._outer_header()).prepend("X-SMIME-Copy", "sent")
         return with_entity(header, inner)
 
@@ -114,35 +143,82 @@ class Transform:
         header = strip_results(strip_own_fields(material.entity.header), material.authserv_id)
         received = receive(material.entity, keys, material.trust, material.envelope.received_at)
         fields = result_fields(received.report, material.authserv_id)
-        return received.message(header, fields)
+        self._seen = _seen(received.report, material.envelope.received_at) or self._seen
+        return received.message(header, fields, material.unwrap)
 
-    def _signed_entity(self, key: SigningKey) -> bytes:
-        known = self._signed.get(key.entry.certificate.fingerprint)
-        if known is not None:
-            return known
+    def _signed(self, key: SigningKey, form: SignatureForm, fields: Fields) -> bytes:
+        name = (key.entry.certificate.fingerprint, form, fields)
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = self._sign(key, form, self._part(fields))
+        return known
+
+    def _sign(self, key: SigningKey, form: SignatureForm, part: bytes) -> bytes:
         material = self._material
-        signed = sign_entity(
-            canonical_entity(material.entity),
-            material.signer(key),
-            signing_time=signing_time(material.entity.header, material.envelope.received_at),
-            boundary_seed=material.random(16),
+        signer = material.signer(key).using(form.scheme.value)
+        at = signing_time(material.entity.header, material.envelope.received_at)
+        if form.opaque:
+            return sign_entity_opaque(part, signer, signing_time=at)
+        return sign_entity(part, signer, signing_time=at, boundary_seed=material.random(16))
+
+    def _part(self, fields: Fields) -> bytes:
+        """Give the innermost entity: what the client signed unchanged, anything else canonical."""
+        match fields:
+            case Fields.NONE:
+                return canonical_entity(self._material.entity)
+            case Fields.CLEAR:
+                return protect_signed(canonical_entity(self._material.entity), self._outer_header())
+            case Fields.CIPHER:
+                return self._hiding()[0]
+            case _:
+                assert_never(fields)
+
+    def _hiding(self) -> tuple[bytes, HeaderBlock]:
+        """Give the innermost entity with all fields in it, and the header left outside."""
+        if self._hidden is None:
+            part = canonical_entity(self._material.entity)
+            self._hidden = protect_encrypted(part, self._sealing_header())
+        return self._hidden
+
+    def _sealed(self, inner: bytes, fields: Fields, encryption: Encryption) -> bytes:
+        header = self._hiding()[1] if fields is Fields.CIPHER else self._sealing_header()
+        recipients = [
+            recipient_of(
+                item.certificate.certificate.der,
+                oaep=item.key_transport is KeyTransport.RSAES_OAEP,
+            )
+            for item in encryption.recipients
+        ]
+        return encrypt_message(
+            header,
+            inner,
+            recipients,
+            content_encryption=encryption.content_encryption.value,
+            random=self._material.random,
         )
-        self._signed[key.entry.certificate.fingerprint] = signed
-        return signed
 
-    def _inner_entity(self) -> bytes:
-        """Give the entity to encrypt: what the client signed unchanged, anything else canonical."""
-        return canonical_entity(self._material.entity)
-
-    def _sealed(self, inner: bytes, certificates: list[bytes]) -> bytes:
-        recipients = [recipient_of(der) for der in certificates]
+    def _sealing_header(self) -> HeaderBlock:
         header = self._outer_header()
         if bytes(header).startswith(MAILBOX_LINE):
-            header = header.remove(lambda field: field.raw.startswith(MAILBOX_LINE))
-        return encrypt_message(header, inner, recipients, random=self._material.random)
+            return header.remove(lambda field: field.raw.startswith(MAILBOX_LINE))
+        return header
 
     def _outer_header(self) -> HeaderBlock:
         if self._outer is None:
             header = strip_requests(self._material.entity.header, self._material.words)
             self._outer = outer_header(header.remove(BLIND_FIELDS))
         return self._outer
+
+
+def _seen(report: Report, received_at: datetime) -> SeenCapabilities | None:
+    """Give what a sender whose signature passes says that he can read; else nobody said it.
+
+    It counts from when it was signed, and never from a time to come.
+    """
+    signer = report.signer
+    if report.signature != PASSED or signer is None or signer.mailbox is None:
+        return None
+    if signer.report.capabilities is None:
+        return None
+    at = min(signer.report.signing_time or received_at, received_at)
+    return SeenCapabilities(signer.mailbox, signer.report.capabilities, at)

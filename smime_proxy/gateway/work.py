@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from smime_proxy.cms.errors import CmsError
 from smime_proxy.envelope import Envelope, Role
 from smime_proxy.gateway.context import Context
-from smime_proxy.gateway.gather import gather
-from smime_proxy.gateway.ports import Directory, KeyUnavailable
+from smime_proxy.gateway.gather import gather, own_account
+from smime_proxy.gateway.ports import Directory, KeyUnavailable, SeenCapabilities
 from smime_proxy.gateway.replies import refusal_reply, reply_for
 from smime_proxy.gateway.transform import Material, Transform
 from smime_proxy.message.entity import Entity
@@ -19,13 +19,12 @@ from smime_proxy.message.parse import parse
 from smime_proxy.message.trace import MAX_RECEIVED, received_count
 from smime_proxy.policy.decide import decide
 from smime_proxy.policy.facts import Facts
+from smime_proxy.policy.grouping import MAX_GROUPS
 from smime_proxy.policy.plan import Delivery, Plan, Refusal
 from smime_proxy.policy.rules import subject_words
 from smime_proxy.reply import Reply
 from smime_proxy.smime.classify import outline
 from smime_proxy.smime.verify import Trust
-
-MAX_GROUPS = 8  # copies of one message, in memory and as upstream transactions held open at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +37,16 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """All that is left to do: contents to deliver, and what the plan says besides."""
+    """All that is left to do: contents to deliver, and what the plan says besides.
+
+    `seen` is what the sender can read, to be remembered once the mail is delivered.
+    """
 
     entity: Entity
     plan: Plan
     contents: tuple[Content, ...]
     sent_copy: bytes | None = None
+    seen: SeenCapabilities | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ def make(context: Context, envelope: Envelope) -> Work | Refused:
         decision = decide(envelope, facts, context.rules)
         if isinstance(decision, Refusal):
             return Refused(refusal_reply(decision.why, decision.detail), decision.rule)
-        return _carry_out(decision, Transform(_material(context, envelope, entity, directory)))
+        transform = Transform(_material(context, envelope, entity, directory))
+        return _carry_out(decision, transform, directory)
     except BadRequest as error:
         detail = f"{envelope.reverse_path or '<>'}: {error}"
         return Refused(reply_for("bad_request", detail), "request field")
@@ -112,10 +116,11 @@ def _material(
         signer=lambda key: directory.signer(key.account, key.entry),
         decryption_keys=lambda account: tuple(directory.decryption_keys(account)),
         random=context.random,
+        unwrap=context.rules.unwrap,
     )
 
 
-def _carry_out(plan: Plan, transform: Transform) -> Work | Refused:
+def _carry_out(plan: Plan, transform: Transform, directory: Directory) -> Work | Refused:
     contents: list[Content] = []
     try:
         for delivery in plan.deliveries:
@@ -127,7 +132,10 @@ def _carry_out(plan: Plan, transform: Transform) -> Work | Refused:
     except CmsError as error:
         # What should be signed or encrypted cannot be: never sent any other way (invariant I5).
         return Refused(reply_for("internal_error", str(error)), "protection failed")
-    return Work(transform.entity, plan, tuple(contents), copy)
+    seen = transform.seen
+    if seen is not None and own_account(directory, seen.mailbox) is not None:
+        seen = None  # what our own accounts can read is known from their keys
+    return Work(transform.entity, plan, tuple(contents), copy, seen)
 
 
 def _add(contents: list[Content], content: Content) -> None:

@@ -1,13 +1,14 @@
 """Which value of each setting holds for an account, and where it comes from.
 
-Account over domain over `[policy]`; with partner and request the stricter wins. No RFC: this is
-the order the settings file documents.
+Account over domain over `[policy]`; with partner and request the stricter wins, of algorithms the
+partner's. No RFC: this is the order the settings file documents.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from smime_proxy.address import Mailbox
+from smime_proxy.policy.algorithms import HeaderProtection, KeyTransport
 from smime_proxy.policy.rules import (
     Account,
     Encrypt,
@@ -22,6 +23,7 @@ from smime_proxy.policy.rules import (
 )
 
 _SETTINGS = tuple(setting.name for setting in fields(Policy))
+_PARTNER_SETTINGS = tuple(setting.name for setting in fields(PartnerRule))
 # Stricter is higher; a sender's request stands between what is written and what is possible.
 ENCRYPT_REQUEST = 3
 ENCRYPT_POSSIBLE = 2
@@ -35,6 +37,14 @@ class Effective:
     """A complete policy and, by setting name, the table each value was taken from."""
 
     policy: Policy
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """What is written for one recipient and, by setting name, the key it is written under."""
+
+    rule: PartnerRule = field(default_factory=PartnerRule)
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -71,9 +81,9 @@ def strictest(policies: Iterable[Effective]) -> Effective:
     first, *others = policies
     policy, sources = first.policy, dict(first.sources)
     for other in others:
-        if _ENCRYPT[other.policy.encrypt] > _ENCRYPT[policy.encrypt]:
-            policy = replace(policy, encrypt=other.policy.encrypt)
-            sources["encrypt"] = other.sources["encrypt"]
+        for name in _ordered_stricter(other.policy, policy):
+            policy = replace(policy, **{name: getattr(other.policy, name)})
+            sources[name] = other.sources[name]
         if other.policy.on_missing_certificate is OnMissingCertificate.REJECT_ALL:
             policy = replace(policy, on_missing_certificate=OnMissingCertificate.REJECT_ALL)
         if other.policy.internal is Internal.ENCRYPT:
@@ -85,33 +95,30 @@ def strictest(policies: Iterable[Effective]) -> Effective:
     return Effective(policy, sources)
 
 
-def partner_rule(rules: Rules, mailbox: Mailbox) -> tuple[PartnerRule, str]:
-    """Find what is written for one recipient: his address first, then his domain.
+def partner_rule(rules: Rules, mailbox: Mailbox) -> Partner:
+    """Find what is written for one recipient: his address first, then his domain, key by key."""
+    values: dict[str, object] = {}
+    sources: dict[str, str] = {}
+    for key in (mailbox.key, mailbox.domain):
+        written = rules.partners.get(key)
+        if written is None:
+            continue
+        for name in _PARTNER_SETTINGS:
+            value = getattr(written, name)
+            if value is not None and name not in values:
+                values[name], sources[name] = value, f'partners."{key}".{name}'
+    return Partner(PartnerRule(**values), sources)  # type: ignore[arg-type] # names and types match
 
-    A setting the address leaves open is taken from the domain. Gives the rule and its source.
-    """
-    own = rules.partners.get(mailbox.key)
-    domain = rules.partners.get(mailbox.domain)
-    if own is None or domain is None:
-        rule = own or domain or PartnerRule()
-        name = mailbox.key if own else mailbox.domain
-        return rule, f'partners."{name}"'
-    sign = domain.sign if own.sign is None else own.sign
-    encrypt = domain.encrypt if own.encrypt is None else own.encrypt
-    return PartnerRule(sign, encrypt), f'partners."{mailbox.key}"'
 
-
-def encrypt_level(
-    chosen: Effective, partner: tuple[PartnerRule, str], *, request: bool, plain: bool
-) -> Level:
+def encrypt_level(chosen: Effective, partner: Partner, *, request: bool, plain: bool) -> Level:
     """Say how strongly encryption is wanted for one recipient: the stricter of all wishes.
 
     `plain` turns off what is merely possible and never weakens a demand.
     """
-    rule, source = partner
+    rule = partner.rule
     level = Level(_ENCRYPT[chosen.policy.encrypt], chosen.sources.get("encrypt", "policy.encrypt"))
     if rule.encrypt is not None and _ENCRYPT[rule.encrypt] > level.value:
-        level = Level(_ENCRYPT[rule.encrypt], f"{source}.encrypt")
+        level = Level(_ENCRYPT[rule.encrypt], partner.sources["encrypt"])
     if request and level.value < ENCRYPT_REQUEST:
         level = Level(ENCRYPT_REQUEST, "request")
     if plain and level.value == ENCRYPT_POSSIBLE:
@@ -119,15 +126,28 @@ def encrypt_level(
     return level
 
 
-def sign_level(chosen: Effective, partner: tuple[PartnerRule, str], *, request: bool) -> Level:
+def sign_level(chosen: Effective, partner: Partner, *, request: bool) -> Level:
     """Say how strongly a signature is wanted for one recipient: the stricter of all wishes."""
-    rule, source = partner
+    rule = partner.rule
     level = Level(_SIGN[chosen.policy.sign], chosen.sources.get("sign", "policy.sign"))
     if rule.sign is not None and _SIGN[rule.sign] > level.value:
-        level = Level(_SIGN[rule.sign], f"{source}.sign")
+        level = Level(_SIGN[rule.sign], partner.sources["sign"])
     if request and level.value < SIGN_REQUEST:
         level = Level(SIGN_REQUEST, "request")
     return level
+
+
+def _ordered_stricter(one: Policy, other: Policy) -> Iterator[str]:
+    """Name the settings with an order of their own in which one policy is the stricter."""
+    if _ENCRYPT[one.encrypt] > _ENCRYPT[other.encrypt]:
+        yield "encrypt"
+    mine, its = one.content_encryption, other.content_encryption
+    if mine is not its and mine.is_at_least(its):
+        yield "content_encryption"
+    if one.key_transport is KeyTransport.RSAES_OAEP:
+        yield "key_transport"
+    if one.header_protection is HeaderProtection.BASELINE:
+        yield "header_protection"
 
 
 def _pick(name: str, layers: list[tuple[str, Override]], default: Policy) -> tuple[object, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
+from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.policy.rules import Account
 
 
@@ -58,7 +59,8 @@ class RecipientFacts:
     """One forward-path: our account, if it is one, and the certificate to encrypt to, if any.
 
     `visible`: named in To or Cc, asked only where there is a certificate. `opens`: inbound, some
-    RecipientInfo names a key of the account.
+    RecipientInfo names a key of the account. `capabilities`: what he can read, as his last signed
+    mail says, or else his certificate.
     """
 
     mailbox: Mailbox
@@ -67,6 +69,7 @@ class RecipientFacts:
     problem: str = ""
     visible: bool = True
     opens: bool = False
+    capabilities: Capabilities | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ def decide_outbound(envelope: Envelope, facts: Facts, rules: Rules) -> Decision:
     if _is_foreign_account(envelope, sender):
         detail = f"login {envelope.session.login} was not granted {sender.mailbox}"
         return Refusal(Why.FROM_NOT_GRANTED, detail, "login not granted")
-    chosen = _policy_of(sender, rules)
+    chosen = policy_of(sender, rules)
     sensitive = chosen.policy.request_by_sensitivity and message.sensitive
     request = message.asks_encrypt or (sensitive and bool(sender.named))
     # 2. Invitations and answers pass untouched, whoever sends them.
@@ -97,7 +97,8 @@ def _listed(account: Account, listener: ListenerRule) -> bool:
     return any(entry in {"*", address.key, f"*@{address.domain}"} for entry in listener.accounts)
 
 
-def _policy_of(sender: SenderFacts, rules: Rules) -> Effective:
+def policy_of(sender: SenderFacts, rules: Rules) -> Effective:
+    """Give the policy for a sender: of all accounts his From names the strictest."""
     accounts = dict.fromkeys(
         account.address for account in (sender.account, *sender.named) if account is not None
     )

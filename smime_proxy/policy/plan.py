@@ -9,6 +9,12 @@ from typing import TypeAlias
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
+from smime_proxy.policy.algorithms import (
+    ContentEncryption,
+    HeaderProtection,
+    KeyTransport,
+    Signature,
+)
 from smime_proxy.policy.rules import Account
 
 
@@ -44,17 +50,44 @@ class Relay:
 
 
 @dataclass(frozen=True, slots=True)
+class SignatureForm:
+    """How a signature is written: by which scheme where the key is RSA, opaque or clear."""
+
+    scheme: Signature = Signature.RSASSA_PKCS1V15
+    opaque: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptionRecipient:
+    """A certificate to encrypt to; `key_transport` is None where its key is not RSA."""
+
+    certificate: PartnerCertificate
+    key_transport: KeyTransport | None = KeyTransport.RSAES_PKCS1V15
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """How a message is encrypted, and to whom."""
+
+    recipients: tuple[EncryptionRecipient, ...]
+    content_encryption: ContentEncryption = ContentEncryption.AES256_CBC
+
+
+@dataclass(frozen=True, slots=True)
 class Sign:
-    """Sign clear (RFC 8551 3.5.3)."""
+    """Sign, clear or opaque (RFC 8551 3.5.3, 3.5.2)."""
 
     key: SigningKey
+    form: SignatureForm = SignatureForm()
+    header_protection: HeaderProtection = HeaderProtection.OFF
 
 
 @dataclass(frozen=True, slots=True)
 class Encrypt:
-    """Encrypt to these certificates (RFC 8551 3.3) what came, already signed or unsigned."""
+    """Encrypt what came (RFC 8551 3.3, 3.4), already signed or unsigned."""
 
-    certificates: tuple[PartnerCertificate, ...]
+    encryption: Encryption
+    header_protection: HeaderProtection = HeaderProtection.OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +95,9 @@ class SignThenEncrypt:
     """Sign, then encrypt the signed entity (RFC 8551 3.7)."""
 
     key: SigningKey
-    certificates: tuple[PartnerCertificate, ...]
+    encryption: Encryption
+    form: SignatureForm = SignatureForm()
+    header_protection: HeaderProtection = HeaderProtection.OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +136,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class SentCopy:
-    """The unencrypted copy of mail sent encrypted; `url` is a `sent_copy` setting."""
+    """The unencrypted copy of mail sent encrypted; `url` is a `sent_copy` setting.
+
+    It is signed clear whatever a partner demands, and keeps its whole header: it is its sender's.
+    """
 
     account: Account
     url: str
     key: SigningKey | None
+    signature: Signature = Signature.RSASSA_PKCS1V15
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,13 @@ from functools import lru_cache
 
 from smime_proxy.address import Mailbox
 from smime_proxy.message.requests import Request
+from smime_proxy.policy.algorithms import (
+    ContentEncryption,
+    HeaderProtection,
+    KeyTransport,
+    Signature,
+)
+from smime_proxy.smime.receive import Unwrap
 
 
 class Kind(Enum):
@@ -68,6 +75,11 @@ class Policy:
     internal: Internal = Internal.SIGN
     sent_copy: str = ""
     request_by_sensitivity: bool = False
+    signature: Signature = Signature.RSASSA_PKCS1V15
+    key_transport: KeyTransport = KeyTransport.RSAES_PKCS1V15
+    content_encryption: ContentEncryption = ContentEncryption.AES256_CBC
+    opaque: bool = False
+    header_protection: HeaderProtection = HeaderProtection.OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +93,27 @@ class Override:
     internal: Internal | None = None
     sent_copy: str | None = None
     request_by_sensitivity: bool | None = None
+    signature: Signature | None = None
+    key_transport: KeyTransport | None = None
+    content_encryption: ContentEncryption | None = None
+    opaque: bool | None = None
+    header_protection: HeaderProtection | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PartnerRule:
-    """What mail to one partner address or domain asks for; it may only raise (stricter wins)."""
+    """What mail to one partner address or domain asks for.
+
+    `sign` and `encrypt` may only raise (the stricter wins); the algorithms hold as they are.
+    """
 
     sign: Sign | None = None
     encrypt: Encrypt | None = None
+    signature: Signature | None = None
+    key_transport: KeyTransport | None = None
+    content_encryption: ContentEncryption | None = None
+    opaque: bool | None = None
+    header_protection: HeaderProtection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +164,7 @@ class Rules:
     """All policy of one settings file; keys of `domains` and `partners` are folded.
 
     `partners` is looked up by mailbox key first, then by domain. `listeners` by listener name.
+    `unwrap` says which verified signatures inbound mail is delivered without.
     """
 
     default: Policy = field(default_factory=Policy)
@@ -146,3 +172,4 @@ class Rules:
     partners: Mapping[str, PartnerRule] = field(default_factory=dict)
     listeners: Mapping[str, ListenerRule] = field(default_factory=dict)
     words: RequestWords = field(default_factory=RequestWords)
+    unwrap: frozenset[Unwrap] = frozenset()

@@ -3,22 +3,24 @@
 Teams are never encrypted to and never send encrypted; RFC 8551 2 for the services.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from smime_proxy.address import Mailbox
+from smime_proxy.policy.choice import Algorithms, choose_algorithms
 from smime_proxy.policy.effective import (
     ENCRYPT_POSSIBLE,
     ENCRYPT_REQUEST,
     SIGN_REQUEST,
     Effective,
     Level,
+    Partner,
     encrypt_level,
     partner_rule,
     sign_level,
 )
 from smime_proxy.policy.facts import Facts, RecipientFacts, SenderFacts
 from smime_proxy.policy.plan import Refusal, Refused, Why
-from smime_proxy.policy.rules import Internal, Kind, OnMissingCertificate, PartnerRule, Rules
+from smime_proxy.policy.rules import Internal, Kind, OnMissingCertificate, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Wish:
     recipient: RecipientFacts
     sign: Level
     encrypt: Level
+    algorithms: Algorithms = field(default_factory=Algorithms)
     missing: Why | None = None
     encrypted: bool = False
 
@@ -53,22 +56,34 @@ def wish_for(
     """
     message = facts.message
     internal = recipient.account is not None
-    partner = partner_rule(rules, recipient.mailbox) if not internal else (PartnerRule(), "")
+    partner = partner_of(recipient, rules)
     sign = sign_level(chosen, partner, request=message.asks_sign)
     level = encrypt_level(chosen, partner, request=request, plain=message.asks_plain)
-    wish = Wish(recipient, sign, level)
+    wish = Wish(recipient, sign, level, algorithms_for(recipient, chosen, rules))
     demanded = level.value >= ENCRYPT_REQUEST
     if level.value < ENCRYPT_POSSIBLE:
         return wish
     if any(account.kind is Kind.TEAM for account in facts.sender.named):
-        return Wish(recipient, sign, level, Why.TEAM_SENDS_NO_ENCRYPTED) if demanded else wish
+        return replace(wish, missing=Why.TEAM_SENDS_NO_ENCRYPTED) if demanded else wish
     if internal and chosen.policy.internal is Internal.SIGN:
         return wish  # it does not leave the house: served by the signature
     if recipient.account is not None and recipient.account.kind is Kind.TEAM:
-        return Wish(recipient, sign, level, Why.TEAM_GETS_NO_ENCRYPTED) if demanded else wish
+        return replace(wish, missing=Why.TEAM_GETS_NO_ENCRYPTED) if demanded else wish
     if recipient.certificate is None:
-        return Wish(recipient, sign, level, Why.CERTIFICATE_MISSING) if demanded else wish
-    return Wish(recipient, sign, level, encrypted=True)
+        return replace(wish, missing=Why.CERTIFICATE_MISSING) if demanded else wish
+    return replace(wish, encrypted=True)
+
+
+def partner_of(recipient: RecipientFacts, rules: Rules) -> Partner:
+    """Give what is written for a recipient as a partner; nothing is for our own accounts."""
+    return partner_rule(rules, recipient.mailbox) if recipient.account is None else Partner()
+
+
+def algorithms_for(recipient: RecipientFacts, chosen: Effective, rules: Rules) -> Algorithms:
+    """Give the algorithms for one recipient's mail, whether it is to be protected or not."""
+    certificate = recipient.certificate
+    key_type = certificate.certificate.key_type if certificate is not None else ""
+    return choose_algorithms(chosen, partner_of(recipient, rules), key_type, recipient.capabilities)
 
 
 def settle_missing(

@@ -47,6 +47,13 @@ def notices(settings: Settings) -> list[str]:
     return [f"admin.bind: {settings.admin.bind} stays closed; this version has no web pages"]
 
 
+def signs_opaque(settings: Settings) -> bool:
+    """Tell whether some mail may be signed opaque."""
+    domains, partners = settings.domains.values(), settings.partners.values()
+    set_to = [*(table.opaque for table in domains), *(table.opaque for table in partners)]
+    return settings.policy.opaque or any(set_to)
+
+
 def sent_copy_upstream(sent_copy: str) -> str:
     """Give the name of the upstream a sent copy goes to; empty when it goes elsewhere."""
     return sent_copy.removeprefix("upstream:") if sent_copy.startswith("upstream:") else ""

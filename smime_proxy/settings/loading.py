@@ -23,10 +23,6 @@ from smime_proxy.settings.sources import (
 
 LATER = {  # keys of the documented format that this version does not serve
     ("accounts",): "declared accounts are not supported in this version; use `account add`",
-    ("partners", "*", "signature"): "not supported in this version",
-    ("partners", "*", "key_transport"): "not supported in this version",
-    ("partners", "*", "content_encryption"): "not supported in this version",
-    ("partners", "*", "opaque"): "not supported in this version",
     ("domains", "*", "harvest"): "not supported in this version",
     ("domains", "*", "unwrap"): "not supported in this version",
 }

@@ -12,7 +12,7 @@ from smime_proxy.policy.rules import (
     Rules,
 )
 from smime_proxy.settings.model import Settings
-from smime_proxy.settings.tables import DomainTable, Listener, PolicyTable
+from smime_proxy.settings.tables import DomainTable, Listener, PartnerTable, PolicyTable
 
 
 def to_rules(settings: Settings) -> Rules:
@@ -21,12 +21,10 @@ def to_rules(settings: Settings) -> Rules:
     return Rules(
         default=to_policy(settings.policy),
         domains={name: to_override(table) for name, table in settings.domains.items()},
-        partners={
-            name: PartnerRule(sign=table.sign, encrypt=table.encrypt)
-            for name, table in settings.partners.items()
-        },
+        partners={name: to_partner_rule(table) for name, table in settings.partners.items()},
         listeners={name: to_listener_rule(one) for name, one in settings.listeners.items()},
         words=RequestWords(sign=words.sign, encrypt=words.encrypt, plain=words.plain),
+        unwrap=frozenset(settings.policy.unwrap),
     )
 
 
@@ -40,6 +38,11 @@ def to_policy(table: PolicyTable) -> Policy:
         internal=table.internal,
         sent_copy=table.sent_copy,
         request_by_sensitivity=table.request_by_sensitivity,
+        signature=table.signature,
+        key_transport=table.key_transport,
+        content_encryption=table.content_encryption,
+        opaque=table.opaque,
+        header_protection=table.header_protection,
     )
 
 
@@ -53,6 +56,24 @@ def to_override(table: DomainTable) -> Override:
         internal=table.internal,
         sent_copy=table.sent_copy,
         request_by_sensitivity=table.request_by_sensitivity,
+        signature=table.signature,
+        key_transport=table.key_transport,
+        content_encryption=table.content_encryption,
+        opaque=table.opaque,
+        header_protection=table.header_protection,
+    )
+
+
+def to_partner_rule(table: PartnerTable) -> PartnerRule:
+    """Give what mail to a partner asks for."""
+    return PartnerRule(
+        sign=table.sign,
+        encrypt=table.encrypt,
+        signature=table.signature,
+        key_transport=table.key_transport,
+        content_encryption=table.content_encryption,
+        opaque=table.opaque,
+        header_protection=table.header_protection,
     )
 
 

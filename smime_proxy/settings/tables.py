@@ -10,12 +10,24 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from smime_proxy.envelope import Role
+from smime_proxy.policy.algorithms import (
+    ContentEncryption,
+    HeaderProtection,
+    KeyTransport,
+    Signature,
+)
 from smime_proxy.policy.rules import (
     Encrypt,
     Internal,
     OnMissingCertificate,
     OnMissingKey,
     Sign,
+)
+from smime_proxy.settings.algorithms import (
+    ContentEncryptionName,
+    HeaderProtectionName,
+    KeyTransportName,
+    SignatureName,
 )
 from smime_proxy.settings.fields import (
     AccountPattern,
@@ -34,6 +46,7 @@ from smime_proxy.settings.fields import (
     read_network,
     read_size,
 )
+from smime_proxy.smime.receive import Unwrap
 
 MAX_WORKERS = 256  # processes; more than any machine's cores, a typing error otherwise
 LOOPBACK = (read_network("127.0.0.0/8"), read_network("::1"))
@@ -216,11 +229,20 @@ class PolicyTable(Table):
     {address} allowed in the path."""
     request_by_sensitivity: bool = False
     """Sensitivity: Company-Confidential asks for encryption."""
-    unwrap: Annotated[
-        tuple[Annotated[str, AfterValidator(choice(later=("opaque", "meetings")))], ...],
-        BeforeValidator(read_list),
-    ] = ()
-    """Kinds of verified mail that are delivered without their signature; none in this version."""
+    unwrap: Annotated[tuple[Unwrap, ...], BeforeValidator(read_list)] = ()
+    """Verified mail that is delivered without its signature: `opaque` what is signed opaque,
+    `meetings` invitations and answers."""
+    signature: SignatureName = Signature.RSASSA_PKCS1V15
+    """rsassa_pkcs1v15 or rsassa_pss; for RSA keys, others have only one."""
+    key_transport: KeyTransportName = KeyTransport.RSAES_PKCS1V15
+    """rsaes_pkcs1v15 or rsaes_oaep; to RSA keys. Capabilities of the recipient may raise it."""
+    content_encryption: ContentEncryptionName = ContentEncryption.AES256_CBC
+    """aes256_cbc, aes192_cbc, aes128_cbc, aes256_gcm, aes192_gcm, aes128_gcm or
+    chacha20_poly1305. Capabilities of the recipient may raise it."""
+    opaque: bool = False
+    """Sign opaque: readable only with S/MIME, and by no line end on the way to be broken."""
+    header_protection: HeaderProtectionName = HeaderProtection.OFF
+    """off or baseline: header fields signed with the text, the Subject encrypted with it."""
     subject_words: SubjectWords = SubjectWords()
     """Words a sender may put before the Subject."""
 
@@ -242,12 +264,32 @@ class DomainTable(Table):
     """As in [policy]."""
     request_by_sensitivity: bool | None = None
     """As in [policy]."""
+    signature: SignatureName | None = None
+    """As in [policy]."""
+    key_transport: KeyTransportName | None = None
+    """As in [policy]."""
+    content_encryption: ContentEncryptionName | None = None
+    """As in [policy]."""
+    opaque: bool | None = None
+    """As in [policy]."""
+    header_protection: HeaderProtectionName | None = None
+    """As in [policy]."""
 
 
 class PartnerTable(Table):
-    """`[partners."example.org"]`: what mail to an address or a domain asks for at least."""
+    """`[partners."example.org"]`: what mail to an address or a domain asks for."""
 
     sign: Sign | None = None
     """always, on_request or never; the stricter wins."""
     encrypt: Encrypt | None = None
     """required, when_possible, on_request or never; the stricter wins."""
+    signature: SignatureName | None = None
+    """rsassa_pkcs1v15 or rsassa_pss; instead of what the sender has."""
+    key_transport: KeyTransportName | None = None
+    """rsaes_pkcs1v15 or rsaes_oaep; instead of what the sender has, whatever capabilities say."""
+    content_encryption: ContentEncryptionName | None = None
+    """As in [policy]; instead of what the sender has, whatever capabilities say."""
+    opaque: bool | None = None
+    """As in [policy]; instead of what the sender has."""
+    header_protection: HeaderProtectionName | None = None
+    """As in [policy]; instead of what the sender has."""

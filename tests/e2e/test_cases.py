@@ -2,8 +2,6 @@
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
-from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.path import Anchor
 from smime_proxy.cms import oids
+from smime_proxy.cms.ciphers import RSAES_OAEP, RSAES_PKCS1V15
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.cms.structures import parse_signed_data
@@ -21,14 +20,16 @@ from smime_proxy.gateway.pipeline import Gateway
 from smime_proxy.message.build import with_entity
 from smime_proxy.message.canonical import canonical_entity, outer_header
 from smime_proxy.message.parse import parse
-from smime_proxy.policy.rules import Kind, Policy, Rules
+from smime_proxy.policy.rules import Kind, Rules
 from smime_proxy.reply import Reply
+from smime_proxy.settings import Settings
+from smime_proxy.settings.rules import to_rules
 from smime_proxy.smime.classify import Protection, classify, cms_octets
 from smime_proxy.smime.encrypt import encrypt_entity, recipient_of
 from smime_proxy.smime.layers import Layer
 from smime_proxy.smime.protected_headers import protect_encrypted
-from smime_proxy.smime.receive import receive
-from smime_proxy.smime.sign import sign_entity
+from smime_proxy.smime.receive import Received, receive
+from smime_proxy.smime.sign import sign_entity, sign_entity_opaque
 from smime_proxy.smime.verify import Trust
 from tests import pki
 from tests.fakes import AT, FakeKey, FakeUpstream, Octets, Sent, World, session
@@ -56,12 +57,13 @@ def people() -> Mapping[str, pki.Identity]:
         "team": pki.person(root(), "team@example.test"),
         "partner": pki.person(root(), "partner@example.org"),
         "hidden": pki.person(root(), "hidden@example.org"),
+        "curve": pki.person(root(), "curve@example.org", kind="p256"),
     }
 
 
 def world(told: Told) -> World:
     everybody = people()
-    made = World(rules=Rules(policy(told.get("policy", {}))))
+    made = World(rules=rules(told))
     directory = made.directory
     directory.roots.append(Anchor(root().certificate))
     directory.add("alice@example.test", everybody["alice"])
@@ -70,19 +72,15 @@ def world(told: Told) -> World:
     )
     directory.add("bob@example.test", everybody["bob"])
     directory.add("team@example.test", everybody["team"], kind=Kind.TEAM)
-    for name in ("partner", "hidden"):
+    for name in ("partner", "hidden", "curve"):
         directory.know(f"{name}@example.org", everybody[name])
     return made
 
 
-def policy(told: Mapping[str, object]) -> Policy:
-    default, values = Policy(), {}
-    for setting in fields(Policy):
-        if setting.name in told:
-            value, kind = told[setting.name], type(getattr(default, setting.name))
-            values[setting.name] = kind(value) if issubclass(kind, Enum) else value
-    assert values.keys() == told.keys()
-    return Policy(**values)  # type: ignore[arg-type]
+def rules(told: Told) -> Rules:
+    """Read the story's policy and partners as the settings file would be read."""
+    tables = {name: told[name] for name in ("policy", "partners") if name in told}
+    return to_rules(Settings.model_validate(tables))
 
 
 def arriving(story: Path, told: Told) -> bytes:
@@ -98,6 +96,8 @@ def arriving(story: Path, told: Told) -> bytes:
             part = sign_entity(
                 part, signer(people()[names[0]]), signing_time=AT, boundary_seed=bytes(16)
             )
+        elif verb == "sign-opaque":
+            part = sign_entity_opaque(part, signer(people()[names[0]]), signing_time=AT)
         else:
             recipients = [recipient_of(people()[name].der) for name in names]
             part = encrypt_entity(part, recipients, random=Octets())
@@ -174,9 +174,12 @@ def came_as_it_was(sent: Sent, wanted: bool, content: bytes) -> bool:
 
 
 def layers(sent: Sent, *names: str) -> tuple[Layer, ...]:
-    trust = Trust([Anchor(root().certificate)], (), lambda _issuer, _serial: ())
     keys = [key_of(name) for name in names]
-    return receive(parse(sent.content), keys, trust, AT).report.layers
+    return receive(parse(sent.content), keys, trust(), AT).report.layers
+
+
+def trust() -> Trust:
+    return Trust([Anchor(root().certificate)], (), lambda _issuer, _serial: ())
 
 
 def has_kind(sent: Sent, wanted: str, content: bytes) -> bool:
@@ -197,6 +200,47 @@ def has_signer(sent: Sent, wanted: str, content: bytes) -> bool:
 
 def signed_data(sent: Sent) -> Any:
     return parse_signed_data(cms_octets(parse(sent.content).children[1]))
+
+
+def has_layers(sent: Sent, wanted: Sequence[str], content: bytes) -> bool:
+    return [layer.protection.value for layer in layers(sent, *people())] == wanted
+
+
+def has_signature(sent: Sent, wanted: str, content: bytes) -> bool:
+    signers = [one for layer in layers(sent, *people()) for one in layer.signers]
+    return [one.report.signature for one in signers] == [wanted]
+
+
+def has_content_encryption(sent: Sent, wanted: str, content: bytes) -> bool:
+    (outer, *_) = layers(sent)
+    assert outer.enveloped is not None
+    return outer.enveloped.content_encryption == wanted
+
+
+def has_key_transport(sent: Sent, wanted: str, content: bytes) -> bool:
+    (outer, *_) = layers(sent)
+    assert outer.enveloped is not None
+    oid = {"rsaes_pkcs1v15": RSAES_PKCS1V15.oid, "rsaes_oaep": RSAES_OAEP.oid}[wanted]
+    return {item.algorithm for item in outer.enveloped.recipients} == {oid}
+
+
+def opened(sent: Sent) -> Received:
+    keys = [key_of(name) for name in people()]
+    return receive(parse(sent.content), keys, trust(), AT)
+
+
+def has_protected(sent: Sent, wanted: str, content: bytes) -> bool:
+    protected = opened(sent).protected
+    return (protected.scheme.value if protected else "") == wanted
+
+
+def has_subject(sent: Sent, wanted: str, content: bytes) -> bool:
+    return parse(sent.content).header.first("subject") == wanted
+
+
+def has_opened_subject(sent: Sent, wanted: str, content: bytes) -> bool:
+    read = opened(sent).message(parse(sent.content).header, ())
+    return parse(read).header.first("subject") == wanted
 
 
 def has_certificates(sent: Sent, wanted: int, content: bytes) -> bool:
@@ -228,6 +272,13 @@ CHECKS: Mapping[str, Callable[[Sent, Any, bytes], bool]] = {
     "signer": has_signer,
     "certificates": has_certificates,
     "capabilities": has_capabilities,
+    "layers": has_layers,
+    "signature": has_signature,
+    "content_encryption": has_content_encryption,
+    "key_transport": has_key_transport,
+    "protected": has_protected,
+    "subject": has_subject,
+    "opened_subject": has_opened_subject,
     "has": has_texts,
     "lacks": lacks_texts,
 }

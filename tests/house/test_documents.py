@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterator
+from enum import Enum
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -16,6 +17,7 @@ from tests.house.source import ROOT
 
 SETTINGS_FILE = ROOT / "config" / "smime-proxy.toml"
 COMMANDS = ROOT / "docs" / "commands.md"
+PARTNERS = ROOT / "docs" / "partners.md"
 REPLIES = ROOT / "docs" / "replies.md"
 # A documented table or key: as it would be written, behind `# ` where only the default is shown.
 WRITTEN = re.compile(r"^(?:# )?(\[[a-z_.]+(?:\.\"[^\"]+\")?\]$|[a-z_0-9]+ = )")
@@ -48,6 +50,14 @@ def nested_models(annotation: object) -> Iterator[type[BaseModel]]:
         yield annotation
     for argument in getattr(annotation, "__args__", ()):
         yield from nested_models(argument)
+
+
+def nested_values(annotation: object) -> Iterator[str]:
+    """Yield the values of the enums an annotation speaks of."""
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        yield from (str(one.value) for one in annotation)
+    for argument in getattr(annotation, "__args__", ()):
+        yield from nested_values(argument)
 
 
 def named_by_users(annotation: object) -> bool:
@@ -114,6 +124,34 @@ def test_the_defaults_shown_are_the_defaults() -> None:
     for name, field in model.model_fields.items():
         if not named_by_users(field.annotation):
             assert getattr(shown, name) == getattr(model(), name), f"[{name}]"
+
+
+def test_the_example_of_a_partners_demands_is_what_its_words_say() -> None:
+    text = PARTNERS.read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    partners = (
+        settings_model().model_validate(tomllib.loads(block)).model_dump(mode="json")["partners"]
+    )
+    strict = {
+        "sign": "always",
+        "encrypt": "required",
+        "signature": "rsassa_pss",
+        "key_transport": "rsaes_oaep",
+    }
+    for found in partners.values():
+        assert strict.items() <= found.items()
+    assert None not in partners["edifact@netz.example"].values()
+
+
+def test_every_key_of_a_partner_and_every_value_is_explained() -> None:
+    text = PARTNERS.read_text(encoding="utf-8")
+    table = next(nested_models(settings_model().model_fields["partners"].annotation))
+    named = [f"`{name}`" for name in table.model_fields]
+    for field in table.model_fields.values():
+        named += [f"`{value}`" for value in nested_values(field.annotation)]
+    assert "`aes256_gcm`" in named
+    own = {"`always`", "`on_request`", "`never`", "`required`", "`when_possible`"}  # of [policy]
+    assert [name for name in named if name not in text and name not in own] == []
 
 
 def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[str]:

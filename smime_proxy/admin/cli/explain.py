@@ -17,8 +17,9 @@ from smime_proxy.admin.cli.inspect import without_mbox_line
 from smime_proxy.admin.cli.output import emit_json, emit_table, tell
 from smime_proxy.admin.cli.program import noun
 from smime_proxy.envelope import Envelope, ForwardPath, Role, Session
-from smime_proxy.gateway.explain import Explained
+from smime_proxy.gateway.explain import Explained, Explanation
 from smime_proxy.gateway.explain import explain as explain_envelope
+from smime_proxy.policy.algorithms import HeaderProtection
 from smime_proxy.settings import Settings
 from smime_proxy.smtp.intake import normalise
 
@@ -79,13 +80,14 @@ def _session(settings: Settings, name: str | None) -> Session:
 
 def _show(found: Explained) -> None:
     emit_table(
-        ("recipient", "action", "group", "rule", "certificates", "remark"),
+        ("recipient", "action", "group", "rule", "algorithms", "certificates", "remark"),
         [
             (
                 one.recipient,
                 one.action,
                 one.group or "",
                 one.rule,
+                _algorithms(one),
                 [fingerprint[:16] for fingerprint in one.certificates],
                 one.reply or one.problem,
             )
@@ -96,3 +98,19 @@ def _show(found: Explained) -> None:
         tell(f"exemption: {exemption}")
     for name, source in found.sources.items():
         tell(f"{name}: from {source}")
+    for one in found.recipients:
+        if one.reads:
+            tell(f"{one.recipient} can read {', '.join(one.reads)}")
+        for name, source in one.sources.items():
+            if source != found.sources.get(name):
+                tell(f"{name} for {one.recipient}: from {source}")
+
+
+def _algorithms(one: Explanation) -> list[str]:
+    """Name the algorithms of one recipient's copy; what is off goes without saying."""
+    named = {"opaque": "opaque", "header_protection": "header protection"}
+    return [
+        named.get(name, value)
+        for name, value in one.algorithms.items()
+        if value not in {"no", HeaderProtection.OFF.value}
+    ]

@@ -39,6 +39,7 @@ def engine(outlet: FakeOutlet, **more: Any) -> tuple[ServiceEngine, Remembering,
         Counters(),
         ways,
         background=asyncio.get_running_loop().create_task(more.get("watch", asyncio.sleep)(60)),
+        learning=asyncio.get_running_loop().create_task(more.get("learn", asyncio.sleep)(60)),
         reload=more.get("reload", lambda: said.append("reload")),
         release=lambda: said.append("release"),
     )
@@ -102,3 +103,31 @@ async def test_a_store_that_is_no_longer_watched_is_told_of_and_keeps_nothing_op
     assert built.not_ready()
     await built.close()
     assert (outlet.closed, said) == (1, ["release"])
+
+
+async def test_a_service_that_no_longer_learns_says_so_and_goes_on() -> None:
+    async def broken(_seconds: float) -> None:
+        raise ValueError("damaged")
+
+    outlet = FakeOutlet(Extensions())
+    with capture_logs() as lines:
+        built, _, said = engine(outlet, learn=broken)
+        await asyncio.sleep(0.01)
+    assert [line["event"] for line in lines] == ["capabilities no longer written"]
+    assert not built.not_ready()
+    await built.close()
+    assert (outlet.closed, said) == (1, ["release"])
+
+
+async def test_what_may_be_signed_opaque_still_fits() -> None:
+    twice = (4 / 3 * 78 / 76) ** 2
+    size = offered(Extensions(size=10_000_000), Role.OUTBOUND, opaque=True).size
+    assert 9_000_000 < size * twice < 10_000_000 - 60_000
+    inbound = offered(Extensions(size=10_000_000), Role.INBOUND, opaque=True)
+    assert inbound == offered(Extensions(size=10_000_000), Role.INBOUND)
+    upstream = Remembering(FakeOutlet(Extensions(size=10_000_000)))
+    built, _, _ = engine(FakeOutlet(Extensions()))
+    built._ways = {"out": Way(Role.OUTBOUND, upstream, opaque=True)}
+    await upstream.open()
+    assert built.extensions("out").size == size
+    await built.close()

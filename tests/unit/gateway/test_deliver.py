@@ -7,8 +7,9 @@ import pytest
 from smime_proxy.address import parse_mailbox
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.deliver import deliver
-from smime_proxy.gateway.work import MAX_GROUPS, Work, make
+from smime_proxy.gateway.work import Work, make
 from smime_proxy.message.parse import parse
+from smime_proxy.policy.grouping import MAX_GROUPS
 from smime_proxy.policy.rules import Encrypt, OnMissingCertificate, Policy
 from tests.fakes import World, envelope, lost, mail
 from tests.unit.gateway.cases import (

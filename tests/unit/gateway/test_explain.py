@@ -3,11 +3,20 @@
 import pytest
 
 from smime_proxy.address import parse_mailbox
-from smime_proxy.gateway.explain import explain
-from smime_proxy.policy.rules import Encrypt, OnMissingCertificate, Policy
+from smime_proxy.cms.capabilities import Capabilities
+from smime_proxy.gateway.explain import THE_MESSAGE, explain
+from smime_proxy.policy.algorithms import HeaderProtection, Signature
+from smime_proxy.policy.rules import (
+    Encrypt,
+    OnMissingCertificate,
+    PartnerRule,
+    Policy,
+    Rules,
+)
 from tests.fakes import envelope, mail
 from tests.unit.cms import parties
 from tests.unit.gateway.cases import ALICE, PARTNER, STRANGER, partner, world
+from tests.unit.smime.cases import clear, message
 
 BOTH = envelope(mail(ALICE, PARTNER, STRANGER), ALICE, PARTNER, STRANGER)
 SIGNER = parties.party().certificate.fingerprint
@@ -62,3 +71,47 @@ def test_an_exemption_is_told() -> None:
     told = explain(world().context(), envelope(meeting, ALICE, PARTNER))
     assert told.exemptions == ("meeting",)
     assert told.recipients[0].action == "relay"
+
+
+def test_each_recipient_is_told_his_algorithms_and_where_they_come_from() -> None:
+    surroundings = world()
+    partner_rule = PartnerRule(signature=Signature.RSASSA_PSS, opaque=True)
+    surroundings.rules = Rules(partners={"partner@example.org": partner_rule})
+    reads = Capabilities((("2.16.840.1.101.3.4.1.46", b""),))
+    surroundings.directory.remembered[parse_mailbox(PARTNER)] = reads
+    rows = {row.recipient: row for row in explain(surroundings.context(), BOTH).recipients}
+    assert rows[PARTNER].algorithms == {
+        "signature": "rsassa_pss",
+        "opaque": "yes",
+        "content_encryption": "aes256_gcm",
+        "key_transport": "rsaes_pkcs1v15",
+        "header_protection": "off",
+    }
+    assert rows[PARTNER].sources == {
+        "signature": 'partners."partner@example.org".signature',
+        "opaque": 'partners."partner@example.org".opaque',
+        "content_encryption": "capabilities",
+        "key_transport": "policy.key_transport",
+        "header_protection": "policy.header_protection",
+    }
+    assert (rows[PARTNER].reads, rows[STRANGER].reads) == (("aes256_gcm",), ())
+    assert rows[STRANGER].algorithms == {
+        "signature": "rsassa_pkcs1v15",
+        "opaque": "no",
+        "header_protection": "off",
+    }
+    assert set(rows[STRANGER].sources) == set(rows[STRANGER].algorithms)
+
+
+def test_what_is_relayed_has_no_algorithms() -> None:
+    told = explain(world().context(), envelope(mail(STRANGER, PARTNER), STRANGER, PARTNER))
+    assert (told.recipients[0].action, told.recipients[0].algorithms) == ("relay", {})
+
+
+def test_what_is_otherwise_than_set_comes_from_the_message() -> None:
+    surroundings = world(Policy(header_protection=HeaderProtection.BASELINE))
+    signed = message(clear())
+    (row,) = explain(surroundings.context(), envelope(signed, ALICE, PARTNER)).recipients
+    assert (row.action, row.algorithms["header_protection"]) == ("encrypt", "off")
+    assert row.sources["header_protection"] == THE_MESSAGE
+    assert row.sources["content_encryption"] == "policy.content_encryption"

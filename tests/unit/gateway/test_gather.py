@@ -1,8 +1,11 @@
 """The facts of a mail: who it is from, what it asks, what protects it, who can read it."""
 
 import pytest
+from cryptography import x509
 
 from smime_proxy.address import parse_mailbox
+from smime_proxy.certs.extensions import SMIME_CAPABILITIES
+from smime_proxy.cms.capabilities import Capabilities, encode_capabilities
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.choices import RecipientChoices
 from smime_proxy.gateway.gather import gather, own_account
@@ -12,6 +15,7 @@ from smime_proxy.message.parse import parse
 from smime_proxy.message.requests import DEFAULT_WORDS
 from smime_proxy.policy.facts import Facts
 from smime_proxy.smime.classify import outline
+from tests import pki
 from tests.fakes import FakeKey, World, envelope, mail
 from tests.unit.cms import parties
 from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, TEAM, world
@@ -155,3 +159,39 @@ def test_i5_text_among_the_header_fields_is_noticed_and_a_mailbox_line_passed_ov
         (plain.replace(b"\r\n\r\n", b"\r\ntext\r\n\r\n", 1), True),
     ):
         assert facts(content, PARTNER).message.loose_header is loose
+
+
+def test_what_a_recipient_said_last_goes_before_what_his_certificate_says() -> None:
+    """E85, RFC 4262."""
+    said, certified = Capabilities((("1.2.3", b""),)), Capabilities((("1.2.4", b""),))
+    extension = x509.UnrecognizedExtension(SMIME_CAPABILITIES, encode_capabilities(certified))
+    surroundings = world()
+    surroundings.directory.know("x@y.org", capable(extension))
+    surroundings.directory.know("broken@y.org", capable(garbage(), "broken@y.org"))
+
+    def read() -> list[Capabilities | None]:
+        names = ("x@y.org", "broken@y.org", PARTNER, STRANGER)
+        found = facts(mail(ALICE, *names), *names, surroundings=surroundings)
+        return [item.capabilities for item in found.recipients]
+
+    assert read() == [certified, None, None, None]
+    for name in ("x@y.org", PARTNER, STRANGER):
+        surroundings.directory.remembered[parse_mailbox(name)] = said
+    assert read() == [said, None, said, None]
+
+
+def test_our_own_accounts_are_not_believed_about_what_they_read() -> None:
+    surroundings = world()
+    said = Capabilities((("1.2.3", b""),))
+    surroundings.directory.remembered[parse_mailbox(BOB)] = said
+    (found,) = facts(mail(ALICE, BOB), BOB, surroundings=surroundings).recipients
+    assert found.certificate is not None
+    assert found.capabilities is None
+
+
+def capable(extension: x509.UnrecognizedExtension, address: str = "x@y.org") -> pki.Identity:
+    return pki.person(parties.root(), address, label="capable", extra=[(extension, False)])
+
+
+def garbage() -> x509.UnrecognizedExtension:
+    return x509.UnrecognizedExtension(SMIME_CAPABILITIES, b"\x30\x05\x00")

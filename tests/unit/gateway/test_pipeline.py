@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -9,12 +10,13 @@ from smime_proxy.address import Mailbox, parse_mailbox
 from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.envelope import ForwardPath, Role
 from smime_proxy.gateway.pipeline import LARGE, MANY, Gateway
-from smime_proxy.gateway.ports import Extensions
+from smime_proxy.gateway.ports import Extensions, SeenCapabilities
 from smime_proxy.message.parse import parse
 from smime_proxy.reply import EnhancedStatus, Reply
 from smime_proxy.smime.classify import Protection, classify
 from tests import pki
 from tests.fakes import AT, World, lost, mail, session
+from tests.unit.smime.cases import clear, message, person, trust
 
 ROOT = pki.root()
 ALICE = pki.person(ROOT, "alice@example.test")
@@ -240,3 +242,28 @@ async def test_internationalised_mail_needs_an_upstream_that_takes_it(world: Wor
     reply = await talk.mail(parse_mailbox("ü@example.test"), ("smtputf8",))
     assert (reply.code, reply.enhanced) == (550, "5.6.7")
     assert world.outside.leaked == 0
+
+
+async def test_what_a_sender_reads_is_remembered_once_his_mail_is_delivered(world: World) -> None:
+    signed = message(clear(identity=person("x@y.org")), sender="x@y.org")
+    world.directory.roots.append(trust().anchors[0])
+    world.inside.faults["prepare"] = USER_UNKNOWN
+    reply = await send(world, signed, "x@y.org", "alice@example.test", role=Role.INBOUND)
+    assert (reply.code, world.seen) == (550, [])
+    world.inside.faults.clear()
+    await send(world, signed, "x@y.org", "alice@example.test", role=Role.INBOUND)
+    (seen,) = world.seen
+    assert (str(seen.mailbox), seen.at) == ("x@y.org", AT)
+
+
+async def test_remembering_that_fails_is_no_fault_of_the_mail(world: World) -> None:
+    def broken(_seen: SeenCapabilities) -> None:
+        raise ValueError("full")
+
+    signed = message(clear(identity=person("x@y.org")), sender="x@y.org")
+    world.directory.roots.append(trust().anchors[0])
+    talk = Gateway(replace(world.context(), remember=broken)).begin(session(Role.INBOUND))
+    await talk.mail(parse_mailbox("x@y.org"), ())
+    await talk.rcpt(ForwardPath(parse_mailbox("alice@example.test")))
+    assert (await talk.data(signed, AT, lambda: False)).code == 250
+    assert len(world.inside.sent) == 1

@@ -4,29 +4,46 @@ from typing import get_args
 
 import structlog
 
-from smime_proxy.gateway.record import ACTIONS, action_of, certificates_of
-from smime_proxy.policy.plan import Encrypt, Relay, Sign, SigningKey, SignThenEncrypt, Treatment
+from smime_proxy.gateway.record import ACTIONS, action_of, algorithms_of, certificates_of
+from smime_proxy.policy.algorithms import (
+    ContentEncryption,
+    HeaderProtection,
+    KeyTransport,
+    Signature,
+)
+from smime_proxy.policy.plan import (
+    Encrypt,
+    Encryption,
+    EncryptionRecipient,
+    Relay,
+    Sign,
+    SignatureForm,
+    SigningKey,
+    SignThenEncrypt,
+    Treatment,
+)
 from smime_proxy.policy.rules import Policy
 from tests.fakes import FakeKey, mail
 from tests.unit.cms import parties
 from tests.unit.gateway.cases import ALICE, PARTNER, STRANGER, UNKNOWN, send, world
 from tests.unit.policy.cases import ALICE as ACCOUNT
-from tests.unit.policy.cases import CERTIFICATE
+from tests.unit.policy.cases import CERTIFICATE, CERTIFICATE_ON_A_CURVE, KEY_ON_A_CURVE
 
 KEY = SigningKey(ACCOUNT, FakeKey(parties.party()))
+SEALING = Encryption((EncryptionRecipient(CERTIFICATE),))
 MINE, THEIRS = parties.party().certificate.fingerprint, CERTIFICATE.certificate.fingerprint
 
 
 def test_every_treatment_has_a_name() -> None:
     assert set(ACTIONS) == set(get_args(Treatment))
-    assert action_of(SignThenEncrypt(KEY, ())) == "sign+encrypt"
+    assert action_of(SignThenEncrypt(KEY, Encryption(()))) == "sign+encrypt"
 
 
 def test_the_certificates_of_a_treatment_are_the_signers_then_the_recipients() -> None:
     assert certificates_of(Relay()) == ()
     assert certificates_of(Sign(KEY)) == (MINE,)
-    assert certificates_of(Encrypt((CERTIFICATE,))) == (THEIRS,)
-    assert certificates_of(SignThenEncrypt(KEY, (CERTIFICATE,))) == (MINE, THEIRS)
+    assert certificates_of(Encrypt(SEALING)) == (THEIRS,)
+    assert certificates_of(SignThenEncrypt(KEY, SEALING)) == (MINE, THEIRS)
 
 
 async def test_deliveries_copies_and_refusals_are_counted() -> None:
@@ -56,3 +73,34 @@ async def test_i17_neither_content_nor_subject_is_logged() -> None:
     assert "canary" not in repr(lines)
     assert lines[0]["reply"] == "250 2.0.0 accepted"
     assert lines[2]["reply"] == str(UNKNOWN)
+
+
+def test_the_algorithms_of_a_treatment_are_named_as_the_settings_are() -> None:
+    off = {"header_protection": "off"}
+    signed = {"signature": "rsassa_pkcs1v15", "opaque": "no"}
+    sealed = {"content_encryption": "aes256_cbc", "key_transport": "rsaes_pkcs1v15"}
+    assert algorithms_of(Relay(), CERTIFICATE) == {}
+    assert algorithms_of(Sign(KEY), None) == signed | off
+    assert algorithms_of(Encrypt(SEALING), CERTIFICATE) == sealed | off
+    assert algorithms_of(SignThenEncrypt(KEY, SEALING), CERTIFICATE) == signed | sealed | off
+    form = SignatureForm(Signature.RSASSA_PSS, opaque=True)
+    gcm = Encryption((EncryptionRecipient(CERTIFICATE, None),), ContentEncryption.AES256_GCM)
+    chosen = SignThenEncrypt(KEY, gcm, form, HeaderProtection.BASELINE)
+    assert algorithms_of(chosen, CERTIFICATE) == {
+        "signature": "rsassa_pss",
+        "opaque": "yes",
+        "content_encryption": "aes256_gcm",
+        "header_protection": "baseline",
+    }
+    assert "signature" not in algorithms_of(Sign(SigningKey(ACCOUNT, KEY_ON_A_CURVE)), None)
+
+
+def test_each_recipient_of_a_group_has_his_own_key_transport() -> None:
+    both = Encryption(
+        (
+            EncryptionRecipient(CERTIFICATE, KeyTransport.RSAES_OAEP),
+            EncryptionRecipient(CERTIFICATE_ON_A_CURVE, None),
+        )
+    )
+    assert algorithms_of(Encrypt(both), CERTIFICATE)["key_transport"] == "rsaes_oaep"
+    assert "key_transport" not in algorithms_of(Encrypt(both), CERTIFICATE_ON_A_CURVE)

@@ -1,19 +1,54 @@
 """Treatments carried out on octets: what stays, what goes, what is made."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.transform import Material, Transform
 from smime_proxy.gateway.work import Work, make
 from smime_proxy.message.parse import parse
 from smime_proxy.message.requests import DEFAULT_WORDS
-from smime_proxy.policy.plan import Encrypt, Relay, SentCopy, Sign, SigningKey
+from smime_proxy.policy.algorithms import (
+    ContentEncryption,
+    HeaderProtection,
+    KeyTransport,
+    Signature,
+)
+from smime_proxy.policy.plan import (
+    Decrypt,
+    Encrypt,
+    Encryption,
+    EncryptionRecipient,
+    Relay,
+    SentCopy,
+    Sign,
+    SignatureForm,
+    SigningKey,
+    SignThenEncrypt,
+    Verify,
+)
 from smime_proxy.policy.rules import Policy
-from smime_proxy.smime.classify import Protection, classify
+from smime_proxy.smime.classify import Protection, classify, cms_octets
+from smime_proxy.smime.receive import Unwrap
+from tests import pki
 from tests.fakes import FakeKey, Octets, World, envelope, mail
 from tests.unit.cms import parties
 from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, world
 from tests.unit.policy.cases import ALICE as ACCOUNT
-from tests.unit.smime.cases import clear, key, message, received, signer_of, trust
+from tests.unit.smime.cases import (
+    AT,
+    PART,
+    clear,
+    enveloped,
+    key,
+    message,
+    opaque,
+    received,
+    signer_of,
+    trust,
+    weakly_signed,
+)
 
 KEY = SigningKey(ACCOUNT, FakeKey(parties.party()))
 ASKS = mail(
@@ -24,7 +59,9 @@ ASKS = mail(
 )
 
 
-def transform(content: bytes, role: Role = Role.OUTBOUND) -> Transform:
+def transform(
+    content: bytes, role: Role = Role.OUTBOUND, unwrap: frozenset[Unwrap] = frozenset()
+) -> Transform:
     return Transform(
         Material(
             envelope(content, ALICE, BOB, role=role),
@@ -35,6 +72,7 @@ def transform(content: bytes, role: Role = Role.OUTBOUND) -> Transform:
             lambda _key: signer_of(parties.party()),
             lambda _account: (key(),),
             Octets(),
+            unwrap,
         )
     )
 
@@ -110,5 +148,159 @@ def test_a_copy_without_a_key_is_unsigned() -> None:
 
 def test_i5_the_line_of_a_mailbox_file_stays_outside_no_encryption() -> None:
     """I5: it is no field, and may say anything."""
-    sealed = Encrypt((PartnerCertificate(parties.party("rsa", "bob").certificate),))
-    assert transform(b"From The secret.\r\n" + ASKS).content(sealed).startswith(b"From: ")
+    bob = EncryptionRecipient(PartnerCertificate(parties.party("rsa", "bob").certificate))
+    sealed = Encrypt(Encryption((bob,)))
+    for treatment in (sealed, replace(sealed, header_protection=BASELINE)):
+        out = transform(b"From The secret.\r\n" + ASKS).content(treatment)
+        assert out.startswith(b"From: ")
+
+
+PSS, OPAQUE = SignatureForm(Signature.RSASSA_PSS), SignatureForm(opaque=True)
+BASELINE = HeaderProtection.BASELINE
+TO_ALICE = PartnerCertificate(parties.party().certificate)
+SECRET = mail(ALICE, BOB, subject="[encrypt] Layoffs", more="Keywords: staff\r\nBcc: x@y.org\r\n")
+
+
+def sealing(
+    transport: KeyTransport = KeyTransport.RSAES_PKCS1V15,
+    cipher: ContentEncryption = ContentEncryption.AES256_CBC,
+) -> Encryption:
+    return Encryption((EncryptionRecipient(TO_ALICE, transport),), cipher)
+
+
+def test_a_signature_is_written_by_the_scheme_and_in_the_form_that_is_asked_for() -> None:
+    once = transform(ASKS)
+    for form in (SignatureForm(), PSS, OPAQUE, SignatureForm(Signature.RSASSA_PSS, opaque=True)):
+        out = once.content(Sign(KEY, form))
+        kind = Protection.SIGNED_DATA if form.opaque else Protection.CLEAR_SIGNED
+        assert classify(parse(out)) is kind
+        report = received(out).report
+        assert report.signature == "pass"
+        assert report.signer is not None
+        assert report.signer.report.signature == form.scheme.value
+        assert parse(out).header.first("subject") == "Re: Hello"
+
+
+def test_content_is_encrypted_by_the_cipher_and_transport_that_is_asked_for() -> None:
+    for cipher in ContentEncryption:
+        for transport in KeyTransport:
+            out = transform(ASKS).content(SignThenEncrypt(KEY, sealing(transport, cipher), PSS))
+            found = received(out, key())
+            layer, signed = found.report.layers
+            assert (layer.decrypted, found.report.algorithm) == (True, cipher.value)
+            assert layer.enveloped is not None
+            oaep = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x07" in cms_octets(parse(out))
+            assert oaep is (transport is KeyTransport.RSAES_OAEP)
+            assert signed.signers[0].report.signature == "rsassa_pss"
+            assert found.report.signature == "pass"
+
+
+def test_a_signed_header_is_inside_the_signature_and_stays_outside() -> None:
+    for form in (SignatureForm(), OPAQUE):
+        out = transform(SECRET).content(Sign(KEY, form, BASELINE))
+        found = received(out)
+        assert found.report.signature == "pass"
+        assert parse(out).header.first("subject") == "Layoffs"
+        assert found.opened.innermost.header.first("subject") == "Layoffs"
+        assert found.protected is not None
+        assert found.protected.scheme.value == "clear"
+        assert b"x@y.org" not in bytes(found.opened.innermost)
+        altered = out.replace(b"Subject: Layoffs", b"Subject: Bonuses", 1)
+        assert "Subject" in received(altered).report.reason
+
+
+def test_an_encrypted_header_says_nothing_outside_and_everything_inside() -> None:
+    for treatment in (
+        Encrypt(sealing(), BASELINE),
+        SignThenEncrypt(KEY, sealing(), header_protection=BASELINE),
+        SignThenEncrypt(KEY, sealing(), OPAQUE, BASELINE),
+    ):
+        out = transform(SECRET).content(treatment)
+        assert b"Layoffs" not in out
+        assert b"staff" not in out
+        assert parse(out).header.first("subject") == "[...]"
+        assert parse(out).header.first("message-id") == "<1@example.test>"
+        found = received(out, key())
+        assert found.protected is not None
+        assert found.protected.scheme.value == "cipher"
+        shown = parse(found.message(parse(out).header, ())).header
+        assert (shown.first("subject"), shown.first("keywords")) == ("Layoffs", "staff")
+        assert b"x@y.org" not in bytes(found.opened.innermost)
+        assert found.report.signature == ("none" if isinstance(treatment, Encrypt) else "pass")
+
+
+def test_a_copy_of_mail_with_a_hidden_header_keeps_its_own() -> None:
+    once = transform(SECRET)
+    once.content(SignThenEncrypt(KEY, sealing(), OPAQUE, BASELINE))
+    copy = once.sent_copy(SentCopy(ACCOUNT, "x", KEY, Signature.RSASSA_PSS))
+    assert b"Subject: Layoffs\r\n" in copy
+    assert classify(parse(copy)) is Protection.CLEAR_SIGNED
+    report = received(copy).report
+    assert (report.signature, b"hp=" in copy) == ("pass", False)
+    assert report.signer is not None
+    assert report.signer.report.signature == "rsassa_pss"
+
+
+def test_forms_and_fields_are_not_taken_for_one_another() -> None:
+    once = transform(SECRET)
+    kinds = {
+        once.content(Sign(KEY, form, protection))
+        for form in (SignatureForm(), PSS, OPAQUE)
+        for protection in HeaderProtection
+    }
+    assert len(kinds) == 6
+    assert once.content(Sign(KEY, PSS)) in kinds  # the very same
+
+
+def test_v21_a_verified_signature_is_taken_off_where_policy_says_so() -> None:
+    content = message(opaque())
+    kept = transform(content, Role.INBOUND).content(Verify())
+    assert kept.endswith(content.partition(b"MIME-Version")[2])
+    readable = transform(content, Role.INBOUND, frozenset({Unwrap.OPAQUE})).content(Verify())
+    assert readable.endswith(PART)
+    assert b"X-SMIME-Badge: green" in readable
+    assert (
+        transform(content, Role.INBOUND, frozenset({Unwrap.MEETINGS}))
+        .content(Verify())
+        .endswith(content.partition(b"MIME-Version")[2])
+    )
+
+
+def test_what_a_verified_sender_can_read_is_seen_once_it_is_received() -> None:
+    for content, treatment in (
+        (message(clear()), Verify()),
+        (message(enveloped(clear())), Decrypt(ACCOUNT)),
+    ):
+        made_of = transform(content, Role.INBOUND)
+        assert made_of.seen is None
+        made_of.content(treatment)
+        assert made_of.seen is not None
+        assert (str(made_of.seen.mailbox), made_of.seen.at) == (ALICE, AT)
+        assert made_of.seen.capabilities.supports("2.16.840.1.101.3.4.1.42")
+
+
+def test_time_to_come_counts_as_now() -> None:
+    ahead = message(clear(at=AT + timedelta(minutes=5)))
+    seen = transform(ahead, Role.INBOUND)
+    seen.content(Verify())
+    assert seen.seen is not None
+    assert seen.seen.at == AT
+    before = message(clear(at=AT - timedelta(minutes=5)))
+    seen = transform(before, Role.INBOUND)
+    seen.content(Verify())
+    assert seen.seen is not None
+    assert seen.seen.at == AT - timedelta(minutes=5)
+
+
+def test_what_is_not_verified_in_everything_is_not_believed() -> None:
+    stranger = pki.person(None, ALICE, kind="p256", label="smime person")
+    for content in (
+        message(PART),
+        message(clear(identity=stranger)),
+        message(clear(), sender=BOB),
+        message(clear().replace(b"Hello Bob", b"Hello Bub")),
+        message(clear(der=weakly_signed("sha1"))),
+    ):
+        made_of = transform(content, Role.INBOUND)
+        made_of.content(Verify())
+        assert made_of.seen is None

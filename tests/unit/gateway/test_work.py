@@ -7,11 +7,16 @@ import pytest
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.envelope import Role
-from smime_proxy.gateway.work import MAX_GROUPS, Refused, Work, make
-from smime_proxy.policy.rules import Encrypt, Policy
+from smime_proxy.gateway.ports import SeenCapabilities
+from smime_proxy.gateway.work import Refused, Work, make
+from smime_proxy.message.parse import parse
+from smime_proxy.policy.algorithms import ContentEncryption
+from smime_proxy.policy.grouping import MAX_GROUPS
+from smime_proxy.policy.rules import Encrypt, PartnerRule, Policy, Rules
+from smime_proxy.smime.classify import Protection, classify
 from tests.fakes import World, envelope, mail
-from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, TEAM, world
-from tests.unit.smime.cases import PART, enveloped, message, person
+from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, TEAM, partner, world
+from tests.unit.smime.cases import PART, clear, enveloped, message, person
 
 
 def refused(
@@ -120,3 +125,41 @@ def test_i15_not_all_copies_are_made_of_mail_that_needs_too_many() -> None:
     content = mail(ALICE, PARTNER)
     assert refused(content, *hidden, surroundings=surroundings) == (550, "5.5.3")
     assert 0 < len(drawn) < 4 * MAX_GROUPS
+
+
+def seen(content: bytes, sender: str, to: str = BOB) -> SeenCapabilities | None:
+    work = make(world().context(), envelope(content, sender, to, role=Role.INBOUND))
+    assert isinstance(work, Work)
+    return work.seen
+
+
+def test_what_partners_read_is_remembered_and_what_our_own_read_is_not() -> None:
+    signed = message(clear(identity=person("someone@y.org")), sender="someone@y.org")
+    found = seen(signed, "someone@y.org")
+    assert found is not None
+    assert str(found.mailbox) == "someone@y.org"
+    assert seen(message(clear()), ALICE) is None
+    tagged = "alice+x@example.test"  # the same mailbox
+    assert seen(message(clear(identity=person(tagged)), sender=tagged), tagged) is None
+    assert seen(mail(ALICE, BOB), ALICE) is None
+
+
+def test_recipients_with_different_algorithms_get_different_octets() -> None:
+    surroundings = world()
+    surroundings.directory.know("x@y.org", partner())
+    surroundings.directory.partners[parse_mailbox("x@y.org")] = [
+        replace(found, bound_to=(parse_mailbox("x@y.org"),))
+        for found in surroundings.directory.partners[parse_mailbox("x@y.org")]
+    ]
+    gcm = PartnerRule(content_encryption=ContentEncryption.AES256_GCM)
+    surroundings.rules = Rules(partners={"y.org": gcm})
+    content = mail(ALICE, PARTNER, "x@y.org")
+    made = make(surroundings.context(), envelope(content, ALICE, PARTNER, "x@y.org"))
+    assert isinstance(made, Work)
+    kinds = [classify(parse(one.message)) for one in made.contents]
+    assert kinds == [Protection.ENVELOPED_DATA, Protection.AUTH_ENVELOPED_DATA]
+    # Each is told of by the octets of its own only.
+    assert [[str(name) for name in one.delivery.recipients] for one in made.contents] == [
+        [PARTNER],
+        ["x@y.org"],
+    ]

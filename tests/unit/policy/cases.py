@@ -14,8 +14,11 @@ ALICE = Account(parse_mailbox("alice@example.test"), logins=frozenset({"alice"})
 BOB = Account(parse_mailbox("bob@example.test"))
 TEAM = Account(parse_mailbox("team@example.test"), Kind.TEAM)
 _IDENTITY = pki.person(None, "anyone@example.org")
+_ON_A_CURVE = pki.person(None, "curve@example.org", kind="p256")
 KEY = FakeKey(_IDENTITY)
+KEY_ON_A_CURVE = FakeKey(_ON_A_CURVE)
 CERTIFICATE = PartnerCertificate(_IDENTITY.certificate)
+CERTIFICATE_ON_A_CURVE = PartnerCertificate(_ON_A_CURVE.certificate)
 
 
 def account(address: str, kind: Kind = Kind.PERSONAL, **override: object) -> Account:

@@ -3,10 +3,12 @@
 import pytest
 
 from smime_proxy.address import parse_mailbox
+from smime_proxy.policy.algorithms import ContentEncryption, HeaderProtection, KeyTransport
 from smime_proxy.policy.effective import (
     ENCRYPT_POSSIBLE,
     ENCRYPT_REQUEST,
     SIGN_REQUEST,
+    Partner,
     effective,
     encrypt_level,
     partner_rule,
@@ -26,7 +28,7 @@ from smime_proxy.policy.rules import (
 )
 from tests.unit.policy.cases import account
 
-NOBODY = (PartnerRule(), "")
+NOBODY = Partner()
 
 
 def test_account_over_domain_over_default_setting_by_setting() -> None:
@@ -61,30 +63,46 @@ def test_of_several_accounts_the_strictest_of_each_setting_holds() -> None:
         on_missing_key=OnMissingKey.REJECT,
         internal=Internal.ENCRYPT,
         request_by_sensitivity=True,
+        content_encryption=ContentEncryption.AES256_GCM,
+        key_transport=KeyTransport.RSAES_OAEP,
+        header_protection=HeaderProtection.BASELINE,
     )
     rules = Rules(Policy(on_missing_certificate=OnMissingCertificate.REJECT_THOSE))
     for pair in ((lenient, strict), (strict, lenient)):
         joined = strictest(effective(rules, who) for who in pair)
         assert joined.policy == effective(rules, strict).policy
-        assert joined.sources["encrypt"] == 'accounts."b@x.test".encrypt'
+        for name in ("encrypt", "content_encryption", "key_transport", "header_protection"):
+            assert joined.sources[name] == f'accounts."b@x.test".{name}'
+
+
+def test_of_ciphers_that_are_not_comparable_the_first_stays() -> None:
+    one = account("a@x.test", content_encryption=ContentEncryption.AES256_CBC)
+    other = account("b@x.test", content_encryption=ContentEncryption.AES128_GCM)
+    joined = strictest(effective(Rules(), who) for who in (one, other))
+    assert joined.policy.content_encryption is ContentEncryption.AES256_CBC
+    assert joined.sources["content_encryption"] == 'accounts."a@x.test".content_encryption'
 
 
 def test_a_partner_is_found_by_address_then_by_domain() -> None:
     rules = Rules(
         partners={
-            "y.org": PartnerRule(Sign.ALWAYS, Encrypt.REQUIRED),
-            "z@y.org": PartnerRule(encrypt=Encrypt.NEVER),
+            "y.org": PartnerRule(Sign.ALWAYS, Encrypt.REQUIRED, opaque=True),
+            "z@y.org": PartnerRule(encrypt=Encrypt.NEVER, opaque=False),
         }
     )
-    assert partner_rule(rules, parse_mailbox("a@Y.ORG")) == (
+    assert partner_rule(rules, parse_mailbox("a@Y.ORG")) == Partner(
         rules.partners["y.org"],
-        'partners."y.org"',
+        {name: f'partners."y.org".{name}' for name in ("sign", "encrypt", "opaque")},
     )
-    assert partner_rule(rules, parse_mailbox("Z@y.org")) == (
-        PartnerRule(Sign.ALWAYS, Encrypt.NEVER),
-        'partners."z@y.org"',
+    assert partner_rule(rules, parse_mailbox("Z@y.org")) == Partner(
+        PartnerRule(Sign.ALWAYS, Encrypt.NEVER, opaque=False),
+        {
+            "sign": 'partners."y.org".sign',
+            "encrypt": 'partners."z@y.org".encrypt',
+            "opaque": 'partners."z@y.org".opaque',
+        },
     )
-    assert partner_rule(rules, parse_mailbox("a@sub.y.org"))[0] == PartnerRule()
+    assert partner_rule(rules, parse_mailbox("a@sub.y.org")) == Partner()
 
 
 LEVELS = [Encrypt.NEVER, Encrypt.ON_REQUEST, Encrypt.WHEN_POSSIBLE, Encrypt.REQUIRED]
@@ -98,9 +116,8 @@ def test_the_stricter_wins_and_plain_only_takes_the_possible(
     own: Encrypt, partner: Encrypt | None, request_made: bool, plain: bool
 ) -> None:
     chosen = effective(Rules(Policy(encrypt=own)), None)
-    level = encrypt_level(
-        chosen, (PartnerRule(encrypt=partner), "p"), request=request_made, plain=plain
-    )
+    written = Partner(PartnerRule(encrypt=partner), {"encrypt": "p.encrypt"})
+    level = encrypt_level(chosen, written, request=request_made, plain=plain)
     if Encrypt.REQUIRED in (own, partner):
         assert level.value > ENCRYPT_REQUEST
     elif request_made:
@@ -126,7 +143,7 @@ def test_signing_has_its_own_order() -> None:
         assert (level.value >= SIGN_REQUEST) is wanted
     raised = sign_level(
         effective(Rules(Policy(sign=Sign.NEVER)), None),
-        (PartnerRule(sign=Sign.ALWAYS), "p"),
+        Partner(PartnerRule(sign=Sign.ALWAYS), {"sign": "p.sign"}),
         request=False,
     )
     assert raised.source == "p.sign"

@@ -1,11 +1,21 @@
 """What one recipient is to get, and what happens when he cannot have it."""
 
+from dataclasses import replace
+
 from smime_proxy.policy.effective import effective
 from smime_proxy.policy.facts import Facts, MessageFacts, RecipientFacts
 from smime_proxy.policy.plan import Refusal, Refused, Why
-from smime_proxy.policy.rules import Account, Encrypt, Internal, OnMissingCertificate, Policy, Rules
-from smime_proxy.policy.wish import Wish, settle_missing, team_address, wish_for
-from tests.unit.policy.cases import ALICE, BOB, TEAM, sender, to
+from smime_proxy.policy.rules import (
+    Account,
+    Encrypt,
+    Internal,
+    OnMissingCertificate,
+    PartnerRule,
+    Policy,
+    Rules,
+)
+from smime_proxy.policy.wish import Wish, algorithms_for, settle_missing, team_address, wish_for
+from tests.unit.policy.cases import ALICE, BOB, CERTIFICATE_ON_A_CURVE, TEAM, sender, to
 
 REQUIRED = Policy(encrypt=Encrypt.REQUIRED)
 
@@ -79,3 +89,22 @@ def test_a_refusal_names_every_address_that_is_missing() -> None:
 def test_the_team_is_named() -> None:
     assert str(team_address(sender(TEAM))) == "team@example.test"
     assert team_address(sender(ALICE)) == "the sender"
+
+
+def test_what_is_written_for_a_partner_says_nothing_of_our_own_accounts() -> None:
+    rule = PartnerRule(encrypt=Encrypt.REQUIRED, opaque=True)
+    rules = Rules(partners={"example.test": rule, "y.org": rule})
+    chosen = effective(rules, ALICE)
+    facts = Facts(MessageFacts(), (), sender())
+    own = wish_for(to("bob@example.test", who=BOB), chosen, facts, rules, request=False)
+    assert (own.algorithms.opaque, own.missing) == (False, None)
+    other = wish_for(to("x@y.org"), chosen, facts, rules, request=False)
+    assert (other.algorithms.opaque, other.missing) == (True, Why.CERTIFICATE_MISSING)
+    assert other.encrypt.source == 'partners."y.org".encrypt'
+
+
+def test_the_key_of_the_certificate_decides_what_key_transport_means() -> None:
+    chosen = effective(Rules(), ALICE)
+    curve = replace(to("x@y.org"), certificate=CERTIFICATE_ON_A_CURVE)
+    assert algorithms_for(curve, chosen, Rules()).key_transport is None
+    assert algorithms_for(to("x@y.org", known=True), chosen, Rules()).key_transport is not None

@@ -10,6 +10,7 @@ from smime_proxy.settings.checks import (
     notices,
     reports_upstream,
     sent_copy_upstream,
+    signs_opaque,
 )
 
 RELAY: dict[str, Any] = {"url": "smtp://relay.example"}
@@ -138,3 +139,13 @@ def test_reports_go_through_the_only_outbound_listener() -> None:
     assert reports_upstream(two, two.listeners["mx"]) == ""
     said = built(listeners={"mx": IN | {"reports": "relay"}})
     assert reports_upstream(said, said.listeners["mx"]) == "relay"
+
+
+def test_opaque_anywhere_is_found() -> None:
+    assert not signs_opaque(Settings())
+    for tables in (
+        {"policy": {"opaque": True}},
+        {"domains": {"a.b": {}, "c.d": {"opaque": True}}},
+        {"partners": {"a.b": {"opaque": False}, "c.d": {"opaque": True}}},
+    ):
+        assert signs_opaque(Settings.model_validate(tables))

@@ -1,6 +1,15 @@
-from smime_proxy.policy.rules import Encrypt, Policy, Rules, Sign
+from dataclasses import fields
+
+from smime_proxy.policy.algorithms import (
+    ContentEncryption,
+    HeaderProtection,
+    KeyTransport,
+    Signature,
+)
+from smime_proxy.policy.rules import Encrypt, PartnerRule, Policy, Rules, Sign
 from smime_proxy.settings import Settings
 from smime_proxy.settings.rules import to_rules
+from smime_proxy.smime.receive import Unwrap
 
 
 def test_the_default_settings_are_the_default_rules() -> None:
@@ -17,13 +26,46 @@ def test_every_override_reaches_the_rules() -> None:
         "internal": "encrypt",
         "sent_copy": "maildir:///srv/{address}",
         "request_by_sensitivity": True,
+        "signature": "rsassa_pss",
+        "key_transport": "rsaes_oaep",
+        "content_encryption": "aes256_gcm",
+        "opaque": True,
+        "header_protection": "baseline",
     }
+    assert table.keys() == {setting.name for setting in fields(Policy)}
     rules = to_rules(Settings.model_validate({"policy": table, "domains": {"Example.COM": table}}))
     override = rules.domains["example.com"]
     for name, value in table.items():
         for place in (rules.default, override):
             given = getattr(place, name)
             assert getattr(given, "value", given) == value
+
+
+def test_every_key_of_a_partner_reaches_the_rules() -> None:
+    table = {
+        "sign": "on_request",
+        "encrypt": "required",
+        "signature": "PSS",
+        "key_transport": "OAEP",
+        "content_encryption": "AES-128-GCM",
+        "opaque": True,
+        "header_protection": "baseline",
+    }
+    rules = to_rules(Settings.model_validate({"partners": {"Example.ORG": table}}))
+    assert rules.partners["example.org"] == PartnerRule(
+        Sign.ON_REQUEST,
+        Encrypt.REQUIRED,
+        Signature.RSASSA_PSS,
+        KeyTransport.RSAES_OAEP,
+        ContentEncryption.AES128_GCM,
+        opaque=True,
+        header_protection=HeaderProtection.BASELINE,
+    )
+
+
+def test_what_is_unwrapped_reaches_the_rules() -> None:
+    rules = to_rules(Settings.model_validate({"policy": {"unwrap": ["meetings", "opaque"]}}))
+    assert rules.unwrap == {Unwrap.MEETINGS, Unwrap.OPAQUE}
 
 
 def test_partners_listeners_and_words_reach_the_rules() -> None:

@@ -60,3 +60,26 @@ def test_the_listener_must_exist(cli: Cli) -> None:
     assert "no listener 'mx'" in cli.refused(*line, "--listener", "mx")
     cli.settings.write_text(cli.settings.read_text().partition("[listeners")[0])
     assert "no outbound listener" in cli.refused(*line)
+
+
+def test_people_and_programs_see_the_algorithms_and_their_sources(cli: Cli) -> None:
+    cli.done("cert", "import", cli.directory / "partner.pem")
+    with cli.settings.open("a") as settings:
+        settings.write('\n[partners."example.org"]\nkey_transport = "OAEP"\nopaque = true\n')
+    found = explained(cli, "--to", "partner@example.org")["partner@example.org"]
+    algorithms, sources = found["algorithms"], found["sources"]
+    assert isinstance(algorithms, dict)
+    assert isinstance(sources, dict)
+    assert algorithms["key_transport"] == "rsaes_oaep"
+    assert sources["key_transport"] == 'partners."example.org".key_transport'
+    assert sources["content_encryption"] == "policy.content_encryption"
+    line = ("explain", "--from", "alice@example.test", "--to", "partner@example.org")
+    shown = cli.done(*line, cli.file("m.eml", MAIL)).out
+    assert "can read" not in shown
+    assert 'key_transport for partner@example.org: from partners."example.org"' in shown
+    assert "content_encryption for" not in shown
+    row = next(one for one in shown.splitlines() if one.startswith("partner@example.org"))
+    for word in ("opaque", "aes256_cbc", "rsaes_oaep"):
+        assert word in row
+    for word in (" no", "off", "header protection"):
+        assert word not in row
