@@ -6,7 +6,7 @@ RFC 8551 3.5.3 (multipart/signed), RFC 1847 2.1, RFC 8551 3.5.2 (signed-data), 2
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from smime_proxy.cms.sign import CmsSigner, sign
+from smime_proxy.cms.sign import CmsSigner, sign, sign_pieces
 from smime_proxy.message.build import multipart_signed_entity, new_boundary, pkcs7_mime_entity
 from smime_proxy.message.header import HeaderBlock
 
@@ -70,5 +70,6 @@ def sign_entity_opaque(part: bytes, signer: CmsSigner, *, signing_time: datetime
     `part` is a canonical MIME entity with CRLF line ends. Raises `cms.errors.CmsError` when the key
     cannot sign.
     """
-    der = sign(part, signer, signing_time=signing_time, detached=False)
-    return pkcs7_mime_entity(der, "signed-data")
+    # In pieces: large mail is not copied on its way into base64.
+    pieces = sign_pieces(part, signer, signing_time=signing_time, detached=False)
+    return pkcs7_mime_entity(pieces, "signed-data")
