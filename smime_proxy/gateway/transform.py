@@ -36,10 +36,11 @@ from smime_proxy.policy.plan import (
 from smime_proxy.policy.rules import Account
 from smime_proxy.smime.encrypt import encrypt_message, recipient_of
 from smime_proxy.smime.protected_headers import protect_encrypted, protect_signed
-from smime_proxy.smime.receive import Unwrap, receive
+from smime_proxy.smime.receive import receive
 from smime_proxy.smime.report import PASSED, Report
 from smime_proxy.smime.sign import sign_entity, sign_entity_opaque, signing_time
 from smime_proxy.smime.status import mark_private, result_fields, strip_results
+from smime_proxy.smime.unwrap import Unwrap
 from smime_proxy.smime.verify import Trust
 
 # Never in what we sign or encrypt: who else got it is nobody's business (RFC 5322 3.6.3, E20).

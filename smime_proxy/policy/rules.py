@@ -16,7 +16,7 @@ from smime_proxy.policy.algorithms import (
     KeyTransport,
     Signature,
 )
-from smime_proxy.smime.receive import Unwrap
+from smime_proxy.smime.unwrap import Unwrap
 
 
 class Kind(Enum):

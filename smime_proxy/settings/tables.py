@@ -46,7 +46,7 @@ from smime_proxy.settings.fields import (
     read_network,
     read_size,
 )
-from smime_proxy.smime.receive import Unwrap
+from smime_proxy.smime.unwrap import Unwrap
 
 MAX_WORKERS = 256  # processes; more than any machine's cores, a typing error otherwise
 LOOPBACK = (read_network("127.0.0.0/8"), read_network("::1"))

@@ -6,7 +6,6 @@ RFC 8551 3.3 and 3.5, RFC 9788 4 (header protection).
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
 
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.message.calendar import meeting_method
@@ -28,14 +27,8 @@ from smime_proxy.smime.protected_headers import (
 from smime_proxy.smime.report import PASSED, Report, summarise
 from smime_proxy.smime.sign import read_date
 from smime_proxy.smime.status import mark_private
+from smime_proxy.smime.unwrap import Unwrap
 from smime_proxy.smime.verify import Claim, Trust
-
-
-class Unwrap(Enum):
-    """Which verified signatures are taken off before delivery; the result fields keep the word."""
-
-    OPAQUE = "opaque"  # clients without S/MIME show nothing of these
-    MEETINGS = "meetings"  # calendars do not look into these (E23, V27)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from smime_proxy.policy.plan import (
 )
 from smime_proxy.policy.rules import Policy
 from smime_proxy.smime.classify import Protection, classify, cms_octets
-from smime_proxy.smime.receive import Unwrap
+from smime_proxy.smime.unwrap import Unwrap
 from tests import pki
 from tests.fakes import FakeKey, Octets, World, envelope, mail
 from tests.unit.cms import parties

@@ -9,7 +9,7 @@ from smime_proxy.policy.algorithms import (
 from smime_proxy.policy.rules import Encrypt, PartnerRule, Policy, Rules, Sign
 from smime_proxy.settings import Settings
 from smime_proxy.settings.rules import to_rules
-from smime_proxy.smime.receive import Unwrap
+from smime_proxy.smime.unwrap import Unwrap
 
 
 def test_the_default_settings_are_the_default_rules() -> None:

@@ -11,8 +11,9 @@ from smime_proxy.message.build import multipart_signed_entity, pkcs7_mime_entity
 from smime_proxy.message.parse import parse
 from smime_proxy.message.requests import strip_own_fields
 from smime_proxy.smime.encrypt import encrypt_entity
-from smime_proxy.smime.receive import Received, Unwrap, receive
+from smime_proxy.smime.receive import Received, receive
 from smime_proxy.smime.status import result_fields, strip_results
+from smime_proxy.smime.unwrap import Unwrap
 from smime_proxy.smime.verify import Trust
 from tests import pki
 from tests.fakes import DATE, Octets

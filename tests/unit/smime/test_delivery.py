@@ -10,7 +10,7 @@ from smime_proxy.message.header import HeaderBlock
 from smime_proxy.message.parse import parse
 from smime_proxy.smime.delivery import as_it_came, closed_above, in_place_of_body
 from smime_proxy.smime.protected_headers import protect_encrypted
-from smime_proxy.smime.receive import Unwrap
+from smime_proxy.smime.unwrap import Unwrap
 from tests.unit.smime.cases import (
     PART,
     clear,
