@@ -1,6 +1,8 @@
 """The algorithms for one recipient: settings as the floor, capabilities above it."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.message.parse import parse
@@ -194,3 +196,31 @@ def test_what_somebody_reads_is_named_in_his_order_and_once() -> None:
     said = reads(GCM[256], TRIPLE_DES, CBC[128], GCM[256], oaep=OAEP_SHA256)
     assert readable(said) == ("aes256_gcm", "aes128_cbc", "rsaes_oaep")
     assert readable(reads(CHACHA20, oaep=OAEP_SHA1)) == ("chacha20_poly1305",)
+
+
+LISTED = st.lists(
+    st.tuples(
+        st.sampled_from([*CBC.values(), *GCM.values(), CHACHA20, TRIPLE_DES, OAEP, "1.2.3"]),
+        st.sampled_from([b"", OAEP_SHA1, OAEP_SHA256, b"\x05\x00"]),
+    )
+)
+
+
+@given(LISTED, st.sampled_from(ContentEncryption), st.sampled_from(KeyTransport))
+def test_e85_whatever_is_said_nothing_is_lowered_nor_made_unreadable(
+    listed: list[tuple[str, bytes]], cipher: ContentEncryption, transport: KeyTransport
+) -> None:
+    """E85."""
+    policy = Policy(content_encryption=cipher, key_transport=transport)
+    found = chosen(Capabilities(tuple(listed)), policy)
+    assert found.content_encryption.is_at_least(cipher)
+    said = readable(Capabilities(tuple(listed)))
+    assert found.content_encryption in {cipher} | {
+        ContentEncryption(name) for name in said if name != "rsaes_oaep"
+    }
+    assert found.key_transport in {transport, KeyTransport.RSAES_OAEP}
+    if found.key_transport is not transport:
+        assert "rsaes_oaep" in said
+    demanded = PartnerRule(content_encryption=cipher, key_transport=transport)
+    held = chosen(Capabilities(tuple(listed)), partner=demanded)
+    assert (held.content_encryption, held.key_transport) == (cipher, transport)
