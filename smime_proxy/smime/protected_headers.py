@@ -66,7 +66,8 @@ _NEVER_INSIDE = frozenset(
 )
 _NEVER_INSIDE_PREFIXES = ("content-", "x-smime-", "arc-", "x-google-dkim-")
 OBSCURED_SUBJECT = b"Subject: [...]\r\n"  # hcp_baseline, RFC 9788 3.2.1
-_REMOVED_OUTSIDE = frozenset({"keywords", "comments"})
+# Beside those of hcp_baseline: Outlook and others repeat the Subject in Thread-Topic.
+_REMOVED_OUTSIDE = frozenset({"keywords", "comments", "thread-topic"})
 _HP_OUTER = b"HP-Outer: "
 _MAX_LINE = 998  # octets, RFC 5322 2.1.1
 _MEDIA_TYPE = re.compile(rb"(?i)content-type[ \t]*+:\s*+[!#$%&'*+\-.0-9A-Z^_`a-z{|}~/]++", re.ASCII)
@@ -206,9 +207,10 @@ def protect_signed(part: bytes, header: HeaderBlock) -> bytes:
 def protect_encrypted(part: bytes, header: HeaderBlock) -> tuple[bytes, HeaderBlock]:
     """Give an entity that is going to be encrypted with all fields in it, and the header outside.
 
-    Outside the Subject becomes `[...]`, Keywords and Comments go (hcp_baseline, RFC 9788 3.2.1);
-    inside `hp="cipher"` and `HP-Outer` say what was left. The part may be signed before it is
-    encrypted. What a client signed or encrypted itself comes back as it is, with its header.
+    Outside the Subject becomes `[...]`, Keywords and Comments go (hcp_baseline, RFC 9788 3.2.1),
+    and so does Thread-Topic. Inside `hp="cipher"` and `HP-Outer` say what was left. The part may
+    be signed before it is encrypted. What a client signed or encrypted itself comes back as it
+    is, with its header.
     """
     outside = _obscured(header)
     fields = _copied(header)

@@ -254,6 +254,14 @@ def test_e42_encrypted_mail_hides_its_subject_and_says_inside_what_was_left() ->
     )
 
 
+def test_no_field_that_repeats_the_subject_stays_outside() -> None:
+    """Outlook's Thread-Topic is the Subject without its prefixes (MS-OXOMSG 2.2.1.5)."""
+    content = MESSAGE.replace(b"Keywords:", b"Thread-Topic: Dinner plans\r\nKeywords:")
+    inner, outside = protect_encrypted(*parts_of(content))
+    assert b"Dinner" not in bytes(outside)
+    assert b"\r\nThread-Topic: Dinner plans\r\n" in inner
+
+
 def test_what_comes_back_is_what_was_sent() -> None:
     """The pair of both directions: hidden fields return to the header, in order or at its end."""
     inner, outside = protect_encrypted(*parts_of(MESSAGE))
