@@ -1,23 +1,41 @@
 """Meeting invitations and the answers to them, which must leave untouched: find their method.
 
-RFC 6047 2.4 (iMIP body parts), RFC 5546 1.4 (methods), RFC 5545 3.1 and 3.7.2 (folding, METHOD).
+RFC 6047 2.4 (iMIP body parts), RFC 5546 1.4 (methods), RFC 5545 3.1 and 3.7.2 (folding, METHOD),
+MS-OXCMAIL (TNEF in mail), MS-OXOCAL and MS-OXTNEF (message classes of meetings).
 """
 
 import re
 from collections.abc import Iterator
 
 from smime_proxy.message.entity import Entity, decode_octets
+from smime_proxy.message.tnef import message_class
 
 CONTENT_CLASS = "CONTENT-CLASS"  # what `meeting_method` says when only Exchange's field tells
 MEETING_METHODS = frozenset(
     {"REQUEST", "REPLY", "COUNTER", "DECLINECOUNTER", "CANCEL", "ADD", "REFRESH"}
 )
+MAX_TNEF_OCTETS = 4 * 1024 * 1024  # looked at, still encoded; the class is ahead of attachments
 
 _EXCHANGE_CLASS = "urn:content-classes:calendarmessage"
 _FOLD = re.compile(rb"\r?\n[ \t]")
 _METHOD = re.compile(
     rb"^METHOD(?:;[^:\r\n]*+)?:[ \t]*+([A-Za-z-]++)[ \t]*+\r?$", re.IGNORECASE | re.MULTILINE
 )
+
+_TNEF_TYPES = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
+_TNEF_NAME = "winmail.dat"
+_CLASS_METHODS = {  # in lower case; the old names are those of Microsoft Schedule+
+    "ipm.schedule.meeting.request": "REQUEST",
+    "ipm.schedule.meeting.resp.pos": "REPLY",
+    "ipm.schedule.meeting.resp.neg": "REPLY",
+    "ipm.schedule.meeting.resp.tent": "REPLY",
+    "ipm.schedule.meeting.canceled": "CANCEL",
+    "ipm.microsoft schedule.mtgreq": "REQUEST",
+    "ipm.microsoft schedule.mtgrespp": "REPLY",
+    "ipm.microsoft schedule.mtgrespn": "REPLY",
+    "ipm.microsoft schedule.mtgrespa": "REPLY",
+    "ipm.microsoft schedule.mtgcncl": "CANCEL",
+}
 
 
 def meeting_method(entity: Entity) -> str | None:
@@ -26,6 +44,7 @@ def meeting_method(entity: Entity) -> str | None:
     A text/calendar leaf with a `method` parameter counts anywhere but below message/rfc822; one
     with METHOD only in its body where it is the message's own content: the root, the first child
     of a multipart/mixed, or inside a multipart/alternative there. PUBLISH never counts (E26).
+    TNEF with the class of a meeting counts as the root or below nothing but multipart/mixed (E25).
     `Content-Class: urn:content-classes:calendarmessage` gives `CONTENT_CLASS`.
     """
     for leaf in _calendar_leaves(entity):
@@ -37,6 +56,10 @@ def meeting_method(entity: Entity) -> str | None:
             method = _body_method(leaf)
             if method in MEETING_METHODS:
                 return method
+    for leaf in _tnef_leaves(entity):
+        method = _class_method(leaf)
+        if method:
+            return method
     value = entity.header.first("content-class")
     return CONTENT_CLASS if value and value.lower() == _EXCHANGE_CLASS else None
 
@@ -65,3 +88,32 @@ def _body_method(leaf: Entity) -> str:
     decoded = decode_octets(leaf.body, leaf.transfer_encoding)
     match = _METHOD.search(_FOLD.sub(b"", decoded))
     return match[1].decode("ascii").upper() if match else ""
+
+
+def _tnef_leaves(entity: Entity) -> Iterator[Entity]:
+    """Give the TNEF where Outlook and Exchange put it: alone, or beside a text in a mixed body.
+
+    Mailing lists and gateways that add a footer wrap that in one more multipart/mixed.
+    """
+    waiting = [entity]
+    while waiting:
+        current = waiting.pop()
+        if current.content_type.full == "multipart/mixed":
+            waiting.extend(reversed(current.children))
+        elif current.is_leaf and _is_tnef(current):
+            yield current
+
+
+def _is_tnef(leaf: Entity) -> bool:
+    return leaf.content_type.full in _TNEF_TYPES or leaf.filename.strip().lower() == _TNEF_NAME
+
+
+def _class_method(leaf: Entity) -> str:
+    """Give the method of a meeting class or of one derived from it, else an empty text."""
+    end = min(leaf.end, leaf.body_start + MAX_TNEF_OCTETS)
+    body = leaf.content[leaf.body_start : end]
+    found = (message_class(decode_octets(body, leaf.transfer_encoding)) or "").lower()
+    for name, method in _CLASS_METHODS.items():
+        if found == name or found.startswith(name + "."):
+            return method
+    return ""

@@ -2,8 +2,9 @@ import base64
 
 import pytest
 
-from smime_proxy.message.calendar import CONTENT_CLASS, meeting_method
+from smime_proxy.message.calendar import CONTENT_CLASS, MAX_TNEF_OCTETS, meeting_method
 from smime_proxy.message.parse import parse
+from tests import tnef
 from tests.peers import corpora
 
 
@@ -104,6 +105,120 @@ def test_the_content_class_of_exchange_tells_too() -> None:
     """E24."""
     fields = b"Content-class: URN:content-classes:CalendarMessage"
     assert meeting_method(parse(part(fields, b"x"))) == CONTENT_CLASS
+
+
+RAW_TNEF = tnef.stream(tnef.class_attribute("IPM.Schedule.Meeting.Request"))
+
+
+def winmail(
+    name: str = "IPM.Microsoft Schedule.MtgReq",
+    fields: bytes = b"Content-Type: application/ms-tnef; name=winmail.dat",
+    behind: bytes = b"",
+) -> bytes:
+    raw = tnef.stream(tnef.class_attribute(name)) + behind
+    return part(fields + b"\r\nContent-Transfer-Encoding: base64", base64.encodebytes(raw))
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("IPM.Microsoft Schedule.MtgReq", "REQUEST"),
+        ("IPM.Microsoft Schedule.MtgRespP", "REPLY"),
+        ("IPM.Microsoft Schedule.MtgRespN", "REPLY"),
+        ("IPM.Microsoft Schedule.MtgRespA", "REPLY"),
+        ("IPM.Microsoft Schedule.MtgCncl", "CANCEL"),
+        ("IPM.Schedule.Meeting.Request", "REQUEST"),
+        ("IPM.Schedule.Meeting.Resp.Pos", "REPLY"),
+        ("IPM.Schedule.Meeting.Resp.Neg", "REPLY"),
+        ("IPM.Schedule.Meeting.Resp.Tent", "REPLY"),
+        ("IPM.Schedule.Meeting.Canceled", "CANCEL"),
+        ("ipm.SCHEDULE.meeting.request", "REQUEST"),
+        ("IPM.Schedule.Meeting.Request.Room.Large", "REQUEST"),
+        ("IPM.Schedule.Meeting.Requests", None),
+        ("IPM.Schedule.Meeting", None),
+        ("IPM.Schedule.Meeting.Resp", None),
+        ("IPM.Appointment", None),
+        ("IPM.Microsoft Mail.Note", None),
+        ("IPM.Note.IPM.Schedule.Meeting.Request", None),
+        ("", None),
+    ],
+)
+def test_the_class_in_tnef_tells_the_method(name: str, method: str | None) -> None:
+    """E25."""
+    assert meeting_method(parse(winmail(name))) == method
+    with_property = tnef.stream(tnef.properties(tnef.class_property(name)))
+    fields = b"Content-Type: application/ms-tnef\r\nContent-Transfer-Encoding: base64"
+    assert meeting_method(parse(part(fields, base64.encodebytes(with_property)))) == method
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Content-Type: Application/MS-TNEF",
+        b"Content-Type: application/vnd.ms-tnef",
+        b'Content-Type: application/octet-stream; name="Winmail.DAT"',
+        b"Content-Type: image/png\r\nContent-Disposition: attachment; filename=winmail.dat",
+    ],
+)
+def test_tnef_is_known_by_its_type_or_its_name(fields: bytes) -> None:
+    """E25."""
+    assert meeting_method(parse(winmail(fields=fields))) == "REQUEST"
+    assert meeting_method(parse(multipart(b"mixed", TEXT, winmail(fields=fields)))) == "REQUEST"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        multipart(b"mixed", winmail(), TEXT),
+        multipart(b"mixed", TEXT, winmail("IPM.Note"), winmail()),
+        multipart(b"mixed", multipart(b"mixed", TEXT, winmail()), TEXT),
+    ],
+)
+def test_tnef_counts_beside_the_text_and_any_footer(content: bytes) -> None:
+    """E25."""
+    assert meeting_method(parse(content)) == "REQUEST"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        part(b"Content-Type: message/rfc822", winmail()),
+        multipart(b"mixed", TEXT, part(b"Content-Type: message/rfc822", winmail())),
+        multipart(b"mixed", TEXT, part(b"Content-Type: message/rfc822; name=winmail.dat", TEXT)),
+        multipart(b"mixed", TEXT, multipart(b"digest", winmail())),
+        multipart(b"alternative", TEXT, winmail()),
+        multipart(b"signed", multipart(b"mixed", TEXT, winmail()), TEXT),
+        part(
+            b"Content-Type: multipart/related; boundary=m; name=winmail.dat",
+            RAW_TNEF + b"\r\n--m\r\n" + TEXT + b"\r\n--m--\r\n",
+        ),
+        winmail(fields=b"Content-Type: application/octet-stream; name=notes.dat"),
+        part(b"Content-Type: application/ms-tnef", b"IPM.Microsoft Schedule.MtgReq"),
+    ],
+)
+def test_other_tnef_is_no_invitation(content: bytes) -> None:
+    """E25, E26."""
+    assert meeting_method(parse(content)) is None
+
+
+def test_the_first_meeting_class_counts() -> None:
+    cancel = winmail("IPM.Schedule.Meeting.Canceled")
+    assert meeting_method(parse(multipart(b"mixed", TEXT, cancel, winmail()))) == "CANCEL"
+
+
+def test_tnef_ends_where_its_part_ends() -> None:
+    value = b"IPM.Schedule.Meeting.Request\0" + bytes(4)
+    raw = tnef.stream(tnef.attribute(tnef.MESSAGE_CLASS, value))
+    fields = b"Content-Type: application/ms-tnef\r\nContent-Transfer-Encoding: binary"
+    assert meeting_method(parse(multipart(b"mixed", part(fields, raw), TEXT))) == "REQUEST"
+    assert meeting_method(parse(multipart(b"mixed", part(fields, raw[:-4]), TEXT))) is None
+
+
+def test_the_class_is_found_ahead_of_large_attachments_and_nowhere_else() -> None:
+    data = tnef.attribute(tnef.ATTACHMENT_DATA, bytes(MAX_TNEF_OCTETS), tnef.ATTACHMENT)
+    assert meeting_method(parse(winmail(behind=data))) == "REQUEST"
+    late = data + tnef.properties(tnef.class_property("IPM.Schedule.Meeting.Canceled"))
+    assert meeting_method(parse(winmail(behind=late))) == "REQUEST"
 
 
 THUNDERBIRD = {
