@@ -37,8 +37,17 @@ def key_bags(raw: bytes) -> tuple[bytes, ...]:
 
 
 def without_keys(raw: bytes) -> bytes:
-    """Give a PKCS #12 file that `key_bags` could read without its keys, and so without its MAC."""
-    pfx = asn1_pkcs12.Pfx.load(to_definite(raw))
+    """Give a PKCS #12 file that `key_bags` could read without its keys, and so without its MAC.
+
+    Raises `KeyFileError` for faults where `key_bags` does not look.
+    """
+    try:
+        return _rewritten(asn1_pkcs12.Pfx.load(to_definite(raw)))
+    except Exception as error:  # asn1crypto raises many kinds on malformed input
+        raise KeyFileError("the PKCS #12 file is malformed") from error
+
+
+def _rewritten(pfx: Any) -> bytes:
     kept = []
     for content in asn1_pkcs12.AuthenticatedSafe.load(
         to_definite(bytes(pfx["auth_safe"]["content"]))

@@ -150,9 +150,12 @@ def to_der(element: Element, *, tag: int | None = None, sort: bool = True) -> by
     """DER of an element: definite minimal lengths, strings in one piece, SETs in order.
 
     `tag` takes the place of the outer identifier octet (RFC 5652 5.4 hashes signedAttrs as a
-    SET OF); with `sort` false sets keep the order they were sent in.
+    SET OF); with `sort` false sets keep the order they were sent in. Elements with a tag number
+    of several octets, which nothing in CMS has, stay as they were sent.
     """
     own = element.tag if tag is None else tag
+    if own & _MULTIPLE_OCTETS == _MULTIPLE_OCTETS:
+        return element.encoding.tobytes()
     if not element.tag & _CONSTRUCTED:
         return der.element(own, element.contents.tobytes())
     number = own & 0x1F

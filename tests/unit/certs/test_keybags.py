@@ -65,6 +65,14 @@ def test_certificates_are_left_when_the_keys_are_taken_out() -> None:
         assert found == [ALICE.certificate.x509()]
 
 
+def test_a_fault_where_nobody_looked_for_keys_is_our_error() -> None:
+    raw = ALICE.pkcs12(None)
+    other_version = raw.replace(b"\x02\x01\x03", b"\x80\x01\x03", 1)
+    assert key_bags(other_version) == key_bags(raw)
+    with pytest.raises(KeyFileError, match="malformed"):
+        without_keys(other_version)
+
+
 @pytest.mark.parametrize("raw", [b"", b"text", b"\x30\x00", pki.root().der])
 def test_what_is_no_pkcs12_is_our_error(raw: bytes) -> None:
     with pytest.raises(KeyFileError, match="neither PEM nor PKCS #12"):

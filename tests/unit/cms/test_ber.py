@@ -85,6 +85,12 @@ def test_der_shortens_long_lengths() -> None:
     assert ber.to_der(ber.read_only(bytes.fromhex("30830000020500"))) == b"\x30\x02\x05\x00"
 
 
+@pytest.mark.parametrize("raw", [b"\x1f\x05\x01\x00", b"\xbf\x87\x68\x80\x02\x01\x01\x00\x00"])
+def test_a_tag_number_of_several_octets_is_not_lost(raw: bytes) -> None:
+    element = der.element(der.SEQUENCE, raw, der.NULL)
+    assert ber.to_der(ber.read_only(element)) == element
+
+
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
