@@ -20,7 +20,7 @@ ifneq ($(shell cat $(VENV)/.checkout 2>/dev/null && $(VENV)/bin/python -c "" 2>&
 STALE := stale
 endif
 
-.PHONY: run test check static format lock bench interop clean stale
+.PHONY: run test check static format lock bench fuzz interop clean stale
 .DEFAULT_GOAL := test
 # Each target is one conversation with a person or with CI; its output stays in order.
 .NOTPARALLEL:
@@ -30,7 +30,7 @@ run: $(RUNTIME)
 
 test: $(DEV) static
 	@$(VENV)/bin/python -m tests.peers install
-	$(VENV)/bin/python -m pytest --numprocesses=auto --durations=5 tests/house tests/unit tests/attacks $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses=auto --durations=5 tests/house tests/unit tests/attacks tests/fuzz $(PYTEST_ARGS)
 	$(VENV)/bin/python -m pytest --durations=15 tests/conformance tests/interop tests/e2e $(PYTEST_ARGS)
 
 check static: $(DEV)
@@ -42,6 +42,9 @@ check static: $(DEV)
 format: $(DEV)
 	$(VENV)/bin/ruff format
 	$(VENV)/bin/ruff check --fix
+
+fuzz: $(DEV)
+	$(VENV)/bin/python -m tests.fuzz $(FUZZ_ARGS)
 
 bench: $(DEV)
 	@$(VENV)/bin/python -m tests.peers install

@@ -1,0 +1,109 @@
+"""Mutants sent through a gateway: clear text never leaves, and what is signed verifies."""
+
+from collections.abc import Hashable
+from functools import cache
+
+from smime_proxy.cms.decrypt import DecryptionKey
+from smime_proxy.envelope import Role
+from smime_proxy.gateway.work import Content, Refused, Work, make
+from smime_proxy.message.calendar import meeting_method
+from smime_proxy.message.errors import MessageError
+from smime_proxy.message.header import has_loose_lines
+from smime_proxy.message.parse import parse
+from smime_proxy.policy.plan import Relay, Sign
+from smime_proxy.policy.rules import Encrypt, OnMissingCertificate, Policy, Rules
+from smime_proxy.smime.receive import receive
+from smime_proxy.smtp.intake import normalise
+from tests.fakes import AT, World, envelope
+from tests.fuzz import people, seeds
+from tests.fuzz.violation import hold
+from tests.unit.cms import holders
+
+SEALED = frozenset({seeds.TEXT})  # all that the seeds hold under an authenticated cipher
+_FROM = f"From: Alice <{people.ALICE}>\r\n".encode()
+_TO = f"To: {people.PARTNER}\r\n".encode()
+_REQUIRED = Policy(
+    encrypt=Encrypt.REQUIRED, on_missing_certificate=OnMissingCertificate.REJECT_THOSE
+)
+
+
+@cache
+def other_keys() -> tuple[DecryptionKey, ...]:
+    """Give keys of every kind that is encrypted to."""
+    return tuple(holders.holder(kind).decryption_key() for kind in holders.KINDS)
+
+
+@cache
+def world(policy: Policy | None = None) -> World:
+    made = people.world()
+    made.rules = Rules(policy or Policy())
+    return made
+
+
+def run_outbound(raw: bytes) -> Hashable:
+    """Send with encryption required: what leaves shows nothing of the body, or nothing leaves.
+
+    The mail has alice's From in front, so whatever the mutant says, an account is named.
+    """
+    work = outbound(raw)
+    if isinstance(work, Refused):
+        return work.rule
+    if not meeting_method(work.entity):
+        for made in work.contents:
+            hold_nothing_shows(made)
+    return _rules(work)
+
+
+def outbound(raw: bytes) -> Work | Refused:
+    """Send to one with a certificate and one without."""
+    recipients = (people.PARTNER, people.STRANGER)
+    sent = envelope(from_alice(raw), people.ALICE, *recipients)
+    return make(world(_REQUIRED).context(), sent)
+
+
+def from_alice(raw: bytes) -> bytes:
+    """Give a mail that begins with alice's From, as a listener takes it."""
+    return normalise(raw if raw.startswith(_FROM) else _FROM + _TO + raw)
+
+
+def hold_nothing_shows(made: Content) -> None:
+    """Look for the seeds' text below the header of what leaves."""
+    entity = parse(made.message)
+    hold(seeds.CANARY not in entity.body, "required encryption shows nothing of the body")
+    if not isinstance(made.delivery.treatment, Relay):
+        named = map(str, made.delivery.recipients)
+        hold(people.STRANGER not in named, "encrypted only to who has a certificate")
+
+
+def run_signing(raw: bytes) -> Hashable:
+    """Send with signing on: what leaves signed verifies."""
+    content = from_alice(raw)
+    work = make(world().context(), envelope(content, people.ALICE, people.STRANGER))
+    if isinstance(work, Refused):
+        return work.rule
+    for made in work.contents:
+        if isinstance(made.delivery.treatment, Sign):
+            received = receive(parse(made.message), (), people.trust(), AT)
+            told = f"{received.report.signature} {received.report.reason}"
+            # Inside a header that others may read in two ways nothing passes.
+            if not has_loose_lines(work.entity.header):
+                hold(told.startswith("pass"), f"what we sign passes: {told}")
+    return _rules(work)
+
+
+def run_inbound(raw: bytes) -> Hashable:
+    """Deliver to both accounts; nothing is refused but for what the message itself is."""
+    sent = envelope(raw, people.PARTNER, people.ALICE, people.BOB, role=Role.INBOUND)
+    work = make(world().context(), sent)
+    if isinstance(work, Refused):
+        return work.rule
+    for made in work.contents:
+        try:
+            parse(made.message)
+        except MessageError:
+            continue
+    return _rules(work)
+
+
+def _rules(work: Work) -> Hashable:
+    return tuple(str(made.delivery.rule)[:60] for made in work.contents)
