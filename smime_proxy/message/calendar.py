@@ -6,6 +6,7 @@ MS-OXCMAIL (TNEF in mail), MS-OXOCAL and MS-OXTNEF (message classes of meetings)
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from smime_proxy.message.entity import Entity, decode_octets
 from smime_proxy.message.tnef import message_class
@@ -15,6 +16,7 @@ MEETING_METHODS = frozenset(
     {"REQUEST", "REPLY", "COUNTER", "DECLINECOUNTER", "CANCEL", "ADD", "REFRESH"}
 )
 MAX_TNEF_OCTETS = 4 * 1024 * 1024  # looked at, still encoded; the class is ahead of attachments
+MAX_TNEF_PARTS = 4  # looked into; a message has one
 
 _EXCHANGE_CLASS = "urn:content-classes:calendarmessage"
 _FOLD = re.compile(rb"\r?\n[ \t]")
@@ -56,7 +58,7 @@ def meeting_method(entity: Entity) -> str | None:
             method = _body_method(leaf)
             if method in MEETING_METHODS:
                 return method
-    for leaf in _tnef_leaves(entity):
+    for leaf in islice(_tnef_leaves(entity), MAX_TNEF_PARTS):
         method = _class_method(leaf)
         if method:
             return method

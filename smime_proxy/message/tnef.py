@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from smime_proxy.message.errors import MessageError
 from smime_proxy.message.transfer_encoding import Octets
 
+MAX_NUMBERS = 50_000  # read of attributes, and of properties; Outlook writes a few thousand
+
 _SIGNATURE = 0x223E9F78
 _MESSAGE_LEVEL, _ATTACHMENT_LEVEL = 1, 2
 _ATT_MESSAGE_CLASS = 0x00078008
@@ -42,18 +44,21 @@ def message_class(raw: Octets) -> str | None:
 
     PidTagMessageClass among the message properties comes before attMessageClass, where an older
     name may stand for it. Classes of attached messages do not count. The reading ends at the first
-    thing that is malformed; what was found before it counts.
+    thing that is malformed, or beyond `MAX_NUMBERS`; what was found before it counts. Of several
+    sets of properties the first is read, as there is never a second.
 
     Checksums are not looked at: tnefparse and MimeKit read on behind a wrong one, and what its
     reader takes for an invitation must not be changed on its way.
     """
-    found = None
+    found, properties = None, None
     try:
         for identifier, value in _message_attributes(_Cursor(memoryview(raw))):
             if identifier == _ATT_MESSAGE_CLASS:
                 found = _text(value, _STRING8)
-            elif identifier == _ATT_MESSAGE_PROPERTIES and (named := _class_in(_Cursor(value))):
-                return named
+            elif identifier == _ATT_MESSAGE_PROPERTIES and properties is None:
+                properties = _Cursor(value)
+                if named := _class_in(properties):
+                    return named
     except _TnefError:
         pass  # it is for the reader of the mail to say what is wrong with it
     return found or None
@@ -69,6 +74,7 @@ class _Cursor:
 
     octets: memoryview
     at: int = 0
+    left: int = MAX_NUMBERS
 
     @property
     def is_at_end(self) -> bool:
@@ -81,6 +87,9 @@ class _Cursor:
         return self.octets[self.at - count : self.at]
 
     def number(self, width: int) -> int:
+        self.left -= 1
+        if self.left < 0:
+            raise _TnefError("TNEF goes on and on")
         return int.from_bytes(self.take(width), "little")
 
     def padded(self, count: int) -> memoryview:

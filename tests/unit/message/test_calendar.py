@@ -2,7 +2,12 @@ import base64
 
 import pytest
 
-from smime_proxy.message.calendar import CONTENT_CLASS, MAX_TNEF_OCTETS, meeting_method
+from smime_proxy.message.calendar import (
+    CONTENT_CLASS,
+    MAX_TNEF_OCTETS,
+    MAX_TNEF_PARTS,
+    meeting_method,
+)
 from smime_proxy.message.parse import parse
 from tests import tnef
 from tests.peers import corpora
@@ -204,6 +209,13 @@ def test_other_tnef_is_no_invitation(content: bytes) -> None:
 def test_the_first_meeting_class_counts() -> None:
     cancel = winmail("IPM.Schedule.Meeting.Canceled")
     assert meeting_method(parse(multipart(b"mixed", TEXT, cancel, winmail()))) == "CANCEL"
+
+
+def test_only_so_many_parts_are_looked_into_for_tnef() -> None:
+    other = part(b"Content-Type: application/ms-tnef", tnef.stream())
+    meeting = part(b"Content-Type: application/ms-tnef", RAW_TNEF)
+    for others, found in ((MAX_TNEF_PARTS - 1, "REQUEST"), (MAX_TNEF_PARTS, None)):
+        assert meeting_method(parse(multipart(b"mixed", *[other] * others, meeting))) == found
 
 
 def test_tnef_ends_where_its_part_ends() -> None:

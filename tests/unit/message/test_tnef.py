@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from smime_proxy.message.entity import decode_octets
 from smime_proxy.message.parse import parse
-from smime_proxy.message.tnef import message_class
+from smime_proxy.message.tnef import MAX_NUMBERS, message_class
 from tests import tnef
 from tests.peers import corpora
 
@@ -217,6 +217,24 @@ def test_the_steps_grow_as_the_octets_do(kind: str) -> None:
     few, many = steps(LARGE[kind](200)), steps(LARGE[kind](800))
     assert few > 200
     assert many < 4 * few
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_the_steps_end_at_a_limit(kind: str) -> None:
+    many, twice = steps(LARGE[kind](MAX_NUMBERS)), steps(LARGE[kind](2 * MAX_NUMBERS))
+    assert many == twice
+
+
+def test_what_stands_within_the_limit_counts() -> None:
+    few = [tnef.tag(1, 1)] * (MAX_NUMBERS // 2 - 3)
+    assert message_class(tnef.stream(tnef.properties(*few, tnef.class_property(NEW)))) == NEW
+    many = [tnef.tag(1, 1)] * (MAX_NUMBERS // 2)
+    assert message_class(tnef.stream(tnef.properties(*many, tnef.class_property(NEW)))) is None
+
+
+def test_of_several_sets_of_properties_the_first_counts() -> None:
+    again = tnef.properties(tnef.class_property(NEW))
+    assert message_class(tnef.stream(tnef.properties(*OTHERS), again)) is None
 
 
 @pytest.mark.parametrize(
