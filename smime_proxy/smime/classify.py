@@ -185,6 +185,7 @@ def _clear_signed(entity: Entity) -> Protection:
         or not _FATAL.isdisjoint(entity.defects)
         or _has_text_behind(entity)
         or _has_other_readings(entity)
+        or _has_loose_ends_around(entity)
     ):
         return Protection.MALFORMED if protocol else Protection.NONE
     signature = entity.children[1]
@@ -206,6 +207,20 @@ def _has_other_readings(entity: Entity) -> bool:
     """Tell whether another reader may find other parts in a multipart than we do (RFC 2045 6.4)."""
     value = entity.header.first("content-type") or ""
     return not is_plain(value) or entity.transfer_encoding not in IDENTITY_ENCODINGS
+
+
+def _has_loose_ends_around(entity: Entity) -> bool:
+    """Tell whether a lone CR stands outside the signed part (RFC 5322 2.3).
+
+    What was decrypted is delivered with CRLF in its place, and many readers take it for a line
+    end as it is: text would become a delimiter, and parts appear that nobody signed.
+    """
+    part = entity.children[0]
+    around = (
+        entity.content[entity.body_start : part.start],
+        entity.content[part.end : entity.end],
+    )
+    return any(octets.count(b"\r") != octets.count(b"\r\n") for octets in around)
 
 
 def _may_show_more(entity: Entity) -> bool:

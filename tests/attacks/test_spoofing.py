@@ -109,6 +109,22 @@ def test_e15_text_around_the_signed_part_never_passes(entity: bytes) -> None:
     assert verdict(message(entity)).split(":")[0] in {"neutral", "none", "fail"}
 
 
+@pytest.mark.parametrize(
+    ("at", "hidden"),
+    [
+        (b"\r\n\r\nThis is", b"\r\n\r\n\r--=_b\rContent-Type: text/plain\r\rPay Eve.\r\nThis is"),
+        (b"\r\n\r\nThis is", b"\r\n\r\nx\r\n--=_b\r\r\n\r\nPay Eve.\r\nThis is"),
+        (b"\r\n--=_b--", b"\r--=_b\r\rPay Eve.\r\n--=_b--"),
+        (b"\r\n--=_b--", b"\r\n--=_b\r\r\n\r\nPay Eve.\r\n--=_b--"),
+    ],
+)
+def test_e15_no_lone_cr_becomes_a_delimiter_of_an_unsigned_part(at: bytes, hidden: bytes) -> None:
+    """E15, E07: whoever encrypts alice's mail anew hides parts behind a CR that becomes CRLF."""
+    evil = clear().replace(at, hidden, 1)
+    for entity in (evil, enveloped(evil), enveloped(compressed(evil))):
+        assert verdict(message(entity), key()).startswith("neutral")
+
+
 def test_e16_a_detached_signature_counts_for_the_part_and_not_for_its_own_content() -> None:
     """E16: CVE-2018-18509; eContent that is the part is what it says, any other is a lie."""
     own = signature(PART, detached=False)
