@@ -32,7 +32,8 @@ _CMS_TYPES = frozenset(
 _CMS_NAMES = (".p7m", ".p7s", ".p7c", ".p7z")
 _SIGNATURE_TYPES = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature"})
 
-_MARKUP = ("html", "xml")  # application types that readers show
+# Readers show what has another type by that: a PDF, say, is found in octets nobody signed.
+_UNSHOWN_TYPES = _CMS_TYPES | {"application/octet-stream"}
 _SAMPLE = 4096  # octets of a ciphertext looked at
 _LEAST_SAMPLE = 32  # octets; one random octet in three is printable
 _PRINTABLE = b"\t\r\n" + bytes(range(ord(" "), ord("~") + 1))
@@ -227,7 +228,7 @@ def _may_show_more(entity: Entity) -> bool:
     """Tell whether a reader may show something else of the leaf than what its CMS object holds."""
     kind = entity.content_type
     hidden = entity.transfer_encoding == "base64" and not is_bare_base64(entity.body)
-    typed = kind.type != "application" or kind.subtype.endswith(_MARKUP)
+    typed = kind.full not in _UNSHOWN_TYPES
     return hidden or typed or Defect.SEVERAL_CONTENT_TYPES in entity.defects
 
 

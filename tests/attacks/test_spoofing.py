@@ -100,6 +100,8 @@ def test_e15_a_signature_over_a_part_says_nothing_of_the_mail(entity: bytes) -> 
         clear().replace(b"--=_b--", b"--=_b\r\n\r\nPay Eve.\r\n--=_b--"),
         clear().replace(b"--=_b\r\n", b"--=_b\r\n\r\nPay Eve.\r\n--=_b\r\n", 1),
         opaque().replace(b"application/pkcs7-mime", b"text/html; name=smime.p7m"),
+        opaque().replace(b"application/pkcs7-mime", b"application/pdf; name=smime.p7m"),
+        opaque().replace(b"application/pkcs7-mime", b"application/json; name=smime.p7m"),
         opaque() + b"\r\n<p>Pay Eve.</p>",
         compressed(clear()).replace(b"application/pkcs7-mime", b"text/plain; name=smime.p7z"),
     ],
