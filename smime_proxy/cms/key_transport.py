@@ -19,6 +19,8 @@ SPECIFIED = "1.2.840.113549.1.1.9"  # id-pSpecified
 
 _PKCS1V15 = padding.PKCS1v15()
 _SHA1 = hashes.SHA1()  # noqa: S303 - the default of RFC 8017 A.2.1
+# RFC 8017 A.2.1; the primitives take no others, and say so only when they are used.
+_DIGESTS = frozenset({"sha1", "sha224", "sha256", "sha384", "sha512"})
 _HASH, _MASK, _LABEL = 0xA0, 0xA1, 0xA2  # [0] to [2] of RSAES-OAEP-params
 
 
@@ -69,7 +71,7 @@ def _algorithm(field: Element) -> tuple[str, bytes]:
 
 def _digest(oid: str, _parameters: bytes) -> hashes.HashAlgorithm:
     row = algorithms.DIGESTS.get(oid)
-    if row is None or row.primitive is None:
+    if row is None or row.primitive is None or row.name not in _DIGESTS:
         raise DecryptionError
     return row.primitive
 

@@ -63,10 +63,19 @@ def test_the_parameters_of_a_key_that_is_for_oaep_hold(
     assert key.decrypt(ber.octet_string(encrypted), scheme) == KEY
 
 
-def test_a_key_for_oaep_with_unknown_parameters_is_refused() -> None:
-    parameters = bytes.fromhex("3009a00730050603550401")
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        bytes.fromhex("3009a00730050603550401"),
+        bytes.fromhex("300fa00d300b0609608648016503040208"),  # SHA3-256
+        bytes.fromhex("301ca11a301806092a864886f70d010108300b060960864801650304020b"),  # SHAKE128
+    ],
+)
+def test_a_key_for_oaep_with_unknown_parameters_is_refused(parameters: bytes) -> None:
+    """Also with digests that are known but not to the primitives of OAEP."""
+    name = der.element(der.SEQUENCE, OAEP, parameters)
     with pytest.raises(UnsupportedAlgorithm, match="parameters"):
-        with_key_algorithm(holder("rsa"), der.element(der.SEQUENCE, OAEP, parameters)).recipient()
+        with_key_algorithm(holder("rsa"), name).recipient()
 
 
 @pytest.mark.parametrize("parameters", [b"", der.NULL])
