@@ -12,12 +12,14 @@ from smime_proxy.message.canonical import canonical_entity
 from smime_proxy.message.entity import Entity
 from smime_proxy.message.header import Field, HeaderBlock
 from smime_proxy.message.parse import parse
+from smime_proxy.message.transfer_encoding import encode_base64
 
 Fields: TypeAlias = Sequence[tuple[str, str]]
 Octets: TypeAlias = bytes | memoryview
 Pieces: TypeAlias = tuple[Octets, ...]
 
 _TEXT = b"Content-Type: text/plain\r\n"
+_FILE = b"Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n"
 # A first paragraph with one of these fields is a header; anything else is text (E65).
 _HEADER_FIELDS = frozenset(
     {"mime-version", "from", "to", "cc", "subject", "date", "message-id", "reply-to", "sender"}
@@ -65,13 +67,16 @@ def _is_structural(field: Field) -> bool:
 
 
 def _entity(payload: Entity) -> Pieces:
-    """Write the inner entity: CRLF, Content-* fields only, a type if it has none.
+    """Write the inner entity: CRLF, Content-* fields only, a type if it has none (E65).
 
+    Octets that are neither MIME nor text come as a file, for no mail server carries NUL on.
     A signed entity inside keeps its octets but for line ends, which verifiers canonicalise.
     """
     if not _has_header(payload):
         # An empty line in place of a header says only that there is none.
         start = payload.start if payload.header.fields else payload.body_start
+        if payload.content.find(b"\0", start, payload.end) >= 0:
+            return (_FILE, encode_base64(payload.content[start : payload.end]))
         return (_TEXT + b"\r\n", _with_crlf(payload, start))
     head = b"".join(_content_fields(payload)) or _TEXT
     if not head.endswith(b"\n"):  # a header without a body behind it

@@ -177,7 +177,7 @@ def _decrypted(
     except (DecryptionError, MessageError):
         # One result for every cause: whoever sent it learns nothing from it (E12, I16).
         return Layer(protection, enveloped=enveloped), None
-    if _is_noise(inner):
+    if not enveloped.authenticated and _is_noise(inner):
         return Layer(protection, enveloped=enveloped), None
     return Layer(protection, enveloped=_without_ciphertext(enveloped), decrypted=True), inner
 
@@ -189,7 +189,10 @@ def _without_ciphertext(enveloped: EnvelopedData) -> EnvelopedData:
 
 
 def _is_noise(entity: Entity) -> bool:
-    """Tell what a wrong key leaves where its padding fits by chance, as one in 256 does (E14)."""
+    """Tell what a wrong key leaves where its padding fits by chance, as one in 256 does (E14).
+
+    No wrong key gets past a tag: content with one is what its sender wrote, whatever it is.
+    """
     raw = entity.content[:NOISE_OCTETS]
     return (
         not any(field.name for field in entity.header.fields) and _CONTROLS.search(raw) is not None

@@ -6,11 +6,15 @@ from hypothesis import strategies as st
 
 from smime_proxy.message.build import with_entity
 from smime_proxy.message.canonical import canonical_entity, outer_header
+from smime_proxy.message.entity import decode_octets
 from smime_proxy.message.header import HeaderBlock
 from smime_proxy.message.parse import parse
 from smime_proxy.smime.delivery import as_it_came, closed_above, in_place_of_body
+from smime_proxy.smime.encrypt import encrypt_entity
 from smime_proxy.smime.protected_headers import protect_encrypted
 from smime_proxy.smime.unwrap import Unwrap
+from tests.fakes import Octets
+from tests.unit.cms import parties
 from tests.unit.smime.cases import (
     PART,
     clear,
@@ -314,3 +318,14 @@ def test_e07_whatever_is_inside_the_outer_header_stays_ours(data: st.DataObject)
     assert max(len(header.find("content-type")), len(header.find("subject"))) == 1
     assert not header.find("bcc")
     assert not header.find("")
+
+
+def test_decrypted_octets_that_are_no_text_are_delivered_as_a_file() -> None:
+    """E65: no octet of them is lost, though nothing says what they are."""
+    content = b"PK\x03\x04" + bytes(range(256)) + b"\n\r"
+    alice = [parties.recipient("alice")]
+    sealed = encrypt_entity(content, alice, content_encryption="aes256_gcm", random=Octets())
+    out = parse(delivered(message(sealed), key()))
+    assert out.content_type.full == "application/octet-stream"
+    assert decode_octets(out.body, out.transfer_encoding) == content
+    assert b"\0" not in out.content

@@ -5,9 +5,11 @@ import pytest
 from smime_proxy.cms import oids
 from smime_proxy.message.parse import parse
 from smime_proxy.smime.classify import MAX_COMPRESSED, MAX_LAYERS, Protection
+from smime_proxy.smime.encrypt import encrypt_entity
 from smime_proxy.smime.layers import TOO_MANY_LAYERS, Opened, open_layers
 from smime_proxy.smime.receive import claim_of
-from tests.unit.cms import made
+from tests.fakes import Octets
+from tests.unit.cms import made, parties
 from tests.unit.smime.cases import (
     AT,
     PART,
@@ -185,3 +187,14 @@ def test_noise_is_told_from_text_in_any_charset() -> None:
         sealed = made.enveloped_data(made.ktri(cek), encrypted=made.encrypted_content(content, cek))
         (layer,) = walk(cms(sealed), "alice").layers
         assert layer.decrypted is decrypted, content
+
+
+def test_what_a_tag_verifies_is_never_taken_for_noise() -> None:
+    """No wrong key gets past the tag, so content that looks like noise is what was sent."""
+    content = bytes(range(256))
+    alice = [parties.recipient("alice")]
+    for cipher, decrypted in (("aes256_gcm", True), ("aes256_cbc", False)):
+        sealed = encrypt_entity(content, alice, content_encryption=cipher, random=Octets())
+        opened = walk(sealed, "alice")
+        assert opened.layers[0].decrypted is decrypted, cipher
+        assert opened.content == (content if decrypted else None)
