@@ -3,11 +3,14 @@
 RFC 9629 (KEMRecipientInfo), RFC 9936 (ML-KEM), RFC 8619 and RFC 5869 (HKDF).
 """
 
+from dataclasses import dataclass
+
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import mlkem
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from smime_proxy.cms import ber, der
+from smime_proxy.cms.algorithms import by_oid
 from smime_proxy.cms.content_info import read_algorithm
 from smime_proxy.cms.errors import DecryptionError
 from smime_proxy.cms.key_wrap import key_wrap
@@ -15,15 +18,27 @@ from smime_proxy.cms.recipient_info import RecipientInfo
 
 EncapsulationKey = mlkem.MLKEM768PrivateKey | mlkem.MLKEM1024PrivateKey
 
-# ML-KEM-512 (...4.4.1) is missing in the primitives, so it goes by its dotted name.
 ML_KEM_768 = "2.16.840.1.101.3.4.4.2"
 ML_KEM_1024 = "2.16.840.1.101.3.4.4.3"
 HKDF_SHA256 = "1.2.840.113549.1.9.16.3.28"
 
-_KEMS: dict[str, type[EncapsulationKey]] = {
-    ML_KEM_768: mlkem.MLKEM768PrivateKey,
-    ML_KEM_1024: mlkem.MLKEM1024PrivateKey,
-}
+
+@dataclass(frozen=True, slots=True)
+class Kem:
+    """A key encapsulation mechanism; `key` is None where it is known by name only."""
+
+    oid: str
+    name: str
+    key: type[EncapsulationKey] | None
+
+
+KEMS = by_oid(
+    (
+        Kem("2.16.840.1.101.3.4.4.1", "mlkem512", None),  # missing in the primitives
+        Kem(ML_KEM_768, "mlkem768", mlkem.MLKEM768PrivateKey),
+        Kem(ML_KEM_1024, "mlkem1024", mlkem.MLKEM1024PrivateKey),
+    )
+)
 _KDFS: dict[str, hashes.HashAlgorithm] = {
     HKDF_SHA256: hashes.SHA256(),
     "1.2.840.113549.1.9.16.3.29": hashes.SHA384(),
@@ -34,7 +49,8 @@ _KDFS: dict[str, hashes.HashAlgorithm] = {
 def encapsulated_key(recipient: RecipientInfo, key: EncapsulationKey) -> bytes:
     """The content key; raises DecryptionError or CmsError."""
     sent = recipient.encapsulation
-    if sent is None or not isinstance(key, _KEMS.get(recipient.algorithm, ())):
+    kem = KEMS.get(recipient.algorithm)
+    if sent is None or kem is None or kem.key is None or not isinstance(key, kem.key):
         raise DecryptionError
     digest = _KDFS.get(sent.kdf)
     wrap = key_wrap(read_algorithm(ber.read_only(sent.wrap))[0])

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from smime_proxy.cms.algorithms import Strength
 from smime_proxy.cms.ciphers import CIPHERS, KEY_TRANSPORTS
 from smime_proxy.cms.decrypt import DecryptionKey
+from smime_proxy.cms.key_agreement import SCHEMES
+from smime_proxy.cms.key_encapsulation import KEMS
 from smime_proxy.cms.structures import RecipientInfo
 from smime_proxy.message.entity import Defect, Entity
 from smime_proxy.message.errors import MessageError
@@ -124,9 +126,9 @@ def _layer(layer: Layer) -> dict[str, object]:
 
 
 def _recipient(recipient: RecipientInfo) -> dict[str, object]:
-    transport = KEY_TRANSPORTS.get(recipient.algorithm)
-    name = transport.name if transport else recipient.algorithm
-    return {"type": recipient.type, "id": recipient.id, "algorithm": name}
+    oid = recipient.algorithm
+    row = KEY_TRANSPORTS.get(oid) or SCHEMES.get(oid) or KEMS.get(oid)
+    return {"type": recipient.type, "id": recipient.id, "algorithm": row.name if row else oid}
 
 
 def _signer(signer: Signer) -> dict[str, object]:

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from smime_proxy.cms import der, oids
 from smime_proxy.cms.ciphers import AES256_CBC, TRIPLE_DES
+from smime_proxy.smime.encrypt import encrypt_entity
 from smime_proxy.smime.inspect import Inspection, inspect
+from tests.fakes import Octets
 from tests.unit.cms import made
+from tests.unit.cms.holders import holder
 from tests.unit.smime.cases import (
     ALICE,
     AT,
@@ -217,6 +220,22 @@ def test_every_kind_of_layer_and_recipient_is_named() -> None:
     shared = looked_at(message(cms(made.wrap(oids.ENCRYPTED_DATA)))).as_json()
     assert [item["kind"] for item in cast("list[Any]", shared["layers"])] == ["encrypted-data"]
     assert (shared["error"], shared["lock"]) == ("", "red")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("rsa", "rsaes_pkcs1v15"),
+        ("p384", "dhsinglepass_stddh_sha384kdf"),
+        ("x25519", "dhsinglepass_stddh_hkdf_sha256"),
+        ("mlkem768", "mlkem768"),
+    ],
+)
+def test_how_the_key_is_protected_has_a_name(kind: str, name: str) -> None:
+    """E53, E94: an administrator reads no object identifiers where there is a word."""
+    sealed = encrypt_entity(PART, [holder(kind).recipient()], random=Octets())
+    (layer,) = layers_of(looked_at(message(sealed)))
+    assert [item["algorithm"] for item in layer["recipients"]] == [name]
 
 
 def test_v24_a_weak_cipher_is_said_to_be_one() -> None:
