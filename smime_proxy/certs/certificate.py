@@ -21,6 +21,7 @@ from smime_proxy.certs.extensions import Extensions, read_extensions
 from smime_proxy.certs.keys import NO_KEY, KeyFacts, key_facts, weakness_of_key
 from smime_proxy.certs.names import name_key, read_element
 from smime_proxy.certs.pem import MAX_FILE_OCTETS, looks_like_pem, pem_blocks
+from smime_proxy.certs.public_key import encrypts_only, public_key, signs_only
 
 MAX_CERTIFICATE_OCTETS = 100_000  # largest seen in mail 9 kB; a post-quantum one has about 20 kB
 
@@ -131,7 +132,7 @@ class Certificate:
     def public_key(self) -> CertificatePublicKeyTypes:
         """Give the public key; raises `CertificateError` when the library cannot read it."""
         try:
-            return self.x509().public_key()
+            return public_key(self.x509())
         except _LIBRARY_ERRORS as error:
             raise CertificateError("the public key is unreadable or of an unknown type") from error
 
@@ -206,7 +207,7 @@ def _read(der: bytes) -> Certificate:
     extensions = _guard(lambda: read_extensions(parsed.extensions), None, "extensions", defects)
     if extensions is None:
         extensions = Extensions.nothing_allowed()
-    key = _guard(lambda: key_facts(parsed.public_key()), NO_KEY, "public key", defects)
+    key = _guard(lambda: key_facts(public_key(parsed)), NO_KEY, "public key", defects)
     digest = _guard(lambda: _digest_name(parsed), "unknown", "signature algorithm", defects)
     subject = _guard(lambda: str(parsed.subject.rfc4514_string()), "", "subject", defects)
     nobody: tuple[str, ...] = ()
@@ -232,8 +233,8 @@ def _read(der: bytes) -> Certificate:
         key_type=key.kind,
         key_size=key.size,
         curve=key.curve,
-        may_sign=extensions.allows_signing(key.kind),
-        may_encrypt=extensions.allows_encryption(key.kind) and not _signs_only(parsed),
+        may_sign=extensions.allows_signing(key.kind) and not encrypts_only(parsed),
+        may_encrypt=extensions.allows_encryption(key.kind) and not signs_only(parsed),
         may_issue=extensions.allows_issuing,
         signature_digest=digest,
         weak_key=weakness_of_key(key),
@@ -271,11 +272,6 @@ def _name_ders(der: bytes) -> tuple[bytes, bytes]:
 def _digest_name(parsed: x509.Certificate) -> str:
     digest = parsed.signature_hash_algorithm
     return "" if digest is None else digest.name
-
-
-def _signs_only(parsed: x509.Certificate) -> bool:
-    """Tell whether an RSA key is for RSASSA-PSS and nothing else (RFC 4055 1.2)."""
-    return parsed.public_key_algorithm_oid == x509.PublicKeyAlgorithmOID.RSASSA_PSS
 
 
 def _dn_addresses(parsed: x509.Certificate) -> tuple[str, ...]:

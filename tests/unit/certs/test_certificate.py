@@ -244,12 +244,3 @@ def test_a_key_file_is_told_from_a_certificate() -> None:
     raw = pki.person(None, "alice@example.test").pkcs12()
     with pytest.raises(CertificateError, match="holds a private key"):
         read_certificates(raw)
-
-
-def test_an_rsa_key_for_pss_is_not_encrypted_to() -> None:
-    """RFC 4055 1.2."""
-    pss = bytes.fromhex("300b06092a864886f70d01010a")
-    plain = pki.person(None, "a@example.test", label="alice", usage=None).certificate
-    for_pss = Certificate.from_der(pki.with_key_algorithm(plain.der, pss))
-    assert (plain.may_sign, plain.may_encrypt) == (True, True)
-    assert (for_pss.may_sign, for_pss.may_encrypt) == (True, False)
