@@ -10,14 +10,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PublicKey, MLKEM1024PublicKey
 from cryptography.hazmat.primitives.asymmetric.x448 import X448PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from smime_proxy.cms import ber, der
+from smime_proxy.cms import der
 from smime_proxy.cms.algorithms import MAX_RSA_BITS, MIN_RSA_BITS, RSA_ENCRYPTION
 from smime_proxy.cms.certificate_fields import read_certificate
 from smime_proxy.cms.ciphers import RSAES_OAEP
-from smime_proxy.cms.content_info import read_algorithm
-from smime_proxy.cms.errors import CmsError, MalformedCms, UnsupportedAlgorithm
+from smime_proxy.cms.errors import CmsError, UnsupportedAlgorithm
 from smime_proxy.cms.key_protection import (
     CURVES,
     OAEP_SHA256,
@@ -37,8 +35,6 @@ EncryptionKey = (
     | MLKEM768PublicKey
     | MLKEM1024PublicKey
 )
-
-_RSA = der.element(der.SEQUENCE, der.object_identifier(RSA_ENCRYPTION), der.NULL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +58,10 @@ class CmsRecipient:
         UnsupportedAlgorithm for other keys.
         """
         fields = read_certificate(certificate_der)
-        oid, parameters, key = _read_key(fields.public_key_info)
+        oid, parameters = fields.key_algorithm()
+        key = fields.public_key()
+        if not isinstance(key, EncryptionKey):
+            raise UnsupportedAlgorithm(oid, "no key to encrypt to")
         _check(oid, key)
         transport = OAEP_SHA256 if oaep else PKCS1V15
         if oid == RSAES_OAEP.oid:
@@ -94,25 +93,6 @@ class CmsRecipient:
                     return key_agreement(public, self.rid, key)
         except ValueError:  # such as a point of small order, which agrees on nothing secret
             raise CmsError("the recipient's key cannot be used") from None
-
-
-def _read_key(public_key_info: bytes) -> tuple[str, bytes, EncryptionKey]:
-    """The key with the dotted name and the encoded parameters of what it is for."""
-    match ber.read_only(public_key_info).children():
-        case [algorithm, bits]:
-            oid, parameters = read_algorithm(algorithm)
-        case _:
-            raise MalformedCms("public key is unreadable")
-    if oid == RSAES_OAEP.oid:
-        # The library knows these keys under their general name only.
-        public_key_info = der.element(der.SEQUENCE, _RSA, bits.encoding.tobytes())
-    try:
-        key = load_der_public_key(public_key_info)
-    except Exception:  # noqa: BLE001 - the loader raises four kinds on strangers' keys
-        raise UnsupportedAlgorithm(oid, "unreadable public key") from None
-    if not isinstance(key, EncryptionKey):
-        raise UnsupportedAlgorithm(oid, "no key to encrypt to")
-    return oid, parameters, key
 
 
 def _bound(parameters: bytes) -> Transport:

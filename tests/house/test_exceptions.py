@@ -15,7 +15,6 @@ AROUND_PARSERS = {
     "smime_proxy/certs/keybags.py": "asn1crypto on strangers' key files",
     "smime_proxy/certs/pkcs8.py": "asn1crypto on strangers' key files",
     "smime_proxy/cms/certificate_fields.py": "cryptography's loader on strangers' public keys",
-    "smime_proxy/cms/recipient.py": "cryptography's loader on strangers' public keys",
     "smime_proxy/cms/signature.py": "cryptography's verification with odd keys",
 }
 CATCH_ALL = {"Exception", "BaseException"}
