@@ -53,14 +53,6 @@ class PartnerCertificate:
 HolderT = TypeVar("HolderT", bound=Holder)
 KeyEntryT = TypeVar("KeyEntryT", bound=KeyEntry)
 
-# RFC 5753 with the curves of RFC 5480 and RFC 5639 that others read too
-ENCRYPTION_CURVES = frozenset(
-    {
-        *("secp256r1", "secp384r1", "secp521r1"),
-        *("brainpoolP256r1", "brainpoolP384r1", "brainpoolP512r1"),
-    }
-)
-
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
@@ -179,7 +171,7 @@ def _signing_objection(certificate: Certificate) -> str:
 def _encryption_objection(certificate: Certificate) -> str:
     if not certificate.may_encrypt:
         return "its key usage does not allow encrypting mail"
-    if certificate.curve and certificate.curve not in ENCRYPTION_CURVES:
+    if certificate.curve and certificate.curve not in USABLE_CURVES:
         return f"mail is not encrypted to keys on {certificate.curve}"
     return certificate.weak_key
 

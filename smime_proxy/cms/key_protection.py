@@ -19,7 +19,6 @@ from smime_proxy.cms import algorithms, ciphers, der
 from smime_proxy.cms.errors import UnsupportedAlgorithm
 from smime_proxy.cms.key_agreement import SCHEMES, AgreementScheme, shared_info
 from smime_proxy.cms.key_encapsulation import HKDF_SHA256, ML_KEM_768, ML_KEM_1024, kem_info
-from smime_proxy.cms.key_transport import MGF1
 from smime_proxy.cms.key_wrap import KEY_WRAPS, KeyWrap
 from smime_proxy.cms.oids import KEM_RECIPIENT
 
@@ -44,7 +43,7 @@ def _oaep_sha256() -> Transport:
     # RFC 4055 2.1: parameters NULL, though absent ones are accepted too; the label is the
     # default, so it is absent in DER.
     sha256 = der.element(der.SEQUENCE, der.object_identifier(algorithms.SHA256.oid), der.NULL)
-    mgf1 = der.element(der.SEQUENCE, der.object_identifier(MGF1), sha256)
+    mgf1 = der.element(der.SEQUENCE, der.object_identifier(algorithms.MGF1), sha256)
     fields = der.element(der.SEQUENCE, der.element(_0, sha256), der.element(_1, mgf1))
     scheme = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
     name = der.object_identifier(ciphers.RSAES_OAEP.oid)

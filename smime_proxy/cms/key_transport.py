@@ -9,12 +9,12 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import AsymmetricPadding
 
 from smime_proxy.cms import algorithms, ber, ciphers, der
+from smime_proxy.cms.algorithms import MGF1
 from smime_proxy.cms.ber import Element
 from smime_proxy.cms.content_info import read_algorithm
 from smime_proxy.cms.errors import DecryptionError
 from smime_proxy.cms.recipient_info import RecipientInfo
 
-MGF1 = "1.2.840.113549.1.1.8"
 SPECIFIED = "1.2.840.113549.1.1.9"  # id-pSpecified
 
 _PKCS1V15 = padding.PKCS1v15()

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives import hashes
 
 from smime_proxy.cms import algorithms, ber, der
-from smime_proxy.cms.algorithms import SHA1, Digest
+from smime_proxy.cms.algorithms import MGF1, SHA1, Digest
 from smime_proxy.cms.ber import Element
 from smime_proxy.cms.content_info import read_algorithm
 from smime_proxy.cms.errors import MalformedCms, UnsupportedAlgorithm
 
-MGF1 = "1.2.840.113549.1.1.8"
 MAX_SALT = algorithms.MAX_RSA_BITS // 8  # octets; no key used here has room for more
 
 _HASH, _MASK, _SALT, _TRAILER = 0xA0, 0xA1, 0xA2, 0xA3

@@ -1,7 +1,7 @@
 """Makes SignedData with one signer, opaque or detached, from constants prepared once.
 
 RFC 5652 5, RFC 8551 2.5 (attributes), RFC 5035 5.4 (signingCertificateV2), RFC 6211 (algorithm
-protection), RFC 5753 7 and RFC 4055 4.1 (capabilities of keys).
+protection), RFC 5753 6 and RFC 3560 5 (capabilities of keys).
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from smime_proxy.cms import algorithms, ciphers, der
+from smime_proxy.cms import algorithms, ber, ciphers, der
 from smime_proxy.cms.algorithms import Digest
 from smime_proxy.cms.capabilities import Capabilities, encode_capabilities
 from smime_proxy.cms.certificate_fields import (
@@ -20,8 +20,10 @@ from smime_proxy.cms.certificate_fields import (
     CertificateFields,
     read_certificate,
 )
+from smime_proxy.cms.content_info import read_algorithm
 from smime_proxy.cms.der import Content, Octets
 from smime_proxy.cms.errors import CmsError, UnsupportedAlgorithm
+from smime_proxy.cms.key_protection import OAEP_SHA256
 from smime_proxy.cms.oids import (
     ALGORITHM_PROTECTION,
     CONTENT_TYPE,
@@ -33,7 +35,6 @@ from smime_proxy.cms.oids import (
     SIGNING_TIME,
     SMIME_CAPABILITIES,
 )
-from smime_proxy.cms.pss import MGF1
 from smime_proxy.cms.schemes import PrivateKey, Scheme, choose, identifier
 
 RSASSA_PKCS1V15, RSASSA_PSS = "rsassa_pkcs1v15", "rsassa_pss"  # the two ways of RSA keys
@@ -59,16 +60,8 @@ _CIPHERS = tuple(
         ciphers.AES128_CBC,
     )
 )
-_SHA256 = identifier(algorithms.SHA256.oid, der.NULL)
-_OAEP_SHA256 = (
-    ciphers.RSAES_OAEP.oid,
-    der.element(
-        der.SEQUENCE,
-        der.element(0xA0, _SHA256),
-        der.element(0xA1, identifier(MGF1, _SHA256)),
-    ),
-)
-# RFC 5753 7: dhSinglePass-stdDH-sha256kdf-scheme, its parameters the key wrap.
+_OAEP_SHA256 = read_algorithm(ber.read_only(OAEP_SHA256.algorithm))
+# RFC 5753 6: dhSinglePass-stdDH-sha256kdf-scheme, its parameters the key wrap.
 _AGREEMENTS = tuple(
     ("1.3.132.1.11.1", identifier("2.16.840.1.101.3.4.1." + wrap)) for wrap in ("45", "5")
 )

@@ -8,9 +8,9 @@ import pytest
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.keys import USABLE_CURVES
 from smime_proxy.certs.path import Anchor
 from smime_proxy.certs.selection import (
-    ENCRYPTION_CURVES,
     Choice,
     PartnerCertificate,
     choose_recipient,
@@ -181,7 +181,7 @@ def test_mail_is_encrypted_to_supported_keys(kind: str) -> None:
 
 def test_the_curves_are_those_that_are_encrypted_to() -> None:
     """Two tables, because the packages do not know each other."""
-    assert CURVES.keys() == ENCRYPTION_CURVES
+    assert CURVES.keys() == USABLE_CURVES
 
 
 def test_an_untrusted_certificate_is_used_only_when_pinned() -> None:

@@ -5,10 +5,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from smime_proxy.cms import der
-from smime_proxy.cms.algorithms import MAX_RSA_BITS
+from smime_proxy.cms.algorithms import MAX_RSA_BITS, MGF1
 from smime_proxy.cms.enveloped_data import RecipientInfo, parse_enveloped_data
 from smime_proxy.cms.errors import CmsError
-from smime_proxy.cms.key_transport import MGF1, SPECIFIED, transported_key
+from smime_proxy.cms.key_transport import SPECIFIED, transported_key
 from tests import pki
 from tests.unit.cms import made
 from tests.unit.cms.parties import CONTENT

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smime_proxy.cms import algorithms, der
-from smime_proxy.cms.algorithms import SHA1, SHA256, SHA384, SHA512
+from smime_proxy.cms.algorithms import MGF1, SHA1, SHA256, SHA384, SHA512
 from smime_proxy.cms.errors import CmsError, MalformedCms, UnsupportedAlgorithm
-from smime_proxy.cms.pss import DEFAULT, MGF1, PssParameters, read_pss_parameters
+from smime_proxy.cms.pss import DEFAULT, PssParameters, read_pss_parameters
 from tests.unit.cms.made import algorithm
 
 DIGESTS = [SHA1, SHA256, SHA384, SHA512, algorithms.DIGESTS_BY_NAME["sha3_256"]]
