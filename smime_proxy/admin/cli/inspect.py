@@ -3,11 +3,11 @@
 RFC 8551 3; RFC 4155 (a leading mbox line is skipped).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -18,6 +18,8 @@ from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.cli.output import emit_json, say, tell
 from smime_proxy.admin.cli.partner_import import read_certificate_file
 from smime_proxy.admin.cli.program import noun
+from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.names import name_key
 from smime_proxy.certs.path import Anchor
 from smime_proxy.cms import decrypt
 from smime_proxy.cms.decrypt import DecryptionKey
@@ -31,6 +33,8 @@ from smime_proxy.stores.open import STORE_FILE
 from smime_proxy.stores.snapshot import Snapshot
 
 FAILED = 1
+
+Known: TypeAlias = Callable[[bytes, int], Sequence[bytes]]
 
 app = noun()
 
@@ -127,11 +131,19 @@ def _given(
     except CmsError as error:
         raise CommandError(f"--key: {error}") from error
     intermediates = tuple(certificate for bundle in bundles for certificate in bundle.chain)
-    return Material(keys, Trust(tuple(anchors), intermediates, _none_known))
+    owners = (pair.certificate for bundle in bundles for pair in bundle.pairs)
+    known = _known((*(anchor.certificate for anchor in anchors), *owners, *intermediates))
+    return Material(keys, Trust(tuple(anchors), intermediates, known))
 
 
-def _none_known(_issuer: bytes, _serial: int) -> tuple[bytes, ...]:
-    return ()
+def _known(certificates: Sequence[Certificate]) -> Known:
+    """Give the lookup for signatures that bring no certificate (E58)."""
+
+    def found(issuer: bytes, serial: int) -> list[bytes]:
+        wanted = name_key(issuer), serial
+        return [one.der for one in certificates if (one.issuer_key, one.serial) == wanted]
+
+    return found
 
 
 def _with_store(context: typer.Context, given: Material) -> Material:
@@ -146,12 +158,17 @@ def _with_store(context: typer.Context, given: Material) -> Material:
         if invocation(context).config is not None:
             say(f"warning: without the store: {error}")
         return given
+
+    def known(issuer: bytes, serial: int) -> tuple[bytes, ...]:
+        stored = snapshot.known_certificates(issuer, serial)
+        return (*given.trust.known(issuer, serial), *stored)
+
     return Material(
         (*given.keys, *_keys(snapshot)),
         Trust(
             (*given.trust.anchors, *snapshot.anchors()),
             (*given.trust.intermediates, *snapshot.intermediates()),
-            snapshot.known_certificates,
+            known,
         ),
     )
 

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 
 from smime_proxy.admin.cli.inspect import without_mbox_line
 from smime_proxy.certs.pkcs12 import read_key_file
+from tests import pki
 
 from .conftest import Cli
 
@@ -109,6 +110,23 @@ def test_the_stores_anchors_and_those_given_are_trusted(cli: Cli) -> None:
     assert signer["chain"] == "untrusted"
     given = cli.done("inspect", path, "--json", "--trust", root).json
     assert given["layers"][0]["signers"][0]["chain"] == "trusted"
+
+
+@pytest.mark.parametrize("option", ["--key", "--trust"])
+def test_e58_a_given_certificate_is_a_signers_too(empty: Cli, option: str) -> None:
+    """E58: for signatures that bring none, as the store's certificates are."""
+    alice = pki.person(pki.root(), "alice@example.test", label="alice")
+    builder = pkcs7.PKCS7SignatureBuilder().set_data(b"Content-Type: text/plain\r\n\r\nsigned\r\n")
+    assert isinstance(alice.key, rsa.RSAPrivateKey)
+    signer = builder.add_signer(alice.certificate.x509(), alice.key, hashes.SHA256())
+    bare = signer.sign(serialization.Encoding.DER, [pkcs7.PKCS7Options.NoCerts])
+    path = empty.file("signed.p7m", as_mail(bare))
+    given = empty.file("alice.pem", alice.key_pem() + alice.pem())
+    assert empty.done("inspect", path, "--json").json["signature"] == "permerror"
+    found = empty.done("inspect", path, "--json", option, given).json
+    (signer,) = found["layers"][0]["signers"]
+    assert signer["integrity"] == "intact"
+    assert signer["chain"] == ("trusted" if option == "--trust" else "untrusted")
 
 
 def test_the_time_can_be_chosen(cli: Cli) -> None:
