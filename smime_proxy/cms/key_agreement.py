@@ -3,7 +3,8 @@
 RFC 5753 (ECDH), RFC 8418 (X25519, X448), SEC 1 3.6.1 (X9.63 key derivation), RFC 5869 (HKDF).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -95,17 +96,26 @@ def agreed_key(recipient: RecipientInfo, key: AgreementKey) -> bytes:
         raise DecryptionError
     wrap = key_wrap(read_algorithm(ber.read_only(recipient.parameters))[0])
     secret = _shared_secret(key, agreement.public_key)
-    info = shared_info(recipient.parameters, agreement.ukm, wrap.key_length)
-    for kek in scheme.derive(scheme.digest, secret, info, agreement.ukm, wrap.key_length):
-        try:
-            return wrap.unwrap(kek, recipient.encrypted_key)
-        except DecryptionError:
-            continue
+    for name in _forms(recipient.parameters, wrap.oid):
+        info = shared_info(name, agreement.ukm, wrap.key_length)
+        for kek in scheme.derive(scheme.digest, secret, info, agreement.ukm, wrap.key_length):
+            with suppress(DecryptionError):
+                return wrap.unwrap(kek, recipient.encrypted_key)
     raise DecryptionError
 
 
+def _forms(sent: bytes, oid: str) -> Iterable[bytes]:
+    """The key wrap's AlgorithmIdentifier as it was sent, then with parameters NULL and absent.
+
+    Bouncy Castle put NULL into the derivation whatever it sent; the key wrap tells who did.
+    """
+    name = der.object_identifier(oid)
+    others = (der.element(der.SEQUENCE, name, der.NULL), der.element(der.SEQUENCE, name))
+    return dict.fromkeys((sent, *others))
+
+
 def shared_info(wrap: bytes, ukm: bytes | None, length: int) -> bytes:
-    """ECC-CMS-SharedInfo (RFC 5753 7.2) with the key wrap's AlgorithmIdentifier as it was sent.
+    """ECC-CMS-SharedInfo (RFC 5753 7.2) with the key wrap's AlgorithmIdentifier.
 
     `length` is that of the key-encryption key in octets.
     """

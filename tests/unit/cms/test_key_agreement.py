@@ -92,6 +92,18 @@ def test_the_shared_info_is_as_it_was_sent(wrap: str, parameters: bytes, ukm: by
     assert agreed_key(recipient(info), P256) == KEY
 
 
+@pytest.mark.parametrize(("sent", "derived"), [(b"", der.NULL), (der.NULL, b"")])
+@pytest.mark.parametrize("scheme", [ways.STD_SHA256, HKDF[0].oid])
+def test_the_shared_info_may_have_the_other_form_of_no_parameters(
+    sent: bytes, derived: bytes, scheme: str
+) -> None:
+    """E53: Bouncy Castle derived with NULL whatever it sent."""
+    info = ways.kari(
+        KEY, P256, scheme=scheme, wrap_parameters=sent, derived_parameters=derived, ukm=b"keying"
+    )
+    assert agreed_key(recipient(info), P256) == KEY
+
+
 def test_triple_des_wrap_opens() -> None:
     key = bytes(range(24))
     info = ways.kari(key, P256, wrap=ways.TRIPLE_DES_WRAP, wrap_parameters=der.NULL)

@@ -101,6 +101,7 @@ def kari(
     digest: hashes.HashAlgorithm | None = None,
     wrap: str = AES256_WRAP,
     wrap_parameters: bytes = b"",
+    derived_parameters: bytes | None = None,
     ukm: bytes | None = None,
     salt: bytes | None = None,
     rid: bytes = made.ALICE,
@@ -110,7 +111,8 @@ def kari(
 ) -> bytes:
     """Write a KeyAgreeRecipientInfo.
 
-    `originator` and `secret` go in place of the ephemeral key's octets and of what is agreed on.
+    `originator` and `secret` go in place of the ephemeral key's octets and of what is agreed on,
+    `derived_parameters` in place of `wrap_parameters` where the key is derived.
     """
     point, agreed = ephemeral(key)
     secret = secret or agreed
@@ -118,7 +120,7 @@ def kari(
     key_wrap = made.algorithm(wrap, wrap_parameters)
     shared = der.element(
         der.SEQUENCE,
-        key_wrap,
+        key_wrap if derived_parameters is None else made.algorithm(wrap, derived_parameters),
         b"" if ukm is None else octet_string(ukm, 0xA0),
         octet_string((8 * length).to_bytes(4), 0xA2),
     )
