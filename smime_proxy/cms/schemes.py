@@ -105,6 +105,10 @@ def _pss(key: rsa.RSAPrivateKey, parameters: PssParameters) -> Scheme:
     digest, mask = parameters.digest, parameters.mask_digest
     if digest.primitive is None or mask.primitive is None or digest is algorithms.SHA1:
         raise UnsupportedAlgorithm(digest.oid, "certificate asks for a weak digest")
+    # RFC 8017 9.1.1: the encoded message is a bit shorter than the modulus.
+    room = (key.key_size + 6) // 8 - digest.primitive.digest_size - 2
+    if parameters.salt_length > room:
+        raise UnsupportedAlgorithm(algorithms.RSASSA_PSS, "certificate asks for too long a salt")
     primitive, scheme = (
         digest.primitive,
         padding.PSS(padding.MGF1(mask.primitive), parameters.salt_length),

@@ -98,6 +98,16 @@ def test_a_certificate_for_one_scheme_decides() -> None:
         choose(key, fields("1.2.840.113549.1.1.7"))
 
 
+def test_a_salt_that_the_key_has_no_room_for_is_refused() -> None:
+    """RFC 8017 9.1.1: said when the key is loaded, not mail by mail."""
+    key = signing_key(party())  # of 256 octets
+    longest = PssParameters(SHA256, SHA256, 222)
+    assert choose(key, fields(algorithms.RSASSA_PSS, longest.encode())).sign(b"x")
+    longer = PssParameters(SHA256, SHA256, 223)
+    with pytest.raises(UnsupportedAlgorithm, match="salt"):
+        choose(key, fields(algorithms.RSASSA_PSS, longer.encode()))
+
+
 def test_keys_that_sign_nothing_here_are_refused() -> None:
     any_fields = read_certificate(party().der)
     short = pki.person(root(), "short@example.test", kind="rsa1024")
