@@ -171,6 +171,32 @@ def test_the_malformed_has_an_error(content: bytes) -> None:
     assert found.as_json()["signature"] in {"none", "neutral"}
 
 
+def test_a_signature_alone_is_told_and_says_what_is_missing() -> None:
+    """A bare .p7s: nobody can say whether it holds."""
+    found = looked_at(signature())
+    (layer,) = layers_of(found)
+    (signer,) = layer["signers"]
+    assert (layer["kind"], signer["integrity"], signer["email"]) == (
+        "signed-data",
+        "unknown",
+        [ALICE],
+    )
+    assert signer["reason"].startswith("no content")
+    told = found.as_json()
+    assert (told["signature"], told["badge"], told["error"]) == ("neutral", "yellow", "")
+    assert found.extracted is None
+
+
+@pytest.mark.parametrize("attached", [clear(), opaque(), enveloped()])
+def test_e61_an_attached_message_has_no_verdict_and_stays_closed(attached: bytes) -> None:
+    """E61, V29."""
+    forwarded = b"Content-Type: message/rfc822\r\n\r\n" + message(attached)
+    found = looked_at(message(forwarded), "alice")
+    told = found.as_json()
+    assert (told["layers"], told["signature"], told["lock"]) == ([], "none", "none")
+    assert found.extracted is None
+
+
 def test_an_undecryptable_message_is_no_error_and_names_its_recipients() -> None:
     told = looked_at(message(enveloped(PART, "bob"))).as_json()
     (layer,) = cast("list[Any]", told["layers"])
