@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from smime_proxy.settings.fields import Domain, read_address, read_domain
+from smime_proxy.settings.fields import Domain, is_domain, read_address, read_domain
 from smime_proxy.settings.tables import (
     Admin,
     DomainTable,
@@ -24,7 +24,15 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 
 
 def read_partner(text: str) -> str:
-    """Fold an address or a domain, as partners are named."""
+    """Fold an address or a domain, as partners are named.
+
+    `*@example.org`, which listeners know, is refused: as an address it would match nobody, and mail
+    that must be encrypted would leave in clear.
+    """
+    local, at, domain = text.rpartition("@")
+    if at and local == "*":
+        hint = f"; write {domain!r} for all its addresses" if is_domain(domain) else ""
+        raise ValueError(f"must be an address or a domain, not {text!r}{hint}")
     return read_address(text) if "@" in text else read_domain(text)
 
 

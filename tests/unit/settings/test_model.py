@@ -10,6 +10,13 @@ def test_partners_are_addresses_or_domains() -> None:
     assert read_partner("Example.org") == "example.org"
 
 
+def test_a_partner_written_with_a_star_is_refused_and_the_domain_named() -> None:
+    with pytest.raises(ValueError, match=r"write 'example\.org' for all its addresses"):
+        read_partner("*@example.org")
+    with pytest.raises(ValueError, match="must be an address or a domain"):
+        read_partner("*@exam ple")
+
+
 def test_two_spellings_of_one_name_are_refused() -> None:
     assert distinct({"a": 1, "b": 2}) == {"a": 1, "b": 2}
     with pytest.raises(ValueError, match="which are the same"):
