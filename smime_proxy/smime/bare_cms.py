@@ -48,9 +48,11 @@ def is_ber(content: bytes) -> bool:
     """Tell whether octets begin as a ContentInfo does, and as no text would."""
     if len(content) < 2 or content[0] != _SEQUENCE:  # noqa: PLR2004 - identifier and length
         return False
-    if content[1] >= _LONG_FORM:
-        return True
-    return len(content) >= _LEAST_DER and content[2] == _OBJECT_IDENTIFIER
+    if content[1] < _LONG_FORM:
+        return len(content) >= _LEAST_DER and content[2] == _OBJECT_IDENTIFIER
+    # Certificates and PKCS #12 files begin with the same SEQUENCE and go on differently.
+    first = content[2 + content[1] - _LONG_FORM :][:1]
+    return not first or first[0] == _OBJECT_IDENTIFIER
 
 
 def _decoded(text: bytes) -> bytes:

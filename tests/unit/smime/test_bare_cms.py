@@ -62,6 +62,18 @@ def test_a_short_object_is_told_from_text_by_its_identifier() -> None:
     assert not is_ber(b"\x30")
 
 
+@pytest.mark.parametrize(
+    "rest", [b"\x82\x04\x00\x30\x82", b"\x83\x01\x00\x00\x02\x01", b"\x80\x30"]
+)
+def test_certificates_and_key_files_in_der_are_no_cms(rest: bytes) -> None:
+    assert not is_ber(b"\x30" + rest)
+
+
+def test_an_object_cut_off_in_its_length_is_one_nobody_can_read() -> None:
+    assert is_ber(b"\x30\x82")
+    assert is_ber(b"\x30\x82\x04\x00")
+
+
 def test_a_byte_order_mark_is_left_out() -> None:
     assert without_mark(b"\xef\xbb\xbfFrom: x") == b"From: x"
     assert without_mark(b"From: x") == b"From: x"
