@@ -225,8 +225,8 @@ def _prepare(settings: "Settings") -> None:
     act_as_owner(settings.service.state_dir)
     opened = _open_store(settings, migrate=True)
     opened.store.close()
-    if opened.warning:
-        say(opened.warning)
+    if opened.notice:
+        say(opened.notice)
     for notice in notices(settings):
         structlog.get_logger("smime_proxy.service").info(notice)
 

@@ -28,10 +28,10 @@ _VERSION = text("SELECT version_num FROM alembic_version")
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open store, and the one line to show when it was made just now, else ``""``."""
+    """An open store, and the one line to show when it was made or migrated, else ``""``."""
 
     store: Store
-    warning: str = ""
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +75,14 @@ def open_store(
     with one_line(path):
         with engine.begin() as connection:
             version = _version(connection, path)
-        warning = ""
+        notice = ""
         if version != wanted.version:
             _set_wal(path)
             with writer(engine).begin() as connection:
-                warning = _bring_up(connection, path, key_file, wanted, migrate=migrate)
+                notice = _bring_up(connection, path, key_file, wanted, migrate=migrate)
         with engine.begin() as connection:
             vault = _matching_vault(connection, path, key_file)
-    return Opened(Store(path, engine, vault), warning)
+    return Opened(Store(path, engine, vault), notice)
 
 
 def _make_file(path: Path) -> None:
@@ -120,7 +120,7 @@ def _version(connection: Connection, path: Path) -> str:
 def _bring_up(
     connection: Connection, path: Path, key_file: Path, wanted: Schema, *, migrate: bool
 ) -> str:
-    """Make or migrate the tables under the write lock; gives the warning of a new master key."""
+    """Make or migrate the tables under the write lock; gives the line to show."""
     version = _version(connection, path)  # again: another process may have been first
     if version > wanted.version:
         raise StoreError(
@@ -137,9 +137,10 @@ def _bring_up(
             f" {wanted.version}: `smime-proxy serve` migrates it"
         )
     _matching_vault(connection, path, key_file)  # nothing is changed in a store that cannot open
-    _copy(path, path.with_name(f"{path.name}.schema-{version}"))
+    copy = path.with_name(f"{path.name}.schema-{version}")
+    _copy(path, copy)
     wanted.upgrade(connection)
-    return ""
+    return f"migrated the store from schema {version} to {wanted.version}; as it was: {copy}"
 
 
 def _make(connection: Connection, key_file: Path, wanted: Schema) -> str:

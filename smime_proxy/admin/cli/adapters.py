@@ -61,8 +61,8 @@ def opened_store(context: typer.Context, loaded: Settings | None = None) -> Iter
     found = loaded or settings(context)
     act_as_owner(found.service.state_dir)
     opened = adapters(context).open_store(found)
-    if opened.warning:
-        say(opened.warning)
+    if opened.notice:
+        say(opened.notice)
     try:
         yield opened.store
     finally:

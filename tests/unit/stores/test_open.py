@@ -30,7 +30,7 @@ def set_version(state_dir: Path, version: str) -> None:
 
 
 def test_an_empty_store_gets_a_master_key_and_one_warning_line(state_dir: Path) -> None:
-    warning = opened(state_dir).warning
+    warning = opened(state_dir).notice
     assert str(state_dir / "master.key") in warning
     assert "another backup" in warning
     assert "\n" not in warning
@@ -39,7 +39,7 @@ def test_an_empty_store_gets_a_master_key_and_one_warning_line(state_dir: Path) 
 def test_opening_again_warns_no_more_and_keeps_the_key(state_dir: Path) -> None:
     opened(state_dir)
     key = (state_dir / "master.key").read_bytes()
-    assert opened(state_dir).warning == ""
+    assert opened(state_dir).notice == ""
     assert (state_dir / "master.key").read_bytes() == key
 
 
@@ -54,7 +54,7 @@ def test_everything_in_the_state_directory_is_the_owners_only(state_dir: Path) -
 
 def test_the_master_key_may_lie_elsewhere(state_dir: Path, tmp_path: Path) -> None:
     key = tmp_path / "elsewhere" / "key"
-    assert str(key) in opened(state_dir, key).warning
+    assert str(key) in opened(state_dir, key).notice
     assert not (state_dir / "master.key").exists()
     opened(state_dir, key)
 
@@ -64,7 +64,7 @@ def test_a_master_key_that_is_there_is_used_without_a_warning(
 ) -> None:
     vault = make_master_key(tmp_path / "key")
     fresh = opened(state_dir, tmp_path / "key")
-    assert fresh.warning == ""
+    assert fresh.notice == ""
     assert vault.opens(fresh.store.vault.key_check())
 
 
@@ -118,7 +118,9 @@ def test_an_older_store_is_copied_beside_itself_and_migrated(state_dir: Path) ->
     newer = Schema("0099", add_column)
     fresh = open_store("sqlite", state_dir, None, migrate=True, wanted=newer)
     copy = state_dir / f"store.sqlite.schema-{SCHEMA_VERSION}"
-    assert fresh.warning == ""
+    assert fresh.notice == (
+        f"migrated the store from schema {SCHEMA_VERSION} to 0099; as it was: {copy}"
+    )
     assert "later" in columns(state_dir / "store.sqlite")
     assert "later" not in columns(copy)
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
@@ -200,7 +202,7 @@ OPEN = """
 import sys
 from pathlib import Path
 from smime_proxy.stores.open import open_store
-print(open_store("sqlite", Path(sys.argv[1]), None, migrate=True).warning)
+print(open_store("sqlite", Path(sys.argv[1]), None, migrate=True).notice)
 print("alembic" in sys.modules)
 """
 
