@@ -76,6 +76,8 @@ def inspect(
 ) -> None:
     """Say what a message is: layers, signers, recipients, verdicts."""
     moment = _time(at) if at is not None else act(context).at
+    if extract is not None:
+        _keep(extract, file, *(trust or ()), *(key or ()), *(password_file or ()))
     content = without_mbox_line(files.read(file))
     given = _given(trust or (), key or (), password_file or ())
     out = files.open_private(extract) if extract is not None else None
@@ -104,9 +106,22 @@ def without_mbox_line(content: bytes) -> bytes:
 def _time(text: str) -> datetime:
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter before year 1 or after 9999 in UTC
         raise CommandError(f"--at: {text!a} is not a time such as 2026-01-31T12:00:00Z") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def _keep(out: Path, *read: Path) -> None:
+    """Refuse to write over a file the command reads: ciphertext and keys may exist only once."""
+    if any(_is_same(out, path) for path in read):
+        raise CommandError(f"--extract: {out} is one of the files to read")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there, or cannot be read: opening it says so
+        return False
 
 
 def _given(

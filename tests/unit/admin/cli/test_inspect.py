@@ -137,6 +137,12 @@ def test_the_time_can_be_chosen(cli: Cli) -> None:
     assert "is not a time" in cli.refused("inspect", path, "--at", "yesterday")
 
 
+@pytest.mark.parametrize("at", ["soon", "0001-01-01T00:00+14:00", "9999-12-31T23:59-23:59"])
+def test_what_is_no_time_is_told_in_one_line(cli: Cli, at: str) -> None:
+    path = cli.file("m.eml", PLAIN)
+    assert "is not a time such as" in cli.refused("inspect", path, "--at", at)
+
+
 def test_malformed_cms_is_an_object_with_an_error_and_code_1(cli: Cli) -> None:
     path = cli.file("m.eml", as_mail(b"\x30\x82\xff\xffbroken"))
     result = cli("inspect", path, "--json")
@@ -152,6 +158,20 @@ def test_nothing_to_extract_is_refused_and_the_file_kept(cli: Cli) -> None:
         "inspect", cli.file("m.eml", PLAIN), "--extract", out
     )
     assert out.read_text() == "before"
+
+
+@pytest.mark.parametrize("option", ["", "--key", "--trust"])
+def test_extraction_never_writes_over_a_file_that_is_read(
+    cli: Cli, secret: bytes, option: str
+) -> None:
+    path = cli.file("m.eml", as_mail(secret))
+    given = cli.file("given.pem", b"precious")
+    named: list[str | Path] = [option, given] if option else []
+    out = given if option else path
+    before = out.read_bytes()
+    refused = cli.refused("inspect", path, *named, "--extract", out)
+    assert f"--extract: {out} is one of the files to read" in refused
+    assert out.read_bytes() == before
 
 
 def test_people_read_lines(cli: Cli, secret: bytes) -> None:
