@@ -7,20 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from smime_proxy.address import Mailbox
-from smime_proxy.envelope import Envelope
+from smime_proxy.envelope import Envelope, Role
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.ports import KeyUnavailable
 from smime_proxy.gateway.record import action_of, algorithms_of, certificates_of
 from smime_proxy.gateway.replies import refusal_reply, reply_for
-from smime_proxy.gateway.work import facts_of
+from smime_proxy.gateway.work import TOO_MANY_GROUPS, facts_of, too_many_groups
 from smime_proxy.message.errors import BadRequest, MessageError
 from smime_proxy.message.parse import parse
 from smime_proxy.policy.choice import Algorithms, readable
 from smime_proxy.policy.decide import decide
 from smime_proxy.policy.facts import Facts
+from smime_proxy.policy.grouping import MAX_GROUPS
 from smime_proxy.policy.outbound import policy_of
 from smime_proxy.policy.plan import Plan, Refusal
 from smime_proxy.policy.wish import algorithms_for
+from smime_proxy.reply import Reply
 
 # The source of what is otherwise than set: signed by the client, or shared with other recipients.
 THE_MESSAGE = "the message"
@@ -68,16 +70,21 @@ def explain(context: Context, envelope: Envelope) -> Explained:
     chosen = policy_of(facts.sender, context.rules)
     sources = chosen.sources
     if isinstance(decision, Refusal):
-        reply = str(refusal_reply(decision.why, decision.detail))
-        refused = tuple(
-            Explanation(str(item.mailbox), "refuse", decision.rule, 0, (), reply, item.problem)
-            for item in facts.recipients
-        )
-        return Explained(refused, sources)
+        reply = refusal_reply(decision.why, decision.detail)
+        return Explained(_nobody(facts, decision.rule, reply), sources)
+    if envelope.session.role is Role.OUTBOUND and len(decision.deliveries) > MAX_GROUPS:
+        return Explained(_nobody(facts, TOO_MANY_GROUPS, too_many_groups()), sources)
     wanted = {
         item.mailbox: algorithms_for(item, chosen, context.rules) for item in facts.recipients
     }
     return Explained(_explained(decision, facts, wanted), sources, decision.exemptions)
+
+
+def _nobody(facts: Facts, rule: str, reply: Reply) -> tuple[Explanation, ...]:
+    return tuple(
+        Explanation(str(item.mailbox), "refuse", rule, 0, (), str(reply), item.problem)
+        for item in facts.recipients
+    )
 
 
 def _explained(

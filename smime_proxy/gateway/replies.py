@@ -56,7 +56,10 @@ REPLIES: Mapping[str, Template] = MappingProxyType(
             554, 5, 2, "Bare CR or LF in the message: lines must end in CRLF, RFC 5321 2.3.8."
         ),
         "too_many_groups": Template(
-            550, 5, 3, "Too many separate copies for one message: send it to fewer Bcc recipients."
+            550,
+            5,
+            3,
+            "Too many separate copies for one message: send it to fewer recipients at a time.",
         ),
         "too_big": Template(
             552, 3, 4, "The message is too big: send less, or a link instead of the attachment."

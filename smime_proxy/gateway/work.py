@@ -26,6 +26,8 @@ from smime_proxy.reply import Reply
 from smime_proxy.smime.classify import outline
 from smime_proxy.smime.verify import Trust
 
+TOO_MANY_GROUPS = "too many groups"  # the rule in log and `explain`
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -95,6 +97,11 @@ def facts_of(context: Context, envelope: Envelope, entity: Entity, directory: Di
     )
 
 
+def too_many_groups() -> Reply:
+    """Refuse a message of more copies than may be held at once."""
+    return reply_for("too_many_groups", f"more than {MAX_GROUPS} copies")
+
+
 def _may_report(context: Context, envelope: Envelope) -> bool:
     sender = envelope.reverse_path
     if sender is None or context.routes[envelope.session.listener].reports is None:
@@ -126,8 +133,7 @@ def _carry_out(plan: Plan, transform: Transform, directory: Directory) -> Work |
         for delivery in plan.deliveries:
             _add(contents, Content(delivery, transform.content(delivery.treatment)))
             if len(contents) > MAX_GROUPS:  # before the next one is made: they may be large
-                detail = f"more than {MAX_GROUPS} copies"
-                return Refused(reply_for("too_many_groups", detail), "too many groups")
+                return Refused(too_many_groups(), TOO_MANY_GROUPS)
         copy = transform.sent_copy(plan.sent_copy) if plan.sent_copy else None
     except CmsError as error:
         # What should be signed or encrypted cannot be: never sent any other way (invariant I5).

@@ -1,11 +1,14 @@
 """What `explain` says is what the mail path does."""
 
+from dataclasses import replace
+
 import pytest
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.gateway.explain import THE_MESSAGE, explain
 from smime_proxy.policy.algorithms import HeaderProtection, Signature
+from smime_proxy.policy.grouping import MAX_GROUPS
 from smime_proxy.policy.rules import (
     Encrypt,
     OnMissingCertificate,
@@ -101,6 +104,21 @@ def test_each_recipient_is_told_his_algorithms_and_where_they_come_from() -> Non
         "header_protection": "off",
     }
     assert set(rows[STRANGER].sources) == set(rows[STRANGER].algorithms)
+
+
+def test_more_copies_than_a_message_may_have_are_told_as_the_refusal_they_end_in() -> None:
+    addresses = [f"hidden{number}@example.org" for number in range(MAX_GROUPS + 1)]
+    surroundings = world()
+    (known,) = surroundings.directory.partners[parse_mailbox(PARTNER)]
+    for mailbox in map(parse_mailbox, addresses):
+        surroundings.directory.partners[mailbox] = [replace(known, bound_to=(mailbox,))]
+    hidden = envelope(mail(ALICE, STRANGER), ALICE, *addresses)
+    rows = explain(surroundings.context(), hidden).recipients
+    assert {(row.action, row.rule, row.group) for row in rows} == {("refuse", "too many groups", 0)}
+    assert all(row.reply.startswith("550 5.5.3 more than 8 copies") for row in rows)
+    fewer = envelope(mail(ALICE, STRANGER), ALICE, *addresses[1:])
+    rows = explain(surroundings.context(), fewer).recipients
+    assert [row.group for row in rows] == list(range(1, MAX_GROUPS + 1))
 
 
 def test_what_is_relayed_has_no_algorithms() -> None:
