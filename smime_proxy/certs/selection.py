@@ -13,7 +13,8 @@ from smime_proxy.certs.certificate import Certificate, Validity
 from smime_proxy.certs.keys import USABLE_CURVES
 from smime_proxy.certs.path import Anchor, ChainStatus, Purpose, validate
 
-SIGNING_KINDS = USABLE_CURVES | {"rsa", "ed25519", "ed448", "mldsa44", "mldsa65", "mldsa87"}
+_ONLY_SIGN = frozenset({"ed25519", "ed448", "mldsa44", "mldsa65", "mldsa87"})
+SIGNING_KINDS = USABLE_CURVES | _ONLY_SIGN | {"rsa"}
 
 
 class Holder(Protocol):
@@ -169,6 +170,8 @@ def _signing_objection(certificate: Certificate) -> str:
 
 
 def _encryption_objection(certificate: Certificate) -> str:
+    if certificate.key_type in _ONLY_SIGN:
+        return f"a key of type {certificate.key_type} cannot encrypt"
     if not certificate.may_encrypt:
         return "its key usage does not allow encrypting mail"
     if certificate.curve and certificate.curve not in USABLE_CURVES:

@@ -4,9 +4,11 @@ RFC 7468 (PEM), RFC 8551 3.8 (certs-only PKCS #7).
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from smime_proxy.address import Mailbox
+from smime_proxy.admin import queries
 from smime_proxy.admin.cli import files
 from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.cli.output import say, tell
@@ -57,17 +59,35 @@ def import_all(
     Raises `CommandError` when some could not be, or `StoreError` when there was one file.
     """
     failed = 0
+    taken = []
     by_path = {partner_file.path: partner_file for partner_file in partner_files}
     for path in files.tracked(list(by_path)):
         try:
-            _import(store, act, by_path[path], bound_to, pinned=pinned)
+            taken.append(_import(store, act, by_path[path], bound_to, pinned=pinned))
         except StoreError as error:
             if len(partner_files) == 1:
                 raise
             say(f"{path}: {error}")
             failed += 1
+    _warn(store, taken, act.at)
     if failed:
         raise CommandError(f"{failed} of {len(partner_files)} files were not imported")
+
+
+def _warn(store: Store, fingerprints: list[str], at: datetime) -> None:
+    """Say which certificates mail is not encrypted to as things stand, and why."""
+    if len(fingerprints) == 1:
+        views = [queries.partner(store, fingerprints[0], at)]
+    else:  # at once: each look reads the whole store
+        wanted = set(fingerprints)
+        views = [
+            view
+            for view in queries.partner_list(store, None, at)
+            if view.certificate.fingerprint in wanted
+        ]
+    for view in views:
+        if not view.usable:
+            say(f"warning: {view.certificate.fingerprint[:16]} is not used: {view.reason}")
 
 
 def _read(path: Path) -> PartnerFile:
@@ -79,7 +99,7 @@ def _read(path: Path) -> PartnerFile:
 
 def _import(
     store: Store, act: Act, partner_file: PartnerFile, bound_to: Mailbox | None, *, pinned: bool
-) -> None:
+) -> str:
     if partner_file.reason:
         raise StoreError(partner_file.reason)
     imported = partners.import_certificate(
@@ -89,3 +109,4 @@ def _import(
     served = ", ".join(mailbox.text for mailbox in partner.addresses)
     state = "imported" if imported.is_new else "is there already"
     tell(f"{partner.certificate.fingerprint[:16]} for {served}: {state}")
+    return partner.certificate.fingerprint

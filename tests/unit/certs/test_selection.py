@@ -156,7 +156,7 @@ def test_mail_is_encrypted_to_the_newest_usable_certificate() -> None:
         (made(not_before=FUTURE), "valid only from 2030-01-01"),
         (made(usage=("digital_signature",)), "its key usage does not allow encrypting mail"),
         (made(kind="rsa1024"), "RSA key of 1024 bits, under 2048"),
-        (made(kind="ed25519"), "its key usage does not allow encrypting mail"),
+        (made(kind="ed25519"), "a key of type ed25519 cannot encrypt"),
         (
             replace(made(kind="p256"), curve="secp256k1"),
             "mail is not encrypted to keys on secp256k1",

@@ -33,6 +33,22 @@ def test_a_certificate_nobody_vouches_for_is_not_usable_unless_pinned(
     assert (shown["usable"], shown["pinned"]) == (True, True)
 
 
+def test_importing_says_what_hinders_the_use_of_a_certificate(cli: Cli) -> None:
+    path = cli.directory / "partner.pem"
+    assert cli.done("cert", "import", path).err == ""
+    (anchor,) = cli.done("trust", "list", "--json").json
+    cli.done("trust", "remove", anchor["certificate"]["fingerprint"])
+    (view,) = cli.done("cert", "list", "--json").json
+    line = f"warning: {view['certificate']['fingerprint'][:16]} is not used: {view['reason']}\n"
+    assert cli.done("cert", "import", path).err == line
+    many = cli.directory / "many"
+    many.mkdir()
+    (many / "one.pem").write_bytes(path.read_bytes())
+    (many / "two.pem").write_bytes(path.read_bytes())
+    assert cli.done("cert", "import", many).err.endswith(line)
+    assert cli.done("cert", "import", path, "--trust").err == ""
+
+
 def test_a_certificate_can_be_bound_to_another_address(cli: Cli) -> None:
     cli.done("cert", "import", cli.directory / "partner.pem", "--address", "x@example.net")
     shown = cli.done("cert", "show", "x@example.net", "--json").json
