@@ -15,12 +15,20 @@ from smime_proxy.message.content_type import is_plain
 from smime_proxy.message.encoded_word import encode_text
 from smime_proxy.message.entity import Defect, Entity
 from smime_proxy.message.errors import FieldError, FromError
-from smime_proxy.message.header import Field, HeaderBlock, field_line, has_loose_lines
+from smime_proxy.message.header import (
+    Field,
+    HeaderBlock,
+    decode_text,
+    field_line,
+    has_loose_lines,
+)
 from smime_proxy.message.mailboxes import from_mailbox
 from smime_proxy.message.parse import parse
 from smime_proxy.smime.classify import Protection, classify
 
 FROM_DIFFERS = "the From inside differs from the outer one"
+SUBJECT_DIFFERS = "the Subject is not the signed one"
+REPLY_DIFFERS = "the Reply-To is not the signed one"
 
 # What RFC 9787 1.1.2 calls user-facing, and the two more that RFC 9788 3.2.1 takes from outside.
 # Not From: the outer one is what the signature is held against (E40). Not Resent-*: they are
@@ -160,6 +168,24 @@ def altered(outer: HeaderBlock, protected: Protected) -> str:
         if protected.header.find(name) and _values(outer, name) != _values(protected.header, name)
     ]
     return f"differs from what was signed: {', '.join(names)}" if names else ""
+
+
+def misleading(outer: HeaderBlock, protected: Protected) -> str:
+    """Say what only-signed mail shows otherwise than its signer wrote; empty when nothing.
+
+    A Subject that still holds the signed one may have been tagged on the way (`[list]`), one that
+    does not was written by somebody else, and so was a Reply-To the signer did not write.
+    """
+    inner = protected.header
+    signed = "".join(decode_text(value) for value in _values(inner, "subject"))
+    shown = [_BLANKS.sub(" ", decode_text(field.value)) for field in outer.find("subject")]
+    tagged = all(text == signed or (signed and signed in text) for text in shown)
+    if inner.find("subject") and not tagged:
+        return SUBJECT_DIFFERS
+    whole = protected.scheme is not Scheme.V1 and inner.find("from")
+    judged = outer.find("reply-to") and (whole or inner.find("reply-to"))
+    differs = judged and _values(inner, "reply-to") != _values(outer, "reply-to")
+    return REPLY_DIFFERS if differs else ""
 
 
 def _from_differs(inner: HeaderBlock, outer: HeaderBlock) -> bool:

@@ -22,6 +22,7 @@ from smime_proxy.smime.protected_headers import (
     altered,
     disagreement,
     find_protected,
+    misleading,
     restored,
 )
 from smime_proxy.smime.report import PASSED, Report, summarise
@@ -105,8 +106,11 @@ def report_on(opened: Opened, protected: Protected | None) -> Report:
     if protected is None:
         return summarise(opened.layers)
     outer = opened.entity.header
-    remark = altered(outer, protected) if opened.payload is None else ""
-    return summarise(opened.layers, doubt=disagreement(outer, protected), remark=remark)
+    doubt, remark = disagreement(outer, protected), ""
+    if opened.payload is None:  # what is shown is the outer header
+        doubt = doubt or misleading(outer, protected)
+        remark = altered(outer, protected)
+    return summarise(opened.layers, doubt=doubt, remark=remark)
 
 
 def _is_unwrapped(layer: Layer, inner: Entity, unwrap: frozenset[Unwrap]) -> bool:

@@ -212,3 +212,18 @@ def test_e08_forged_results_are_gone_and_a_subject_says_nothing() -> None:
     assert b"green" not in out
     assert out.count(b"smime=pass") == 1
     assert b"other.example; smime=pass" in out
+
+
+@pytest.mark.parametrize(
+    ("subject", "said"), [("Dinner", "pass"), ("[list] Dinner", "pass"), ("Pay Eve", "policy")]
+)
+def test_a_signed_subject_replaced_on_the_way_is_not_shown_as_signed(
+    subject: str, said: str
+) -> None:
+    """RFC 9788 4.4: the reader sees the outer Subject, and the signer wrote another."""
+    part = (
+        b'Content-Type: text/plain; hp="clear"\r\n'
+        b"From: Alice <alice@example.test>\r\nSubject: Dinner\r\n\r\nHello Bob\r\n"
+    )
+    content = message(clear(part)).replace(b"Subject: Hello", f"Subject: {subject}".encode())
+    assert verdict(content).partition(" ")[0] == said

@@ -9,11 +9,14 @@ from smime_proxy.message.header import HeaderBlock
 from smime_proxy.message.parse import parse
 from smime_proxy.smime.protected_headers import (
     FROM_DIFFERS,
+    REPLY_DIFFERS,
+    SUBJECT_DIFFERS,
     Protected,
     Scheme,
     altered,
     disagreement,
     find_protected,
+    misleading,
     protect_encrypted,
     protect_signed,
     restored,
@@ -25,6 +28,7 @@ OUTER = HeaderBlock(
     b"Subject: [...]\r\nDate: Mon, 01 Jun 2026 12:00:00 +0000\r\nMessage-ID: <1@x>\r\n"
 )
 CIPHER = b'Content-Type: text/plain; hp="cipher"\r\n'
+CLEAR = b'Content-Type: text/plain; hp="clear"\r\n'
 
 
 def found(root: bytes, outer: HeaderBlock = OUTER) -> Protected:
@@ -203,6 +207,32 @@ def test_e41_a_message_somebody_forwards_stays_an_attachment(root: bytes) -> Non
 def test_e40_another_from_inside_is_flagged(inner: bytes, expected: str) -> None:
     """E40, E03: RFC 9788 4.4."""
     assert disagreement(OUTER, found(CIPHER + inner + b"\r\nHi")) == expected
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "expected"),
+    [
+        (b"Subject: Dinner", b"Subject: Dinner", ""),
+        (b"Subject: =?utf-8?q?Dinner?=", b"Subject: Dinner", ""),
+        (b"Subject: [list] Dinner", b"Subject: Dinner", ""),
+        (b"Subject: Pay Eve", b"Subject: Dinner", SUBJECT_DIFFERS),
+        (b"Subject: Dinner\r\nSubject: Pay Eve", b"Subject: Dinner", SUBJECT_DIFFERS),
+        (b"Subject: Pay Eve", b"Subject:", SUBJECT_DIFFERS),
+        (b"Subject:", b"Subject:", ""),
+        (b"Subject: Pay Eve", b"To: bob@example.test", ""),
+        (b"Reply-To: eve@example.test", b"From: alice@example.test", REPLY_DIFFERS),
+        (b"Reply-To: eve@example.test", b"Reply-To: alice@example.test", REPLY_DIFFERS),
+        (b"Reply-To: alice@example.test", b"Reply-To: alice@example.test", ""),
+        (b"Subject: x\r\nReply-To: eve@example.test", b"Subject: x", ""),
+        (b"X: y", b"Reply-To: alice@example.test", ""),
+    ],
+)
+def test_what_only_signed_mail_shows_is_held_against_what_was_signed(
+    outer: bytes, inner: bytes, expected: str
+) -> None:
+    """RFC 9788 4.4: tags of lists and filters are no forgery, another text is."""
+    protected = found(CLEAR + inner + b"\r\n\r\nHi")
+    assert misleading(HeaderBlock(outer + b"\r\n"), protected) == expected
 
 
 def test_fields_altered_on_the_way_are_named() -> None:
