@@ -267,6 +267,29 @@ def test_e42_signed_mail_carries_its_fields_and_no_trace_or_blind_copy() -> None
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Return-Path",
+        "Received-SPF",
+        "Authentication-Results",
+        "ARC-Seal",
+        "X-Google-DKIM-Signature",
+        "Resent-Bcc",
+        "HP-Outer",
+        "X-SMIME-Encrypt",
+        "Content-Class",
+    ],
+)
+def test_no_trace_of_the_way_and_no_word_to_us_goes_inside(name: str) -> None:
+    """E07, E20."""
+    field = f"{name}: trace\r\n".encode()
+    part, header = parts_of(MESSAGE)
+    header = HeaderBlock(field + bytes(header))
+    assert b"trace" not in protect_signed(part, header)
+    assert b"trace" not in protect_encrypted(part, header)[0]
+
+
 def test_e42_encrypted_mail_hides_its_subject_and_says_inside_what_was_left() -> None:
     """E42: hcp_baseline, RFC 9788 3.2.1 and 2.2."""
     inner, outside = protect_encrypted(*parts_of(MESSAGE))
