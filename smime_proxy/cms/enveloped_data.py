@@ -23,7 +23,7 @@ class EnvelopedData:
     """Ciphertext (in pieces; None: carried elsewhere) and who can open it.
 
     `content_encryption` is the report name of the cipher, `cipher` its dotted one,
-    `parameters` the encoded parameters (empty: absent). `authenticated` tells that a tag protects
+    `parameters` the encoded parameters (empty: absent). `authenticated` tells that its tag protects
     the content. `mac` is AuthEnvelopedData's, None in EnvelopedData, and `covered` what it covers
     besides the content: the authenticated attributes as a DER SET OF (RFC 5083 2.2).
     """
@@ -68,7 +68,7 @@ def parse_enveloped_data(raw: Octets) -> EnvelopedData:
         cipher,
         parameters,
         _ciphertext(ciphertext),
-        mac is not None or (row is not None and row.is_authenticated),
+        row is not None and row.is_authenticated,
         mac,
         covered,
     )
