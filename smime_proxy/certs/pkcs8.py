@@ -15,10 +15,6 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 _SEED = 0x80  # [0] IMPLICIT OCTET STRING
-_SEED_OCTETS = {
-    **{f"2.16.840.1.101.3.4.4.{kind}": 64 for kind in (1, 2, 3)},  # ML-KEM, FIPS 203
-    **{f"2.16.840.1.101.3.4.3.{kind}": 32 for kind in (17, 18, 19)},  # ML-DSA, FIPS 204
-}
 
 
 def read_private_key(der: bytes, password: bytes | None) -> PrivateKeyTypes:
@@ -41,9 +37,7 @@ def read_private_key(der: bytes, password: bytes | None) -> PrivateKeyTypes:
 def _with_seed_only(der: bytes) -> bytes:
     info = core.Sequence.load(der)
     kind, held = info[1], core.load(info[2].native)
-    seed = held[0].native if isinstance(held, core.Sequence) else b""
-    if len(seed) != _SEED_OCTETS[kind[0].dotted]:
-        raise ValueError("a seed of another length")
+    seed = held[0].native  # of another length the library reads none
     key = core.OctetString(bytes((_SEED, len(seed))) + seed)
     content = b"".join((core.Integer(0).dump(), kind.dump(), key.dump()))
     return bytes(core.Sequence(contents=content).dump())
