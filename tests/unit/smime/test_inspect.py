@@ -15,7 +15,7 @@ from smime_proxy.cms.ciphers import AES256_CBC, TRIPLE_DES
 from smime_proxy.smime.encrypt import encrypt_entity
 from smime_proxy.smime.inspect import Inspection, inspect
 from tests.fakes import Octets
-from tests.unit.cms import made
+from tests.unit.cms import made, parties
 from tests.unit.cms.holders import holder
 from tests.unit.smime.cases import (
     ALICE,
@@ -262,6 +262,21 @@ def test_how_the_key_is_protected_has_a_name(kind: str, name: str) -> None:
     sealed = encrypt_entity(PART, [holder(kind).recipient()], random=Octets())
     (layer,) = layers_of(looked_at(message(sealed)))
     assert [item["algorithm"] for item in layer["recipients"]] == [name]
+
+
+def test_only_a_tag_that_was_checked_authenticates() -> None:
+    """V22: what could not be opened may say of itself what it likes."""
+    recipients = [holder("rsa").recipient(), parties.recipient("alice")]
+    sealed = message(
+        encrypt_entity(PART, recipients, content_encryption="aes256_gcm", random=Octets())
+    )
+    for names, opened in (((), False), (("alice",), True)):
+        (layer,) = layers_of(looked_at(sealed, *names))
+        assert (layer["kind"], layer["decrypted"], layer["authenticated"]) == (
+            "auth-enveloped-data",
+            opened,
+            opened,
+        )
 
 
 def test_v24_a_weak_cipher_is_said_to_be_one() -> None:
