@@ -218,7 +218,7 @@ def _partial(entity: Entity) -> tuple[Layer, ...]:
     return tuple(
         Layer(protection, partial=True)
         for part in parts(entity)
-        if part is not entity and is_labelled(part)
+        if part is not entity
         for protection in (classify(part),)
         if protection in ENCRYPTED
     )
