@@ -5,6 +5,7 @@ are asked for, indefinite ones when met, so that every header is read once. Libr
 quadratic on chunked strings or recurse on nested ones.
 """
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ _MAX_TAG_OCTETS = 5
 _MAX_LENGTH_OCTETS = 8
 _STRING_TAGS = frozenset((3, 4, 12, *range(18, 23), *range(25, 31)))  # universal strings
 _BIT_STRING = 3
+_TINY = 192  # octets; a view takes as much memory as a copy of them
 _new = tuple.__new__
 
 
@@ -120,7 +122,7 @@ def octets(element: Element) -> list[memoryview]:
     """The pieces of an OCTET STRING, however it is chunked (X.690 8.7); implicit tags too."""
     if not element.tag & _CONSTRUCTED:
         return [element.contents]
-    return _chunks(element, der.OCTET_STRING)
+    return _joined(_chunks(element, der.OCTET_STRING))
 
 
 def octet_string(element: Element) -> bytes:
@@ -169,7 +171,7 @@ def to_der(element: Element, *, tag: int | None = None, sort: bool = True) -> by
 
 
 def _string(element: Element, number: int) -> bytes:
-    chunks = _chunks(element, number)
+    chunks = list(_chunks(element, number))
     if number != _BIT_STRING:
         return b"".join(chunks)
     # Each chunk opens with its count of unused bits; only the last may have some.
@@ -177,19 +179,34 @@ def _string(element: Element, number: int) -> bytes:
     return b"".join((bytes(unused), *(chunk[1:] for chunk in chunks)))
 
 
-def _chunks(element: Element, number: int) -> list[memoryview]:
+def _joined(chunks: Iterable[memoryview]) -> list[memoryview]:
+    """The same octets, those of tiny chunks next to each other in one piece."""
+    pieces: list[memoryview] = []
+    tiny = bytearray()
+    for chunk in chunks:
+        if len(chunk) < _TINY:
+            tiny += chunk
+            continue
+        if tiny:
+            pieces.append(memoryview(tiny).toreadonly())
+            tiny = bytearray()
+        pieces.append(chunk)
+    if tiny:
+        pieces.append(memoryview(tiny).toreadonly())
+    return pieces
+
+
+def _chunks(element: Element, number: int) -> Iterator[memoryview]:
     view = element.walk.view
-    chunks: list[memoryview] = []
     waiting = element.children()[::-1]
     while waiting:
         child = waiting.pop()
         if child.tag == number:
-            chunks.append(view[child.body : child.stop])
+            yield view[child.body : child.stop]
         elif child.tag == number | _CONSTRUCTED:
             waiting.extend(reversed(child.children()))
         else:
             raise MalformedCms("foreign element inside a chunked string")
-    return chunks
 
 
 def _scan(walk: _Walk, at: int, limit: int, depth: int, *, one: bool = False) -> list[Element]:

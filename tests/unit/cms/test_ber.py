@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 from asn1crypto import core
 from hypothesis import given
@@ -50,12 +52,37 @@ def test_der_of_anything_is_definite_and_stable(raw: bytes) -> None:
     assert ber.to_der(ber.read_only(encoded)) == encoded
 
 
-@given(st.lists(st.binary(max_size=20), max_size=20))
+SOME_TINY = st.one_of(st.binary(max_size=20), st.integers(0, 400).map(bytes))
+
+
+@given(st.lists(SOME_TINY, max_size=20))
 def test_chunked_strings_come_in_one_piece_whatever_their_form(chunks: list[bytes]) -> None:
     """E45, M3: asn1crypto refuses the definite-length constructed form."""
     parts = [chunk(octets) for octets in chunks]
     for raw in (der.element(0x24, *parts), indefinite(0x24, *parts), indefinite(0xA0, *parts)):
         assert b"".join(ber.octets(ber.read_only(raw))) == b"".join(chunks)
+
+
+def test_tiny_chunks_come_together_and_large_ones_uncopied() -> None:
+    """A view of each would take a hundred times the memory of the octet it shows."""
+    large = bytes(1_000)
+    raw = indefinite(0x24, chunk(b"a"), chunk(b"b"), chunk(large), chunk(large), chunk(b"c"))
+    pieces = ber.octets(ber.read_only(raw))
+    assert pieces == [b"ab", large, large, b"c"]
+    assert [piece.obj is raw for piece in pieces] == [False, True, True, False]
+
+
+def test_chunks_of_one_octet_take_no_more_memory_than_their_elements() -> None:
+    """The elements themselves are bounded in number."""
+    raw = indefinite(0x24, *(chunk(b"a") for _ in range(20_000)))
+    element = ber.read_only(raw)
+    tracemalloc.start()
+    try:
+        ber.octets(element)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * 20_000
 
 
 def test_chunks_may_be_chunked_themselves() -> None:
