@@ -3,6 +3,8 @@
 RFC 5652 3, RFC 8551 3.
 """
 
+from collections.abc import Callable
+
 from smime_proxy.cms import oids
 from smime_proxy.cms.content_info import ContentInfo, parse_content_info, peek_content_type
 from smime_proxy.cms.der import Octets
@@ -42,8 +44,11 @@ _KINDS = {
 }
 
 
-def content_kind(raw: Octets) -> str:
+def content_kind(raw: Octets, whole: Callable[[], Octets] | None = None) -> str:
     """What the object is by its content type, reading no further than that needs.
+
+    With `whole`, `raw` may be the first 100 octets alone; all of them are then asked for where
+    they matter.
 
     `signed-data`, `enveloped-data`, `auth-enveloped-data`, `compressed-data`,
     `encrypted-data`, `authenticated-data`, `data`, or `certs-only` (RFC 8551 3.8: neither
@@ -53,4 +58,6 @@ def content_kind(raw: Octets) -> str:
     kind = _KINDS.get(content_type)
     if kind is None:
         raise MalformedCms(f"unknown content type {content_type}")
-    return "certs-only" if kind == "signed-data" and is_certs_only(raw) else kind
+    return (
+        "certs-only" if kind == "signed-data" and is_certs_only(whole() if whole else raw) else kind
+    )

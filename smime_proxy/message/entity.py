@@ -13,8 +13,10 @@ from smime_proxy.message.content_type import ContentType, read_parameters
 from smime_proxy.message.encoded_word import decode_base64, decode_text
 from smime_proxy.message.errors import TooComplex
 from smime_proxy.message.header import HeaderBlock
+from smime_proxy.message.transfer_encoding import decode_base64_start
 
 IDENTITY_ENCODINGS = frozenset({"7bit", "8bit", "binary"})  # RFC 2045 6.2
+START_OCTETS = 512  # of a body that tell what it is; the content type of CMS takes 100
 
 _ENCODING = re.compile(r"[^\s;(]+")
 # The look-behind lets only the start of a run of blanks match, which keeps this linear.
@@ -122,3 +124,19 @@ def decode_octets(body: bytes, encoding: str) -> bytes:
     if encoding == "quoted-printable":
         return binascii.a2b_qp(_TRAILING_BLANKS.sub(b"", body))
     return body
+
+
+def decode_start(entity: Entity) -> bytes:
+    """Give what the decoded body begins with: `START_OCTETS` of it, more, or all of a shorter one.
+
+    Large mail is not decoded for a look at what it is, but where its base64 is no clear one.
+    """
+    end = min(entity.end, entity.body_start + 2 * START_OCTETS)
+    head, encoding = entity.content[entity.body_start : end], entity.transfer_encoding
+    if encoding in IDENTITY_ENCODINGS:
+        return head
+    if encoding == "base64" and end < entity.end:
+        start = decode_base64_start(head)
+        if len(start) >= START_OCTETS:
+            return start
+    return decode_octets(entity.body, encoding)

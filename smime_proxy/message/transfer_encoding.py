@@ -103,10 +103,31 @@ def is_clear_base64(body: bytes) -> bool:
     return match is not None and len(body.translate(None, b" \t\r\n\v\f")) % 4 == 0
 
 
-def is_bare_base64(body: bytes) -> bool:
+def is_bare_base64(body: Octets) -> bool:
     """Tell whether nothing stands beside the base64, which decoders pass over unseen."""
-    padding = body.translate(None, _BASE64_OCTETS)
-    return padding in _PADDINGS and body.translate(None, _BLANKS).endswith(padding)
+    padding = b""
+    for chunk in _base64_chunks((body,)):
+        raw = bytes(chunk)
+        padded = bool(padding)
+        padding += raw.translate(None, _BASE64_OCTETS)
+        if padding not in _PADDINGS:
+            return False
+        # Nothing but blanks may follow where the padding begins.
+        behind = raw if padded else raw[raw.index(b"=") :] if padding else b""
+        if behind.translate(None, _BLANKS + b"="):
+            return False
+    return True
+
+
+def decode_base64_start(head: bytes) -> bytes:
+    """Decode the head of base64 that goes on; nothing where something else stands in it.
+
+    Whatever follows, `decode_base64` of the whole begins with this.
+    """
+    clean = head.translate(None, _BLANKS)
+    if clean.translate(None, _BASE64_OCTETS):
+        return b""
+    return binascii.a2b_base64(clean[: len(clean) // 4 * 4])
 
 
 def _base64_chunks(pieces: Iterable[Octets]) -> Iterator[memoryview]:

@@ -6,6 +6,7 @@ RFC 8551 3 and 3.9 (identifying an S/MIME message), RFC 1847 (multipart/signed),
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from smime_proxy.cms.compress import decompress
 from smime_proxy.cms.errors import CmsError
@@ -17,7 +18,13 @@ from smime_proxy.cms.structures import (
 )
 from smime_proxy.message.content_type import is_plain
 from smime_proxy.message.encoded_word import decode_base64
-from smime_proxy.message.entity import IDENTITY_ENCODINGS, Defect, Entity, decode_octets
+from smime_proxy.message.entity import (
+    IDENTITY_ENCODINGS,
+    Defect,
+    Entity,
+    decode_octets,
+    decode_start,
+)
 from smime_proxy.message.errors import MessageError
 from smime_proxy.message.parse import parse
 from smime_proxy.message.transfer_encoding import is_bare_base64
@@ -101,7 +108,7 @@ def classify(entity: Entity) -> Protection:
     if not is_labelled(entity):
         return Protection.NONE
     try:
-        found = Protection(content_kind(cms_octets(entity)))
+        found = Protection(content_kind(decode_start(entity), partial(cms_octets, entity)))
     except (CmsError, ValueError):  # ValueError: a CMS type that is no S/MIME layer
         return Protection.MALFORMED
     # A reader that goes by another type shows octets beside the content that nobody signed.
@@ -146,12 +153,10 @@ def outline(entity: Entity) -> Outline:
     protection = classify(entity)
     if protection is Protection.NONE:
         return _without_layer(entity)
-    current: Entity | None = entity
+    current = entity
+    layer: Protection = protection
     signed, alone, compressed = False, True, 0
     for _ in range(MAX_LAYERS):
-        if current is None:
-            break
-        layer = classify(current)
         signed = signed or layer in _SIGNED
         compressed += layer is Protection.COMPRESSED_DATA
         if compressed > MAX_COMPRESSED:
@@ -161,7 +166,10 @@ def outline(entity: Entity) -> Outline:
             sealed = alone and not _may_show_more(current) and _is_ciphertext(found)
             return Outline(protection, True, signed, True, sealed, enveloped=found)  # noqa: FBT003
         alone = alone and (layer is not Protection.CLEAR_SIGNED or _is_only_signature(current))
-        current = inner_entity(current, layer)
+        inner = inner_entity(current, layer)
+        if inner is None:
+            break
+        current, layer = inner, classify(inner)
     return Outline(protection, smime=True, signed=signed)
 
 
@@ -227,7 +235,8 @@ def _has_loose_ends_around(entity: Entity) -> bool:
 def _may_show_more(entity: Entity) -> bool:
     """Tell whether a reader may show something else of the leaf than what its CMS object holds."""
     kind = entity.content_type
-    hidden = entity.transfer_encoding == "base64" and not is_bare_base64(entity.body)
+    body = memoryview(entity.content)[entity.body_start : entity.end]
+    hidden = entity.transfer_encoding == "base64" and not is_bare_base64(body)
     typed = kind.full not in _UNSHOWN_TYPES
     return hidden or typed or Defect.SEVERAL_CONTENT_TYPES in entity.defects
 

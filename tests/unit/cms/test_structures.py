@@ -34,6 +34,17 @@ def test_signed_data_and_certificates_alone_are_told_apart() -> None:
     assert content_kind(made.signed_data(content=b"unsigned")) == "signed-data"
 
 
+def test_all_octets_are_asked_for_only_where_the_kind_depends_on_them() -> None:
+    """RFC 8551 3.8: what is certs-only shows behind the content, at the end."""
+    certs, sealed = made.signed_data(), made.wrap(oids.ENVELOPED_DATA, bytes(1000))
+
+    def nothing() -> bytes:
+        raise AssertionError
+
+    assert content_kind(certs[:100], lambda: certs) == "certs-only"
+    assert content_kind(sealed[:100], nothing) == "enveloped-data"
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smime_proxy.message.entity import decode_body, decode_octets
+from smime_proxy.message.entity import START_OCTETS, decode_body, decode_octets, decode_start
 from smime_proxy.message.errors import TooComplex
 from smime_proxy.message.parse import parse
 
@@ -98,3 +98,28 @@ def test_decoding_never_raises(body: bytes, encoding: str) -> None:
 def test_quoted_printable_is_read_as_the_standard_library_writes_it(raw: bytes) -> None:
     text = raw.replace(b"\r", b"").replace(b"\n", b"")
     assert decode_octets(quopri.encodestring(text, quotetabs=True), "quoted-printable") == text
+
+
+BODIES = st.one_of(
+    st.binary(max_size=3_000).map(base64.encodebytes),
+    st.binary(max_size=3_000),
+    st.builds(
+        lambda raw, at, odd: base64.encodebytes(raw)[:at] + odd + base64.encodebytes(raw)[at:],
+        st.binary(min_size=1_500, max_size=2_000),
+        st.integers(0, 2_500),
+        st.sampled_from([b"=", b"==", b"\0", b"-", b" \v\f", b"=\r\n"]),
+    ),
+)
+
+
+@given(BODIES, st.sampled_from(["base64", "7bit", "quoted-printable", "x-uue"]))
+def test_what_a_body_begins_with_is_what_the_whole_begins_with(body: bytes, encoding: str) -> None:
+    entity = parse(leaf(f"Content-Transfer-Encoding: {encoding}", body))
+    whole, start = decode_octets(entity.body, encoding), decode_start(entity)
+    assert whole.startswith(start)
+    assert len(start) >= min(START_OCTETS, len(whole))
+
+
+def test_the_start_of_a_large_body_is_found_without_decoding_it() -> None:
+    entity = parse(leaf("Content-Transfer-Encoding: base64", b"QUJD" * 19 * 10_000 + b"\r\n"))
+    assert len(decode_start(entity)) < 2 * START_OCTETS

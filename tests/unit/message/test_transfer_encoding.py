@@ -186,7 +186,21 @@ def test_clear_base64_is_base64_alone(body: bytes, clear: bool) -> None:
         (b"YWJj\r\n--a\r\n", False),
         (b"YWJj===", False),
         (b"=YWJj", False),
+        (b"YWJj" * 57 * 256 + b"=\r\n=\r\n", True),
+        (b"YWJj" * 57 * 256 + b"=YWJj", False),
+        (b"YWJj" * 57 * 255 + b"=" + b"YWJj" * 57, False),
+        (b"=" + b"YWJj" * 57 * 512, False),
     ],
 )
 def test_bare_base64_has_nothing_beside_it(body: bytes, bare: bool) -> None:
+    """The large ones are looked at in pieces: their padding lies around the ends of these."""
     assert is_bare_base64(body) is bare
+
+
+@given(st.text("AB+/ \r\n=-", max_size=12), st.integers(0, 12))
+def test_bare_base64_is_the_same_in_pieces_as_in_one(text: str, gap: int) -> None:
+    """The piece ends somewhere inside the text."""
+    body = b"A" * (57 * 1024 - gap) + text.encode()
+    padding = body.translate(None, b"AB+/ \r\n")
+    whole = padding in {b"", b"=", b"=="} and body.translate(None, b" \r\n").endswith(padding)
+    assert is_bare_base64(body) is whole
