@@ -11,6 +11,7 @@ from datetime import datetime
 
 from smime_proxy.cms.compress import decompress
 from smime_proxy.cms.decrypt import DecryptionKey, decrypt, matches
+from smime_proxy.cms.der import Octets
 from smime_proxy.cms.errors import CmsError, DecryptionError
 from smime_proxy.cms.structures import (
     EnvelopedData,
@@ -140,7 +141,7 @@ def _open(
         if protection is Protection.CLEAR_SIGNED:
             part, signature = entity.children
             signed = parse_signed_data(cms_octets(signature))
-            signers = judge(signed, _candidates(bytes(part)), trust, claim, at)
+            signers = judge(signed, _candidates(part), trust, claim, at)
             return Layer(protection, signers), part
         if protection is Protection.SIGNED_DATA:
             signed = parse_signed_data(cms_octets(entity))
@@ -204,11 +205,13 @@ def _inside(signed: SignedData) -> Entity | None:
     return None if content is None else parse(content)
 
 
-def _candidates(part: bytes) -> tuple[bytes, ...]:
+def _candidates(part: Entity) -> tuple[Octets, ...]:
     """Give what a detached signature may cover: with CRLF line ends, then as it came (E49)."""
-    if part.count(b"\n") == part.count(b"\r\n"):
-        return (part,)
-    return (part.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"), part)
+    content, start, end = part.content, part.start, part.end
+    came = memoryview(content)[start:end]
+    if content.count(b"\n", start, end) == content.count(b"\r\n", start, end):
+        return (came,)
+    return (bytes(came).replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"), came)
 
 
 def _partial(entity: Entity) -> tuple[Layer, ...]:

@@ -13,6 +13,7 @@ from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.path import Anchor, ChainStatus, Purpose, validate
 from smime_proxy.cms import oids
+from smime_proxy.cms.der import Content
 from smime_proxy.cms.structures import Identifier, SignedData
 from smime_proxy.cms.verify import Integrity, SignerReport, verify
 
@@ -76,7 +77,7 @@ class Signer:
 
 def judge(
     signed: SignedData,
-    contents: Sequence[bytes],
+    contents: Sequence[Content],
     trust: Trust,
     claim: Claim,
     at: datetime,
