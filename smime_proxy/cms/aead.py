@@ -3,7 +3,6 @@
 RFC 5083 (AuthEnvelopedData), RFC 5084 (AES-GCM and -CCM), RFC 8103 (ChaCha20-Poly1305).
 """
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from smime_proxy.cms import ber, der
-from smime_proxy.cms.chunks import chunks, tail, without_tail
+from smime_proxy.cms.chunks import chunks, room, tail, without_tail
 from smime_proxy.cms.ciphers import ContentCipher, Mode
 from smime_proxy.cms.der import Octets
 from smime_proxy.cms.errors import CmsError, DecryptionError
@@ -90,7 +89,7 @@ def _unseal_gcm(content: AeadContent, key: bytes) -> bytes:
     mode = modes.GCM(content.nonce, None, min_tag_length=len(content.tag))
     decryptor = Cipher(AES(key), mode).decryptor()
     decryptor.authenticate_additional_data(content.covered)
-    plain = io.BytesIO()
+    plain = room(der.size(content.ciphertext))
     for chunk in chunks(content.ciphertext):
         plain.write(decryptor.update(chunk))
     plain.write(decryptor.finalize_with_tag(content.tag))

@@ -3,7 +3,6 @@
 RFC 5652 6.3 (padding), RFC 3370 5 (3DES, RC2), RFC 3565 (AES-CBC), RFC 2268 6 (RC2 parameters).
 """
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +11,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
 from smime_proxy.cms import ber, der
-from smime_proxy.cms.chunks import chunks, tail
+from smime_proxy.cms.chunks import chunks, room, tail
 from smime_proxy.cms.ciphers import ContentCipher, Mode
 from smime_proxy.cms.der import Octets
 from smime_proxy.cms.errors import CmsError, DecryptionError
@@ -54,8 +53,7 @@ class CbcContent:
         pads = [(self._pad_length(key), key) for key in keys]
         pad, key = next((found for found in pads if found[0]), pads[0])
         decryptor = self.start(key, self.vector)
-        # A BytesIO grows in place and gives its buffer away: the content is in memory once.
-        content = io.BytesIO()
+        content = room(der.size(self.ciphertext))
         for chunk in chunks(self.ciphertext):
             content.write(decryptor.update(chunk))
         if not pad:

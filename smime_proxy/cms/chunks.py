@@ -3,6 +3,7 @@
 RFC 5652 6.2 allows any chunks; writers use 1 octet to the whole message.
 """
 
+import io
 from collections.abc import Iterator, Sequence
 
 from smime_proxy.cms.der import Octets, size
@@ -27,6 +28,19 @@ def chunks(ciphertext: Sequence[Octets]) -> Iterator[Octets]:
             yield b"".join(waiting)
             waiting, length = [], 0
     yield b"".join(waiting)
+
+
+def room(length: int) -> io.BytesIO:
+    """A buffer to write so many octets into; it gives them away without a copy.
+
+    One that grows is moved at times, and then in memory twice.
+    """
+    buffer = io.BytesIO()
+    if length:
+        buffer.seek(length - 1)
+        buffer.write(b"\0")
+        buffer.seek(0)
+    return buffer
 
 
 def tail(ciphertext: Sequence[Octets], length: int) -> bytes:

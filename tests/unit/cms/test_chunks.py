@@ -1,7 +1,9 @@
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smime_proxy.cms.chunks import CHUNK, chunks, tail, without_tail
+from smime_proxy.cms.chunks import CHUNK, chunks, room, tail, without_tail
 
 PIECES = st.lists(st.binary(max_size=20), max_size=6)
 
@@ -25,3 +27,18 @@ def test_an_end_can_be_cut_off(pieces: list[bytes], length: int) -> None:
     end = tail(pieces, length)
     assert end == (whole[-length:] if length else b"")
     assert b"".join(without_tail(pieces, length)) + end == whole
+
+
+@given(st.binary(max_size=300))
+def test_room_holds_what_is_written_into_it(octets: bytes) -> None:
+    buffer = room(len(octets))
+    for octet in octets:
+        buffer.write(bytes((octet,)))
+    assert buffer.getvalue() == octets
+
+
+def test_room_is_there_at_once() -> None:
+    buffer = room(1_000_000)
+    before = sys.getsizeof(buffer)
+    buffer.write(bytes(1_000_000))
+    assert sys.getsizeof(buffer) == before
