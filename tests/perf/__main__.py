@@ -18,6 +18,7 @@ from tests.perf.limit import sign_rate
 from tests.perf.load import Measured, send
 from tests.perf.postfix import relaying
 from tests.perf.processes import free_port, running, wait_for
+from tests.perf.reading import linearity
 from tests.perf.service import command, prepare, serving
 
 SIZE = 4096
@@ -54,6 +55,7 @@ def main() -> None:
             start = cold_start(folder / "cold", sink)
             large = growth(folder / "large", sink)
         report(figures, start, large, options)
+        linearity()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
