@@ -21,10 +21,6 @@ class Capabilities:
 
     identifiers: tuple[tuple[str, bytes], ...]
 
-    def supports(self, oid: str) -> bool:
-        """Whether the algorithm is among them, whatever its parameters."""
-        return any(identifier == oid for identifier, _ in self.identifiers)
-
 
 def parse_capabilities(raw: Octets) -> Capabilities:
     """Capabilities from a SMIMECapabilities sequence; unknown ones are kept.

@@ -276,7 +276,7 @@ def test_what_a_verified_sender_can_read_is_seen_once_it_is_received() -> None:
         made_of.content(treatment)
         assert made_of.seen is not None
         assert (str(made_of.seen.mailbox), made_of.seen.at) == (ALICE, AT)
-        assert made_of.seen.capabilities.supports("2.16.840.1.101.3.4.1.42")
+        assert "2.16.840.1.101.3.4.1.42" in dict(made_of.seen.capabilities.identifiers)
 
 
 def test_time_to_come_counts_as_now() -> None:
