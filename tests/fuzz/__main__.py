@@ -1,74 +1,59 @@
 """The fuzz command, `make fuzz FUZZ_ARGS="--seconds 1800 --jobs 2"`; exit 1 with findings.
 
-These are written to a folder, each made small. One that is fixed goes to `cases/`.
+These are written to a folder as they are made, each made small. One that is fixed goes to `cases/`.
 """
 
 import argparse
-import multiprocessing
-import resource
+import os
 import sys
+import tempfile
 import time
-import warnings
-from collections import Counter
 from pathlib import Path
 
-from tests.fuzz.campaign import Campaign, Finding, failing, write
+from tests.fuzz.campaign import Finding, failing, write
 from tests.fuzz.targets import TARGETS
-
-MAX_ADDRESS_SPACE = 6_000_000_000  # octets a process may map; beyond is a MemoryError, a finding
-_JOB_STEP = 1_000_003  # between the seeds of two jobs
+from tests.fuzz.watch import Plan, Tally, run_all
 
 
 def main() -> int:
     options = _options()
     if options.replay:
         return _replay(options.replay)
-    names = tuple(options.target or TARGETS)
-    seeds = [options.seed + number * _JOB_STEP for number in range(options.jobs)]
-    work = [(seed, options.seconds, names) for seed in seeds]
+    targets = {name: TARGETS[name] for name in options.target or TARGETS}
+    found: dict[tuple[str, str], Path] = {}
+
+    def note(finding: Finding) -> None:
+        if (finding.target, finding.fault) not in found:
+            path = write(finding, options.findings)
+            found[finding.target, finding.fault] = path
+            print(f"FOUND {path}: {finding.fault}", flush=True)
+
     start = time.monotonic()
-    with multiprocessing.get_context("fork").Pool(options.jobs) as pool:
-        results = pool.starmap(_job, work)
-    findings: dict[tuple[str, str], Finding] = {}
-    runs: Counter[str] = Counter()
-    ways: Counter[str] = Counter()
-    for found, ran, seen in results:
-        findings |= found
-        runs += ran
-        ways |= seen
-    seconds = time.monotonic() - start
-    for name in names:
-        print(f"{name:14} {runs[name]:9} runs {ways[name]:7} behaviours")
-    rate = runs.total() / seconds
-    print(f"{runs.total()} runs in {seconds:.0f} s, {rate:.0f}/s, seeds {seeds[0]}..{seeds[-1]}")
-    for path in write(findings.values(), options.findings):
-        print(f"FOUND {path}: {path.with_name(path.name + '.txt').read_text().splitlines()[0]}")
-    print(f"{len(findings)} findings")
-    return 1 if findings else 0
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Plan(Path(folder), options.seed, options.seconds, options.jobs, targets)
+        tally = run_all(plan, note)
+    _tell(tally, time.monotonic() - start)
+    print(f"seed {options.seed}, {options.jobs} jobs, {len(found)} findings")
+    return 1 if found else 0
+
+
+def _tell(tally: Tally, seconds: float) -> None:
+    for name in tally.runs:
+        runs, rate = tally.runs[name], tally.runs[name] / max(tally.cpu[name], 0.001)
+        print(f"{name:14} {runs:9} runs {rate:8.0f} a second {tally.ways[name]:7} behaviours")
+    runs = tally.runs.total()
+    print(f"{runs} runs in {seconds:.0f} s, {runs / seconds:.0f} a second")
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=180, help="how long each job runs")
     parser.add_argument("--seed", type=int, default=1, help="the same mutants again")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--target", action="append", choices=tuple(TARGETS), help="only this one")
     parser.add_argument("--findings", type=Path, default=Path("var/fuzz"), help="where they go")
     parser.add_argument("--replay", type=Path, nargs="+", help="run files named TARGET--... again")
     return parser.parse_args()
-
-
-def _job(
-    seed: int, seconds: float, names: tuple[str, ...]
-) -> tuple[dict[tuple[str, str], Finding], Counter[str], Counter[str]]:
-    # Of what strangers' certificates and key files hold; said of thousands of mutants.
-    warnings.simplefilter("ignore")
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_SPACE, MAX_ADDRESS_SPACE))
-    campaign = Campaign(seed, {name: TARGETS[name] for name in names})
-    campaign.run_seeds()
-    campaign.run_for(seconds)
-    seen = Counter({name: len(found) for name, found in campaign.seen.items()})
-    return campaign.findings, campaign.runs, seen
 
 
 def _replay(paths: list[Path]) -> int:

@@ -3,8 +3,8 @@
 import hashlib
 import time
 import traceback
-from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -38,13 +38,19 @@ class Finding:
 
 @dataclass
 class Campaign:
-    """One run of the fuzzer; the same seed gives the same mutants of the same pool."""
+    """One run of the fuzzer; the same seed gives the same mutants of the same pool.
+
+    `before` is told what is about to run, `note` what was found.
+    """
 
     seed: int
     targets: Mapping[str, Target] = field(default_factory=lambda: TARGETS)
     with_collections: bool = True
     small_seconds: float = 20
+    before: Callable[[str, bytes], None] = lambda _name, _raw: None
+    note: Callable[[Finding], None] = lambda _finding: None
     runs: Counter[str] = field(default_factory=Counter)
+    cpu: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     findings: dict[tuple[str, str], Finding] = field(default_factory=dict)
     seen: dict[str, set[Hashable]] = field(default_factory=dict)
     pools: dict[Kind, list[bytes]] = field(default_factory=dict)
@@ -83,6 +89,8 @@ class Campaign:
         """Run one input; a fault is noted once, a new behaviour is kept."""
         target = self.targets[name]
         self.runs[name] += 1
+        self.before(name, raw)
+        start = time.process_time()
         try:
             outcome = limits.run(target, raw)
             if self._rng.random() < _WEIGHED:
@@ -90,6 +98,8 @@ class Campaign:
         except Exception as error:  # noqa: BLE001 - what may come is what is looked for
             self._note(name, raw, error)
             return
+        finally:
+            self.cpu[name] += time.process_time() - start
         if outcome not in self.seen[name]:
             self.seen[name].add(outcome)
             self._keep(target.kind, raw)
@@ -109,8 +119,14 @@ class Campaign:
             return
         told = "".join(traceback.format_exception(error)[-12:])
         target = self.targets[name]
-        small = minimised(raw, lambda other: failing(target, other) == fault, self.small_seconds)
+
+        def fails(other: bytes) -> bool:
+            self.before(name, other)
+            return failing(target, other) == fault
+
+        small = minimised(raw, fails, self.small_seconds)
         self.findings[name, fault] = Finding(name, fault, small, told)
+        self.note(self.findings[name, fault])
 
 
 def failing(target: Target, raw: bytes) -> str:
@@ -133,13 +149,10 @@ def fault_of(error: Exception) -> str:
     return f"{type(error).__name__} in {where} {says}".strip()
 
 
-def write(findings: Iterable[Finding], folder: Path) -> list[Path]:
-    """Write each finding into the folder, octets and beside them what was told."""
+def write(finding: Finding, folder: Path) -> Path:
+    """Write a finding into the folder, octets and beside them what was told."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for finding in findings:
-        path = folder / finding.name
-        path.write_bytes(finding.raw)
-        path.with_name(f"{finding.name}.txt").write_text(f"{finding.fault}\n\n{finding.told}")
-        written.append(path)
-    return written
+    path = folder / finding.name
+    path.write_bytes(finding.raw)
+    path.with_name(f"{finding.name}.txt").write_text(f"{finding.fault}\n\n{finding.told}")
+    return path

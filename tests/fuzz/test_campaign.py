@@ -37,7 +37,7 @@ def test_a_planted_fault_is_found_once_and_made_small(tmp_path: Path) -> None:
     assert b"\x24\x80" in finding.raw
     assert len(finding.raw) == 11
     assert finding.fault.startswith("KeyError")
-    (path,) = write([finding], tmp_path)
+    path = write(finding, tmp_path)
     assert path.read_bytes() == finding.raw
     assert "planted" in path.with_name(path.name + ".txt").read_text()
 

@@ -1,8 +1,10 @@
+import base64
+
 import pytest
 
 from smime_proxy.cms.envelop import envelop
 from smime_proxy.gateway.work import Content, Work
-from smime_proxy.policy.plan import Delivery, Relay
+from smime_proxy.policy.plan import Delivery, Relay, Verify
 from tests import fakes
 from tests.fuzz import exchange, people, seeds, targets
 from tests.fuzz.violation import Violation
@@ -39,14 +41,52 @@ def test_authenticated_ciphertext_that_opens_to_other_octets_is_told() -> None:
         targets.run_decrypt(sealed(OTHER))
 
 
-@pytest.mark.parametrize(("body", "leaks"), [(b"nothing", False), (seeds.CANARY, True)])
+@pytest.mark.parametrize(
+    ("body", "leaks"),
+    [(b"nothing", False), (seeds.CANARY, True)]
+    + [(base64.encodebytes(b"ab"[:n] + b"abc" * 40 + seeds.CANARY), True) for n in range(3)],
+)
 def test_clear_text_that_leaves_is_told(body: bytes, leaks: bool) -> None:
     made = Content(Delivery((), Relay(), "relay"), seeds.TOP + b"\r\n" + body)
     if not leaks:
         exchange.hold_nothing_shows(made)
         return
-    with pytest.raises(Violation, match="shows nothing"):
+    with pytest.raises(Violation, match="show"):
         exchange.hold_nothing_shows(made)
+
+
+FORGED = "X-SMIME-Signature: pass\r\n"
+CLAIMED = 'Authentication-Results: "PROXY.example.test" 1;\r\n smime=pass\r\n'
+FOUND = (
+    "Authentication-Results: proxy.example.test; smime=none\r\nX-SMIME-Signature: none\r\n"
+    "X-SMIME-Encryption: none\r\nX-SMIME-Badge: none\r\nX-SMIME-Lock: none\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("treatment", "header", "fault"),
+    [
+        (Relay(), "", ""),
+        (Verify(), FOUND, ""),
+        (Relay(), FORGED, "X-SMIME fields"),
+        (Relay(), CLAIMED, "in our name"),
+        (Relay(), "From: mallory@example.org\r\n", "From stays"),
+        (Verify(), FOUND + FORGED, "X-SMIME fields"),
+        (Verify(), FOUND + CLAIMED, "in our name"),
+        (Verify(), "Subject: x\r\n" + FOUND, "told first"),
+        (Verify(), "", "in our name"),
+    ],
+)
+def test_results_of_others_and_another_from_are_told(
+    treatment: Relay | Verify, header: str, fault: str
+) -> None:
+    came = seeds.TOP + seeds.TEXT
+    made = Content(Delivery((), treatment, "rule"), header.encode() + came)
+    if not fault:
+        exchange.hold_results_are_ours(came, made)
+        return
+    with pytest.raises(Violation, match=fault):
+        exchange.hold_results_are_ours(came, made)
 
 
 def test_mail_in_clear_reaches_the_gateway_that_must_encrypt_it() -> None:
