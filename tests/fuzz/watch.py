@@ -99,7 +99,8 @@ class _Watched:
         begun, now = self.slate.begun(), time.monotonic()
         if begun != self._begun:
             self._begun, self._since = begun, now
-        return now - self._since > seconds
+        # Before the first run it only reads its seeds.
+        return now - self._since > (seconds if begun else max(seconds, SILENT_SECONDS))
 
     def heard(self) -> "Finding | Tally | None":
         """Give the next it says; None when there is nothing now, `EOFError` when never again."""
@@ -116,18 +117,22 @@ def run_all(plan: Plan, note: Callable[[Finding], None]) -> Tally:
     tally = Tally()
     seeds = iter(range(plan.seed, plan.seed + 10_000 * SEED_STEP, SEED_STEP))
     watched = [_Watched(plan, next(seeds), plan.seconds, seeds_too=True) for _ in range(plan.jobs)]
-    while watched:
-        for item in tuple(watched):
-            outcome = _look(item, plan.silent, note)
-            if outcome is None:
-                continue
-            watched.remove(item)
-            left = end - time.monotonic()
-            if isinstance(outcome, Tally):
-                tally.add(outcome)
-            elif left > _POINTLESS_SECONDS:
-                watched.append(_Watched(plan, next(seeds), left, seeds_too=False))
-        time.sleep(_LOOK_SECONDS)
+    try:
+        while watched:
+            for item in tuple(watched):
+                outcome = _look(item, plan.silent, note)
+                if outcome is None:
+                    continue
+                watched.remove(item)
+                left = end - time.monotonic()
+                if isinstance(outcome, Tally):
+                    tally.add(outcome)
+                elif left > _POINTLESS_SECONDS:
+                    watched.append(_Watched(plan, next(seeds), left, seeds_too=False))
+            time.sleep(_LOOK_SECONDS)
+    finally:
+        for item in watched:
+            item.process.kill()
     return tally
 
 
