@@ -34,6 +34,7 @@ from smime_proxy.policy.plan import (
     Verify,
 )
 from smime_proxy.policy.rules import Account
+from smime_proxy.smime.delivery import as_it_came_without_claims
 from smime_proxy.smime.encrypt import encrypt_message, recipient_of
 from smime_proxy.smime.protected_headers import protect_encrypted, protect_signed
 from smime_proxy.smime.receive import receive
@@ -131,10 +132,8 @@ class Transform:
         header = material.entity.header
         if material.envelope.session.role is Role.INBOUND:
             cleaned = strip_results(strip_own_fields(header), material.authserv_id)
-        elif requests:
-            cleaned = strip_requests(header, material.words)
-        else:
-            cleaned = strip_own_fields(header)
+            return as_it_came_without_claims(cleaned, material.entity)
+        cleaned = strip_requests(header, material.words) if requests else strip_own_fields(header)
         if cleaned is header:
             return bytes(material.entity)
         return bytes(cleaned) + bytes(material.entity)[len(bytes(header)) :]

@@ -4,12 +4,13 @@ RFC 8551 3.3 and 3.5, RFC 9788 4.5 (header protection); E07, E28 and E65 say wha
 entity goes under the outer header.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from smime_proxy.message.build import with_entity
 from smime_proxy.message.canonical import canonical_entity
-from smime_proxy.message.entity import Entity
+from smime_proxy.message.entity import Defect, Entity
 from smime_proxy.message.header import Field, HeaderBlock
 from smime_proxy.message.parse import parse
 from smime_proxy.message.transfer_encoding import encode_base64
@@ -20,6 +21,7 @@ Pieces: TypeAlias = tuple[Octets, ...]
 
 _TEXT = b"Content-Type: text/plain\r\n"
 _FILE = b"Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+_SPEAKS_FOR_US = re.compile(rb"^(?:x-smime-|authentication-results)", re.IGNORECASE | re.MULTILINE)
 # A first paragraph with one of these fields is a header; anything else is text (E65).
 _HEADER_FIELDS = frozenset(
     {"mime-version", "from", "to", "cc", "subject", "date", "message-id", "reply-to", "sender"}
@@ -29,9 +31,28 @@ _CLASS = "content-class"  # Exchange's word for the kind of the mail, not of its
 
 
 def as_it_came(outer: HeaderBlock, fields: Fields, entity: Entity) -> bytes:
-    """Give the message with its body octet for octet, `fields` before its header."""
+    """Give the message with its body octet for octet, `fields` before its header.
+
+    The empty line between both is written where the message has none.
+    """
     head = _with_fields(outer, fields)
-    return b"".join((bytes(head), memoryview(entity.content)[entity.header_end : entity.end]))
+    behind = memoryview(entity.content)[entity.header_end : entity.end]
+    return b"".join((bytes(head), _separator(entity), behind))
+
+
+def as_it_came_without_claims(outer: HeaderBlock, entity: Entity) -> bytes:
+    """Give a message nothing is told of: octet for octet, but for what went from its header.
+
+    Where no empty line ends that, readers disagree about where it does; then one is written if
+    fields of ours follow, so that they are body to everyone (E08).
+    """
+    behind = memoryview(entity.content)[entity.header_end : entity.end]
+    separator = _separator(entity)
+    if separator and not _SPEAKS_FOR_US.search(entity.content, entity.header_end, entity.end):
+        separator = b""
+    if outer is entity.header and not separator:
+        return bytes(entity)
+    return b"".join((bytes(outer), separator, behind))
 
 
 def in_place_of_body(outer: HeaderBlock, fields: Fields, inner: Entity) -> bytes:
@@ -56,6 +77,10 @@ def _with_fields(outer: HeaderBlock, fields: Fields) -> HeaderBlock:
     for name, value in reversed(fields):
         outer = outer.prepend(name, value)
     return outer
+
+
+def _separator(entity: Entity) -> bytes:
+    return b"\r\n" if Defect.NO_BLANK_LINE in entity.defects else b""
 
 
 def _is_content(field: Field) -> bool:

@@ -103,6 +103,13 @@ def test_e08_inbound_relays_lose_results_in_our_name() -> None:
     assert transform(forged + content).content(Relay()) == forged + content
 
 
+def test_e08_an_inbound_relay_closes_a_header_below_which_our_fields_are_forged() -> None:
+    """E08: a line that is no field, and no empty line: some readers would read on."""
+    top, forged = b"From: a@example.org\r\n", b"loose\r\nX-SMIME-Badge: green\r\n"
+    assert transform(top + forged, Role.INBOUND).content(Relay()) == top + b"\r\n" + forged
+    assert transform(top + forged).content(Relay()) == top + forged
+
+
 def test_e35_a_signed_message_keeps_its_header_but_blind_fields_and_requests() -> None:
     """E35, E20."""
     out = transform(ASKS).content(Sign(KEY))

@@ -9,7 +9,12 @@ from smime_proxy.message.canonical import canonical_entity, outer_header
 from smime_proxy.message.entity import decode_octets
 from smime_proxy.message.header import HeaderBlock
 from smime_proxy.message.parse import parse
-from smime_proxy.smime.delivery import as_it_came, closed_above, in_place_of_body
+from smime_proxy.smime.delivery import (
+    as_it_came,
+    as_it_came_without_claims,
+    closed_above,
+    in_place_of_body,
+)
 from smime_proxy.smime.encrypt import encrypt_entity
 from smime_proxy.smime.protected_headers import protect_encrypted
 from smime_proxy.smime.unwrap import Unwrap
@@ -45,6 +50,50 @@ def test_what_stays_is_octet_for_octet_behind_our_fields() -> None:
     content = b"Subject: x\r\n\r\nbare\nline\rends\r\n"
     entity = parse(content)
     assert as_it_came(entity.header, OURS, entity) == b"X-Ours: 1\r\n" + content
+
+
+@pytest.mark.parametrize("loose", [b"loose\r\nX-SMIME-Badge: green\r\n", b"--b\r\nB: 1\r\n"])
+def test_a_header_no_empty_line_ends_gets_one_below_fields_of_ours(loose: bytes) -> None:
+    entity = parse(b"Subject: x\r\n" + loose)
+    assert as_it_came(entity.header, OURS, entity) == b"X-Ours: 1\r\nSubject: x\r\n\r\n" + loose
+
+
+FAR = b"A: " + b"a" * 90_000 + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"loose\r\nX-SMIME-Signature: pass\r\n",
+        b"loose\r\nx-smime-badge : green\r\nB: 1",
+        b"loose\r\nAuthentication-Results: proxy.example.test; smime=pass\r\n",
+        b"loose\r\nX-SMIME-Signature: pass\r\n" + FAR * 3 + b"\r\nbody\r\n",
+        b" \r\nX-SMIME-Signature: pass\r\n",
+    ],
+)
+def test_e08_fields_behind_what_only_some_readers_end_a_header_at_are_body_to_all(
+    behind: bytes,
+) -> None:
+    """E08: forged below a line that is no field, with no empty line in reach."""
+    top = b"" if behind.startswith(b" ") else b"Subject: x\r\n"
+    entity = parse(top + behind)
+    assert bytes(entity.header) == top
+    assert as_it_came_without_claims(entity.header, entity) == top + b"\r\n" + behind
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Subject: x\r\nloose\r\nB: 1\r\nsee X-SMIME-Badge:\r\n",
+        b"Subject: x\r\n\r\nX-SMIME-Signature: pass\r\n",
+        b"\r\nX-SMIME-Signature: pass\r\n",
+        b"Subject: x\r\n",
+        b"",
+    ],
+)
+def test_all_other_mail_nothing_is_told_of_stays_octet_for_octet(content: bytes) -> None:
+    entity = parse(content)
+    assert as_it_came_without_claims(entity.header, entity) == content
 
 
 def test_e28_the_outer_content_fields_go_and_exchanges_class_stays() -> None:
