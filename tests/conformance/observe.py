@@ -16,6 +16,7 @@ from smime_proxy.certs.pem import looks_like_pem, pem_blocks
 from smime_proxy.cms.decrypt import decrypt
 from smime_proxy.cms.structures import parse_enveloped_data
 from smime_proxy.message.parse import parse
+from smime_proxy.message.transfer_encoding import encode_base64
 from smime_proxy.smime.classify import cms_octets
 from smime_proxy.smime.inspect import Inspection, inspect
 from smime_proxy.smime.verify import Trust
@@ -105,8 +106,8 @@ def clear_signed(content: bytes, signature: bytes) -> bytes:
             b' protocol="application/pkcs7-signature"\r\n\r\n--cut-here\r\n',
             content,
             b"\r\n--cut-here\r\nContent-Type: application/pkcs7-signature\r\n",
-            b"Content-Transfer-Encoding: binary\r\n\r\n",
-            der,
+            b"Content-Transfer-Encoding: base64\r\n\r\n",
+            encode_base64(der),
             b"\r\n--cut-here--\r\n",
         )
     )
