@@ -53,11 +53,13 @@ def read_signed_attributes(signer: SignerInfo) -> SignedAttributes:
     protected = _single(signer, oids.ALGORITHM_PROTECTION, "algorithm protection")
     if protected is not None:
         _check_algorithms(signer, ber.read_only(protected))
+    hashes = _certificate_hashes(signer)
     return SignedAttributes(
         ber.object_identifier(ber.read_only(content_type)),
         ber.octet_string(ber.read_only(message_digest)),
         None if signing_time is None else read_time(signing_time),
-        tuple(_certificate_hashes(signer)),
+        # Each costs a digest of the certificate, and one hash may be named thousands of times.
+        tuple({(found.name, value): (found, value) for found, value in hashes}.values()),
     )
 
 

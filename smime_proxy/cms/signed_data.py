@@ -15,6 +15,7 @@ from smime_proxy.cms.identifier import Identifier, read_identifier
 
 MAX_SIGNERS = 16  # signerInfos; each costs a public key operation
 MAX_CERTIFICATES = 20  # kept of one message; parsing strangers' certificates costs most
+MAX_CERTIFICATE = 100_000  # octets; largest seen 9 kB, a post-quantum one has about 20 kB
 MAX_ATTRIBUTES = 64  # of one signer; real clients write up to ten
 
 _0, _1 = 0xA0, 0xA1  # context specific tags
@@ -52,8 +53,9 @@ class SignerInfo:
 class SignedData:
     """Signatures over `content` (pieces of eContent; None: detached).
 
-    `certificates` are the first MAX_CERTIFICATES, in DER; more are left out, so the worst that
-    a bag of thousands does is a signer without certificate. `content_type` and `digests` are
+    `certificates` are the first MAX_CERTIFICATES, in DER; more are left out, and so are larger
+    ones than MAX_CERTIFICATE, so the worst that a bag of thousands does is a signer without
+    certificate. `content_type` and `digests` are
     dotted names.
     """
 
@@ -83,7 +85,11 @@ def parse_signed_data(raw: Octets) -> SignedData:
     if len(fields.signers) > MAX_SIGNERS:
         raise MalformedCms("too many signers")
     # The other choices of CertificateChoices are no X.509 certificates.
-    certificates = [found for found in fields.certificates if found.tag == der.SEQUENCE]
+    certificates = [
+        found
+        for found in fields.certificates
+        if found.tag == der.SEQUENCE and len(found.encoding) <= MAX_CERTIFICATE
+    ]
     return SignedData(
         fields.content_type,
         None if fields.content is None else tuple(ber.octets(fields.content)),

@@ -10,6 +10,7 @@ from smime_proxy.cms.errors import CmsError, MalformedCms
 from smime_proxy.cms.sign import sign
 from smime_proxy.cms.signed_data import (
     MAX_ATTRIBUTES,
+    MAX_CERTIFICATE,
     MAX_CERTIFICATES,
     MAX_SIGNERS,
     is_certs_only,
@@ -80,6 +81,15 @@ def test_only_the_first_certificates_are_kept() -> None:
     bag = [der.element(der.SEQUENCE, der.integer(n)) for n in range(5000)]
     signed = parse_signed_data(made.signed_data(INFO, certificates=bag))
     assert signed.certificates == tuple(bag[:MAX_CERTIFICATES])
+
+
+def test_certificates_that_are_too_large_are_left_out() -> None:
+    """E91: each signer may have it hashed and read."""
+    frame = len(der.element(der.SEQUENCE, bytes(MAX_CERTIFICATE))) - MAX_CERTIFICATE
+    largest = der.element(der.SEQUENCE, bytes(MAX_CERTIFICATE - frame))
+    bag = [der.element(der.SEQUENCE, bytes(MAX_CERTIFICATE - frame + 1)), largest]
+    signed = parse_signed_data(made.signed_data(INFO, certificates=bag))
+    assert signed.certificates == (largest,)
 
 
 def test_other_certificate_choices_are_passed_over() -> None:
