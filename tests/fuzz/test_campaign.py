@@ -47,6 +47,19 @@ def test_a_run_that_does_not_end_is_broken_off() -> None:
         limits.run(Target(Kind.MAIL, slow), b"", stuck=0.1)
 
 
+def test_each_reading_of_a_run_has_the_time_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(raw: bytes) -> Hashable:
+        end = time.process_time() + 0.15
+        while time.process_time() < end:
+            pass
+        return len(raw)
+
+    monkeypatch.setattr(limits, "MAX_CPU_SECONDS", 0.1)
+    assert limits.run(Target(Kind.CMS, busy, readings=2), b"x") == 1
+    with pytest.raises(limits.TooSlow, match="of CPU"):
+        limits.run(Target(Kind.CMS, busy), b"x")
+
+
 def test_memory_far_beyond_the_input_is_told() -> None:
     assert failing(Target(Kind.MAIL, greedy), b"x" * 100).startswith("TooLarge")
     assert not failing(Target(Kind.MAIL, len), b"x" * 100)
