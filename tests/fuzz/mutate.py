@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from random import Random
 
 from smime_proxy.message.errors import MessageError
+from smime_proxy.message.header import HeaderBlock
 from smime_proxy.message.parse import parse
+from smime_proxy.smime.protected_headers import protect_encrypted
 from tests.fuzz import ber_tree, mail_shape, octets, seeds
 from tests.fuzz.seeds import Kind
 
@@ -53,11 +55,23 @@ def _wrapped(rng: Random, raw: bytes) -> bytes:
     inside = [field for field in entity.header.fields if field.name.lower().startswith("content-")]
     body = b"".join(field.raw for field in inside) + b"\r\n" + entity.body
     outer = bytes(entity.header.remove(lambda field: field.name.lower().startswith("content-")))
-    match rng.randrange(3):
+    match rng.randrange(4):
         case 0:
             return outer + seeds.sealed(body)
         case 1:
             # Not what authenticated ciphertext of the seeds opens to, but only mail targets see it.
             return outer + seeds.sealed(body, "aes256_gcm")
+        case 2:
+            return outer + seeds.sealed(_covered(rng, body, entity.header))
         case _:
             return outer + seeds.compressed(body)
+
+
+def _covered(rng: Random, body: bytes, header: HeaderBlock) -> bytes:
+    """Put the whole header inside too, and change what it says there."""
+    try:
+        covered, _ = protect_encrypted(body, header)
+    except MessageError:
+        return body
+    head, blank, text = covered.partition(b"\r\n\r\n")
+    return mail_shape.mutated(rng, head, b"From: bob@example.test") + blank + text
