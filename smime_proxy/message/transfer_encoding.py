@@ -19,7 +19,9 @@ _BASE64_CHUNK = 1024 * _BASE64_LINE  # octets encoded at a time; bounds what is 
 _MAX_ESCAPED_SHARE = 4  # quoted-printable pays while at most one octet in four is escaped
 
 _CRLF = b"\r\n"
-_ESCAPED = re.compile(rb"[^\t -<>-~]|[\t ](?=\Z)")
+_FOREIGN = re.compile(rb"[^\t -<>-~]")
+_LINES = 1024  # joined at a time: `join` takes 80 octets for each piece, be it empty
+_ESCAPED_CHUNK = 4096  # octets of a line at a time: each escape is an object while they are made
 _UNESCAPED = b"\t\r\n" + bytes(range(ord(" "), ord("~") + 1))
 _BASE64_BODY = re.compile(rb"[A-Za-z0-9+/\s]*+=?\s*+=?\s*+")
 _BLANKS = b" \t\r\n\v\f"
@@ -60,7 +62,9 @@ def encode_quoted_printable(raw: bytes) -> bytes:
     Dots and the F of `From ` at a line start and blanks at a line end are escaped too, and the
     last line never ends in a soft break (E32, RFC 2045 6.7, RFC 2049 3).
     """
-    return _CRLF.join(_encoded_line(line) for line in raw.split(_CRLF))
+    lines = raw.split(_CRLF)
+    groups = (lines[at : at + _LINES] for at in range(0, len(lines), _LINES))
+    return _CRLF.join(_CRLF.join(map(_encoded_line, group)) for group in groups)
 
 
 def encode_base64(raw: bytes) -> bytes:
@@ -154,10 +158,21 @@ def _has_long_line(body: bytes) -> bool:
 
 
 def _encoded_line(line: bytes) -> bytes:
-    encoded = _ESCAPED.sub(lambda match: b"=%02X" % match[0][0], line)
+    encoded = _escaped(line)
     if len(encoded) <= _ENCODED_LINE and not encoded.startswith((b".", b"From ")):
         return encoded
     return b"=\r\n".join(_soft_lines(encoded))
+
+
+def _escaped(line: bytes) -> bytes:
+    """Escape what is no safe ASCII, and a blank at the end, some octets at a time."""
+    chunks = (line[at : at + _ESCAPED_CHUNK] for at in range(0, len(line), _ESCAPED_CHUNK))
+    encoded = b"".join(_FOREIGN.sub(_escape, chunk) for chunk in chunks)
+    return encoded[:-1] + b"=%02X" % encoded[-1] if encoded.endswith((b" ", b"\t")) else encoded
+
+
+def _escape(match: re.Match[bytes]) -> bytes:
+    return b"=%02X" % match[0][0]
 
 
 def _soft_lines(encoded: bytes) -> Iterator[bytes]:

@@ -140,6 +140,18 @@ def test_base64_takes_little_more_memory_than_its_result() -> None:
     assert peak < 1.2 * length
 
 
+@pytest.mark.parametrize("raw", [b"\n" * 1_000_000, b"\r\n" * 1_000_000], ids=["LF", "CRLF"])
+def test_many_escapes_and_many_lines_take_a_few_times_their_size(raw: bytes) -> None:
+    """E91: a million of either used to take a hundred octets each."""
+    tracemalloc.start()
+    try:
+        encode_quoted_printable(raw)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * len(raw)
+
+
 def test_text_with_many_foreign_octets_suits_base64_better() -> None:
     assert suits_quoted_printable("Viele Grüße aus Köln am Rhein".encode())
     assert suits_quoted_printable(b"")
