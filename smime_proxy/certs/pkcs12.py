@@ -193,7 +193,7 @@ def _open_pkcs12(
         return pkcs12.load_key_and_certificates(raw, password or None)
     except UnsupportedAlgorithm as error:
         raise KeyFileError("the file is protected with an unsupported algorithm") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, x509.InvalidVersion) as error:
         if "password" in str(error).lower():
             raise KeyFileError(_WRONG if password else _MISSING) from error
         raise KeyFileError(_MALFORMED) from error

@@ -287,6 +287,17 @@ def test_an_inconsistent_rsa_key_is_refused_at_import() -> None:
         read_key_file(raw + ALICE.pem(), None)
 
 
+def test_a_certificate_of_no_known_version_is_a_malformed_file() -> None:
+    """E83: the library has an error of its own for it."""
+    certificate = ROOT.certificate.x509()
+    raw = pkcs12.serialize_key_and_certificates(
+        None, None, None, [certificate], serialization.NoEncryption()
+    )
+    unsealed = without_keys(raw).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x42", 1)
+    with pytest.raises(KeyFileError, match="malformed"):
+        read_key_file(unsealed, None)
+
+
 def test_keys_never_show() -> None:
     bundle = read_key_file(ALICE.key_pem() + ALICE.pem(), None)
     assert "PrivateKey object" not in repr(bundle) + repr(bundle.pairs)
