@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from smime_proxy.cms.capabilities import Capabilities
+from smime_proxy.cms.ciphers import CIPHERS_BY_NAME, RSAES_OAEP
 from smime_proxy.policy.algorithms import (
     ContentEncryption,
     HeaderProtection,
@@ -18,17 +19,7 @@ from smime_proxy.policy.effective import Effective, Partner
 CAPABILITIES = "capabilities"  # the source of what was raised because the recipient can read it
 NOT_RSA = "the key is not RSA"  # the source of a key transport that says nothing
 
-# RFC 3565 4.1, RFC 5084 3.2, RFC 8103 5.
-_CONTENT_ENCRYPTIONS = {
-    "2.16.840.1.101.3.4.1.42": ContentEncryption.AES256_CBC,
-    "2.16.840.1.101.3.4.1.22": ContentEncryption.AES192_CBC,
-    "2.16.840.1.101.3.4.1.2": ContentEncryption.AES128_CBC,
-    "2.16.840.1.101.3.4.1.46": ContentEncryption.AES256_GCM,
-    "2.16.840.1.101.3.4.1.26": ContentEncryption.AES192_GCM,
-    "2.16.840.1.101.3.4.1.6": ContentEncryption.AES128_GCM,
-    "1.2.840.113549.1.9.16.3.18": ContentEncryption.CHACHA20_POLY1305,
-}
-_RSAES_OAEP = "1.2.840.113549.1.1.7"
+_CONTENT_ENCRYPTIONS = {CIPHERS_BY_NAME[one.value].oid: one for one in ContentEncryption}
 _SHA256 = bytes.fromhex("0609608648016503040201")  # id-sha256 in DER
 
 
@@ -92,7 +83,7 @@ def readable(capabilities: Capabilities | None) -> tuple[str, ...]:
         return ()
     names = {oid: one.value for oid, one in _CONTENT_ENCRYPTIONS.items()}
     if _reads_oaep(capabilities):
-        names[_RSAES_OAEP] = KeyTransport.RSAES_OAEP.value
+        names[RSAES_OAEP.oid] = KeyTransport.RSAES_OAEP.value
     found = (names.get(oid) for oid, _ in capabilities.identifiers)
     return tuple(dict.fromkeys(name for name in found if name is not None))
 
@@ -133,6 +124,6 @@ def _reads_oaep(capabilities: Capabilities) -> bool:
     RFC 3560 5: the parameters name the hash and that of MGF1; an empty SEQUENCE is SHA-1 for both.
     """
     return any(
-        oid == _RSAES_OAEP and (not parameters or parameters.count(_SHA256) == 2)  # noqa: PLR2004 - the two hashes
+        oid == RSAES_OAEP.oid and (not parameters or parameters.count(_SHA256) == 2)  # noqa: PLR2004 - the two hashes
         for oid, parameters in capabilities.identifiers
     )
