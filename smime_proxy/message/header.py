@@ -44,6 +44,14 @@ class Field:
         return _name(self.raw)
 
     @property
+    def unfolded_name(self) -> str:
+        """Give the name found by readers that unfold first: the colon may be on a later line.
+
+        RFC 5322 4.5.8 has white space before the colon, no line end; `name` is empty there.
+        """
+        return self.name or _name(_LINE_END.sub(b"", self.raw))
+
+    @property
     def value(self) -> str:
         """Give the unfolded value without outer blanks (RFC 5322 2.2.3).
 
@@ -102,6 +110,12 @@ class HeaderBlock:
         """Give every field whose name begins so, any case, in order."""
         wanted = prefix.lower().encode("ascii", "replace")
         return tuple([Field(raw) for raw, name in self._split() if name.startswith(wanted)])
+
+    def starting_unfolded(self, prefix: str) -> tuple[Field, ...]:
+        """Give every field whose `unfolded_name` begins so, any case: those of `starting` first."""
+        wanted = prefix.lower()
+        loose = [line for line in self.find("") if line.unfolded_name.startswith(wanted)]
+        return (*self.starting(prefix), *loose)
 
     def first(self, name: str) -> str | None:
         """Give the value of the first field of that name, or None."""

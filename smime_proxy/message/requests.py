@@ -90,9 +90,10 @@ def strip_requests(header: HeaderBlock, words: Mapping[str, Request]) -> HeaderB
 
 
 def strip_own_fields(header: HeaderBlock) -> HeaderBlock:
-    """Remove all `X-SMIME-*` fields, and nothing else."""
-    own = [field.name for field in header.starting(OWN_PREFIX)]
-    return header.remove(own) if own else header
+    """Remove all `X-SMIME-*` fields, however folded, and nothing else."""
+    if not header.starting_unfolded(OWN_PREFIX):
+        return header
+    return header.remove(lambda field: field.unfolded_name.startswith(OWN_PREFIX))
 
 
 def asks_by_sensitivity(header: HeaderBlock) -> bool:

@@ -11,6 +11,7 @@ from smime_proxy.smime.classify import Protection
 from smime_proxy.smime.report import Report
 from smime_proxy.smime.verify import Signer
 
+_RESULTS = "authentication-results"
 MAX_REASON = 120  # characters of a reason in a field
 _PIECE = re.compile(r'\\.|[()"\\]|[^()"\\]++', re.DOTALL)
 _OUT_OF_PLACE = re.compile(r"[^\w.\-]+")
@@ -22,11 +23,11 @@ def strip_results(header: HeaderBlock, authserv_id: str) -> HeaderBlock:
 
     Compared without case, comments and folding; the same object comes back when none is there.
     """
-    if not header.find("authentication-results"):
+    if not header.starting_unfolded(_RESULTS):
         return header
 
     def is_ours(field: Field) -> bool:
-        return field.name == "authentication-results" and _claims(field.value, authserv_id)
+        return field.unfolded_name == _RESULTS and _claims(field.value, authserv_id)
 
     return header.remove(is_ours)
 

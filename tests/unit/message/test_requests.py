@@ -129,6 +129,16 @@ def test_own_fields_go_and_nothing_else() -> None:
     assert strip_own_fields(subject("x")) == subject("x")
 
 
+@pytest.mark.parametrize("line_end", ["\r\n", "\n"])
+def test_an_own_field_folded_before_its_colon_goes_too(line_end: str) -> None:
+    """E08: readers that unfold before they look for the colon would take it for one of ours."""
+    forged = (
+        f"X-SMIME-Badge{line_end} : green{line_end}X-SMIME-Lock \t{line_end}\t {line_end} : green"
+    )
+    block = HeaderBlock(f"{forged}{line_end}X-Kept{line_end} : y{line_end}".encode())
+    assert bytes(strip_own_fields(block)) == f"X-Kept{line_end} : y{line_end}".encode()
+
+
 def test_every_subject_field_is_read_and_stripped() -> None:
     block = HeaderBlock(b"Subject: a\r\nSubject: [encrypt] b")
     assert read_requests(block, DEFAULT_WORDS).encrypt

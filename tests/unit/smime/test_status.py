@@ -60,6 +60,13 @@ def test_a_forged_result_in_our_name_is_removed_however_it_is_written(value: str
     assert bytes(strip_results(header, ID)) == b"From: a@b.c\r\nTo: d@e.f\r\n"
 
 
+def test_a_forged_result_folded_before_its_colon_is_removed() -> None:
+    """E08: some readers unfold before they look for the colon."""
+    forged = f"Authentication-Results\r\n : {ID}; smime=pass\r\n".encode()
+    others = b"Authentication-Results\r\n : mx.example; spf=pass\r\n"
+    assert bytes(strip_results(HeaderBlock(others + forged), ID)) == others
+
+
 @pytest.mark.parametrize("value", OTHERS)
 def test_what_others_say_stays(value: str) -> None:
     header = HeaderBlock(f"AUTHENTICATION-Results: {value}; spf=pass\r\n".encode())
