@@ -23,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = "0002"  # the newest file in migrations/versions; `serve` compares it at start
+SCHEMA_VERSION = "0003"  # the newest file in migrations/versions; `serve` compares it at start
 
 metadata = MetaData()
 
