@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from smime_proxy.smtp.admission import ListenerOptions
     from smime_proxy.stores.connection import Store
     from smime_proxy.stores.open import Opened
+    from smime_proxy.tokens.source import TokenKeys
 
 
 def main() -> None:
@@ -35,18 +36,51 @@ def build() -> "Adapters":
     """Build what commands ask for."""
     from smime_proxy.admin.cli.adapters import Adapters
 
-    return Adapters(open_store=_open_store, context=_context_without_upstreams, serve=_serve)
+    return Adapters(
+        open_store=_open_store,
+        context=_context_without_upstreams,
+        serve=_serve,
+        token=_token_keys,
+    )
 
 
 def _open_store(settings: "Settings", *, migrate: bool = False) -> "Opened":
-    from smime_proxy.stores.open import open_store
+    from smime_proxy.stores.open import NO_TOKEN, Token, open_store
 
+    on_token = NO_TOKEN
+    if settings.pkcs11.module is not None:
+        keys = _token_keys(settings)
+        uri = settings.keys.master_key
+        on_token = Token(keys, keys.cipher(uri) if uri else None)
     return open_store(
         settings.store.url,
         settings.service.state_dir,
         settings.keys.master_key_file,
         migrate=migrate,
+        token=on_token,
     )
+
+
+def _token_keys(settings: "Settings") -> "TokenKeys":
+    """Prepare the token of the settings; it is opened when a key is needed."""
+    from smime_proxy.admin.cli.errors import CommandError
+    from smime_proxy.admin.cli.files import read_password
+
+    try:
+        from smime_proxy.tokens.source import TokenKeys
+        from smime_proxy.tokens.token import Token
+    except ImportError:
+        raise CommandError(
+            "pkcs11.module is set, and the extra is not installed: pip install smime-proxy[pkcs11]"
+        ) from None
+    table = settings.pkcs11
+    if table.module is None or table.pin_file is None:
+        raise CommandError("pkcs11.module: no token is set")
+    try:
+        pin = read_password(table.pin_file).decode()
+    except UnicodeDecodeError:
+        raise CommandError(f"{table.pin_file}: the PIN is not UTF-8") from None
+    return TokenKeys(Token(table.module, table.token, pin))
 
 
 def _context_without_upstreams(settings: "Settings", store: "Store") -> "Context":
@@ -85,6 +119,7 @@ def _context(
         measures=measures,
         random=os.urandom,
         remember=remember,
+        slow_keys=settings.pkcs11.module is not None,
     )
 
 

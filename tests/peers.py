@@ -46,6 +46,10 @@ PEERS: Mapping[str, Peer] = {
         ),
         ("libbcmail-java", "libmail-java", "default-jdk-headless"),
     ),
+    "softhsm": Peer(
+        ("softhsm2-util", "/usr/lib/softhsm/libsofthsm2.so", "pkcs11-tool"),
+        ("softhsm2", "opensc"),
+    ),
     "postfix": Peer(("postfix", "smtp-sink", "smtp-source"), ("postfix",)),
     "swaks": Peer(("swaks",), ("swaks",)),
 }

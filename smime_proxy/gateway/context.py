@@ -27,7 +27,8 @@ class Context:
 
     `directory` gives the snapshot of the moment; `sent_copy` the upstream for a `sent_copy` URL
     and the address it is filed for; `random(n)` n octets from the system's generator. `remember`
-    takes note of capabilities: it returns at once, does no I/O and never raises.
+    takes note of capabilities: it returns at once, does no I/O and never raises. `slow_keys`: keys
+    lie on a device, so that every message is worked on in a thread.
     """
 
     hostname: str
@@ -41,3 +42,4 @@ class Context:
     remember: Callable[[SeenCapabilities], None] = lambda _seen: None
     choices: RecipientChoices = field(default_factory=RecipientChoices)
     rate: ReportRate = field(default_factory=ReportRate)
+    slow_keys: bool = False

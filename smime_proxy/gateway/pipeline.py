@@ -141,7 +141,8 @@ class Conversation:
         context = self._context
         if not envelope.forward_paths:
             return reply_for("upstream_lost")  # never a 250 for mail that nobody gets
-        if len(envelope.content) > LARGE or len(envelope.forward_paths) > MANY:
+        large = len(envelope.content) > LARGE or len(envelope.forward_paths) > MANY
+        if large or context.slow_keys:
             work = await asyncio.to_thread(make, context, envelope)
         else:
             work = make(context, envelope)

@@ -26,6 +26,7 @@ def check(settings: Settings) -> list[Fault]:
         *_listener_faults(settings),
         *_sent_copy_faults(settings),
         *_bind_faults(settings),
+        *_token_faults(settings),
     ]
 
 
@@ -151,6 +152,22 @@ def _sent_copy_faults(settings: Settings) -> Iterator[Fault]:
             yield Fault(path, _no_upstream(name, settings.upstreams))
 
 
+def _token_faults(settings: Settings) -> Iterator[Fault]:
+    table, keys = settings.pkcs11, settings.keys
+    if table.module is None:
+        for key in ("token", "pin_file"):
+            if getattr(table, key):
+                yield Fault(("pkcs11", key), "means nothing without pkcs11.module")
+        if keys.master_key:
+            yield Fault(("keys", "master_key"), "lies on a token: pkcs11.module must be set")
+        return
+    for key in ("token", "pin_file"):
+        if not getattr(table, key):
+            yield Fault(("pkcs11", key), "must be set with module")
+    if keys.master_key and keys.master_key_file:
+        yield Fault(("keys", "master_key_file"), "must be empty with master_key")
+
+
 def _bind_faults(settings: Settings) -> Iterator[Fault]:
     """Find ports claimed twice; a wildcard address claims its port on every address."""
     claims: list[tuple[KeyPath, str, int]] = [
@@ -178,6 +195,9 @@ def _no_upstream(name: str, upstreams: Iterable[str]) -> str:
 
 
 def _named_files(settings: Settings) -> Iterator[tuple[KeyPath, Path]]:
+    for key in ("module", "pin_file"):
+        if file := getattr(settings.pkcs11, key):
+            yield ("pkcs11", key), file
     for name, upstream in settings.upstreams.items():
         for key in ("tls_ca_file", "password_file"):
             if file := getattr(upstream, key):

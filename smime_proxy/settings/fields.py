@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
 from smime_proxy.address import AddressError, fold_domain, parse_mailbox
+from smime_proxy.tokens.uri import parse_uri
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -34,6 +35,11 @@ DEFAULT_PORTS = {"smtp": 25, "smtps": 465}  # RFC 5321 4.5.4.2, RFC 8314 3.3
 _SIZE = re.compile(r"(\d{1,15})\s*([A-Za-z]*)")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _DOMAIN_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
+
+
+def read_key_uri(text: str) -> str:
+    """Read the URI of a key on a token (RFC 7512), or nothing; raises ValueError."""
+    return str(parse_uri(text)) if text else ""
 
 
 class Scheme(Enum):

@@ -13,6 +13,7 @@ from smime_proxy.settings.tables import (
     Listener,
     Log,
     PartnerTable,
+    Pkcs11,
     PolicyTable,
     Service,
     Status,
@@ -76,6 +77,8 @@ class Settings(BaseSettings):
     """Where accounts, keys and certificates are kept."""
     keys: Keys = Field(default_factory=Keys)
     """What protects private keys at rest."""
+    pkcs11: Pkcs11 = Field(default_factory=Pkcs11)
+    """The token private keys may lie on."""
     admin: Admin = Field(default_factory=Admin)
     """Web pages and REST."""
     status: Status = Field(default_factory=Status)

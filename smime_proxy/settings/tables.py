@@ -42,6 +42,7 @@ from smime_proxy.settings.fields import (
     Url,
     choice,
     read_hostname,
+    read_key_uri,
     read_list,
     read_network,
     read_size,
@@ -118,6 +119,19 @@ class Keys(Table):
 
     master_key_file: OptionalPath = None
     """File of the key that wraps private keys; default `master.key` in `state_dir`."""
+    master_key: Annotated[str, AfterValidator(read_key_uri)] = ""
+    """pkcs11: URI of an AES key of 256 bits on the token; used instead of the file."""
+
+
+class Pkcs11(Table):
+    """`[pkcs11]`: the token private keys may lie on (extra `pkcs11`)."""
+
+    module: OptionalPath = None
+    """Shared library of the token's maker; empty for no token."""
+    token: str = ""
+    """Label of the token."""
+    pin_file: OptionalPath = None
+    """File whose first line is the user's PIN."""
 
 
 class Admin(Table):

@@ -116,6 +116,7 @@ class Store:
     def close(self) -> None:
         """Let go of the files."""
         self.engine.dispose()
+        self.vault.close()
 
 
 def revision(connection: Connection) -> int:

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol, runtime_checkable
 
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -18,6 +19,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.certificate import Certificate, Validity
+from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.keys import PrivateKey
 from smime_proxy.certs.pkcs12 import KeyBundle, KeyPair
 from smime_proxy.cms import decrypt
@@ -32,8 +34,20 @@ from smime_proxy.stores.vault import KEY_VERSION, PRIVATE_KEY, Vault
 
 KEY_ID_OCTETS = 4  # short enough to type; unique in one store, tried again if ever not
 
+TOKEN_URI = b"pkcs11:"  # RFC 7512: what is wrapped in place of a key that lies on a token
+
 IMPORTED = "imported"
 ISSUED = "issued"
+
+
+@runtime_checkable
+class OnToken(Protocol):
+    """A private key that lies on a token."""
+
+    @property
+    def reference(self) -> str:
+        """Give the URI that finds it there."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,23 +125,45 @@ def retire(store: Store, act: Act, mailbox: Mailbox, key_id: str) -> StoredKey:
 
 
 def pkcs8(private_key: PrivateKey) -> bytes:
-    """Give a private key as it is wrapped: PKCS #8 in DER, not encrypted by itself."""
+    """Give a private key as it is wrapped: PKCS #8 in DER, not encrypted by itself.
+
+    Of one on a token its URI, which is authenticated like a key: it decides who signs.
+    """
+    if isinstance(private_key, OnToken):
+        return private_key.reference.encode()
     return private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
 def unwrapped(
-    vault: Vault, wrapped: bytes, purpose: str, identifier: str, version: int
+    vault: Vault,
+    wrapped: bytes,
+    purpose: str,
+    identifier: str,
+    version: int,
+    certificate: Certificate | None = None,
 ) -> PrivateKey:
     """Give a private key that `pkcs8` and the vault made storable.
 
-    Raises `StoreError` when it does not open.
+    `certificate` is needed where the key may lie on a token. Raises `StoreError` when it does not
+    open, `gateway.ports.KeyUnavailable` when it cannot be used there.
     """
     der = vault.unwrap(wrapped, purpose, identifier, version)
+    if der.startswith(TOKEN_URI):
+        return _on_token(vault, der.decode(), certificate)
     # It was validated when it came in, which costs 40 ms, and is authenticated since.
     key = load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
     if not isinstance(key, PrivateKey):
         raise StoreError(f"the {purpose.replace('-', ' ')} {identifier} is of an unknown type")
     return key
+
+
+def _on_token(vault: Vault, reference: str, certificate: Certificate | None) -> PrivateKey:
+    if vault.tokens is None or certificate is None:
+        raise StoreError(f"{reference} lies on a token, and [pkcs11] names none")
+    try:
+        return vault.tokens.key(reference, certificate.public_key())
+    except CertificateError as error:
+        raise StoreError(f"{reference}: {error}") from error
 
 
 def _refusal(pair: KeyPair, account: Account) -> str:

@@ -8,7 +8,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Connection, insert, inspect, select, text
@@ -17,7 +17,13 @@ from smime_proxy import __version__
 from smime_proxy.stores import schema
 from smime_proxy.stores.connection import BUSY_SECONDS, Store, make_engine, one_line, writer
 from smime_proxy.stores.errors import StoreError
-from smime_proxy.stores.vault import Vault, make_master_key, read_master_key
+from smime_proxy.stores.vault import (
+    Cipher,
+    TokenKeys,
+    Vault,
+    make_master_key,
+    read_master_key,
+)
 
 STORE_FILE = "store.sqlite"
 MASTER_KEY_FILE = "master.key"
@@ -42,6 +48,34 @@ class Schema:
     upgrade: Callable[[Connection], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a token has for a store: private keys, and the master key in place of a file."""
+
+    keys: TokenKeys | None = None
+    master_key: Cipher | None = None
+
+
+NO_TOKEN = Token()
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """Where the master key is: on the token if there is one, else in a file."""
+
+    file: Path
+    token: Token
+
+    def __str__(self) -> str:
+        return str(self.file) if self.token.master_key is None else "on the token"
+
+    def read(self) -> Vault:
+        """Give the vault of the master key (raises as `read_master_key`)."""
+        if self.token.master_key is None:
+            return replace(read_master_key(self.file), tokens=self.token.keys)
+        return Vault(self.token.master_key, self.token.keys)
+
+
 def _upgrade(connection: Connection) -> None:
     # By name: `serve` imports Alembic only on the day it needs it.
     importlib.import_module("smime_proxy.stores.migrate").upgrade(connection)
@@ -57,19 +91,21 @@ def open_store(
     *,
     migrate: bool,
     wanted: Schema = CURRENT,
+    token: Token = NO_TOKEN,
 ) -> Opened:
     """Open the store in `state_dir`; an empty one gets its tables and its master key.
 
     With `migrate` an older one is copied beside itself and brought up to date, else it is
-    refused. `master_key_file` is by default `master.key` in `state_dir`. Raises `StoreError` for
-    another url, for files that cannot be used, a newer schema, and a master key that is missing
-    or not the one this store was made with.
+    refused. `master_key_file` is by default `master.key` in `state_dir`; a master key on the token
+    is used instead. Raises `StoreError` for another url, for files that cannot be used, a newer
+    schema, and a master key that is missing or not the one this store was made with.
     """
     if url != "sqlite":
         raise StoreError(
             "store.url: only 'sqlite' is known; PostgreSQL is not supported in this version"
         )
-    path, key_file = state_dir / STORE_FILE, master_key_file or state_dir / MASTER_KEY_FILE
+    path = state_dir / STORE_FILE
+    keys = _Keys(master_key_file or state_dir / MASTER_KEY_FILE, token)
     _make_file(path)
     engine = make_engine(path)
     with one_line(path):
@@ -79,9 +115,9 @@ def open_store(
         if version != wanted.version:
             _set_wal(path)
             with writer(engine).begin() as connection:
-                notice = _bring_up(connection, path, key_file, wanted, migrate=migrate)
+                notice = _bring_up(connection, path, keys, wanted, migrate=migrate)
         with engine.begin() as connection:
-            vault = _matching_vault(connection, path, key_file)
+            vault = _matching_vault(connection, path, keys)
     return Opened(Store(path, engine, vault), notice)
 
 
@@ -118,7 +154,7 @@ def _version(connection: Connection, path: Path) -> str:
 
 
 def _bring_up(
-    connection: Connection, path: Path, key_file: Path, wanted: Schema, *, migrate: bool
+    connection: Connection, path: Path, keys: _Keys, wanted: Schema, *, migrate: bool
 ) -> str:
     """Make or migrate the tables under the write lock; gives the line to show."""
     version = _version(connection, path)  # again: another process may have been first
@@ -130,23 +166,24 @@ def _bring_up(
     if version == wanted.version:
         return ""
     if not version:
-        return _make(connection, key_file, wanted)
+        return _make(connection, keys, wanted)
     if not migrate:
         raise StoreError(
             f"the store {path} has schema {version}, smime-proxy {__version__} needs"
             f" {wanted.version}: `smime-proxy serve` migrates it"
         )
-    _matching_vault(connection, path, key_file)  # nothing is changed in a store that cannot open
+    _matching_vault(connection, path, keys)  # nothing is changed in a store that cannot open
     copy = path.with_name(f"{path.name}.schema-{version}")
     _copy(path, copy)
     wanted.upgrade(connection)
     return f"migrated the store from schema {version} to {wanted.version}; as it was: {copy}"
 
 
-def _make(connection: Connection, key_file: Path, wanted: Schema) -> str:
+def _make(connection: Connection, keys: _Keys, wanted: Schema) -> str:
     wanted.upgrade(connection)
-    is_new = not key_file.exists()
-    vault = make_master_key(key_file) if is_new else read_master_key(key_file)
+    key_file = keys.file
+    is_new = keys.token.master_key is None and not key_file.exists()
+    vault = make_master_key(key_file) if is_new else keys.read()
     connection.execute(insert(schema.state).values(id=1, revision=0, key_check=vault.key_check()))
     if not is_new:
         return ""
@@ -172,8 +209,8 @@ def _copy(path: Path, copy: Path) -> None:
         raise StoreError(f"the store {path} cannot be copied to {copy}: {error}") from error
 
 
-def _matching_vault(connection: Connection, path: Path, key_file: Path) -> Vault:
-    vault = read_master_key(key_file)
+def _matching_vault(connection: Connection, path: Path, keys: _Keys) -> Vault:
+    vault = keys.read()
     if not vault.opens(connection.execute(select(schema.state.c.key_check)).scalar_one()):
-        raise StoreError(f"the keys in the store {path} do not open with the master key {key_file}")
+        raise StoreError(f"the keys in the store {path} do not open with the master key {keys}")
     return vault

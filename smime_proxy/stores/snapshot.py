@@ -218,8 +218,11 @@ class Snapshot:
         return made
 
     def _private_key(self, row: KeyRow) -> PrivateKey:
+        certificate = self.shelf.certificate(row.certificate_id)
         try:
-            return unwrapped(self.vault, row.wrapped, PRIVATE_KEY, row.key_id, row.version)
+            return unwrapped(
+                self.vault, row.wrapped, PRIVATE_KEY, row.key_id, row.version, certificate
+            )
         except StoreError as error:
             raise KeyUnavailable(str(error)) from error
 

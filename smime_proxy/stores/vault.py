@@ -9,10 +9,12 @@ import os
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from smime_proxy.certs.keys import PrivateKey
 from smime_proxy.stores.errors import StoreError
 
 MASTER_KEY_OCTETS = 32  # AES-256
@@ -27,11 +29,43 @@ _CHECK_PURPOSE = "key-check"
 _CHECK = b"smime-proxy"
 
 
+class Cipher(Protocol):
+    """AES-256-GCM with a master key, here or on a token (RFC 5116 2)."""
+
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
+        """Encrypt, with the tag behind the ciphertext."""
+        ...
+
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
+        """Decrypt; raises InvalidTag for what was altered."""
+        ...
+
+
+class TokenKeys(Protocol):
+    """Private keys that lie on a token and are used there."""
+
+    def key(self, reference: str, public_key: object) -> PrivateKey:
+        """Give the key at a URI; raises `gateway.ports.KeyUnavailable`."""
+        ...
+
+    def proven_key(self, reference: str, public_key: object) -> PrivateKey:
+        """Give the key at a URI after it was used once; raises `KeyUnavailable` likewise.
+
+        So too when it is there and does not belong to the public key.
+        """
+        ...
+
+    def close(self) -> None:
+        """Log out."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """A master key ready for use."""
+    """A master key ready for use, and the token on which other private keys lie, if any."""
 
-    cipher: AESGCM = field(repr=False)
+    cipher: Cipher = field(repr=False)
+    tokens: TokenKeys | None = field(repr=False, default=None)
 
     @classmethod
     def from_key(cls, key: bytes) -> "Vault":
@@ -59,6 +93,11 @@ class Vault:
     def key_check(self) -> bytes:
         """Give octets that `opens` knows again with the same master key only."""
         return self.wrap(_CHECK, _CHECK_PURPOSE, "")
+
+    def close(self) -> None:
+        """Let go of the token."""
+        if self.tokens is not None:
+            self.tokens.close()
 
     def opens(self, key_check: bytes) -> bool:
         """Tell whether a `key_check` was made with this master key."""

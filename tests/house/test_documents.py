@@ -20,7 +20,7 @@ COMMANDS = ROOT / "docs" / "commands.md"
 PARTNERS = ROOT / "docs" / "partners.md"
 REPLIES = ROOT / "docs" / "replies.md"
 # A documented table or key: as it would be written, behind `# ` where only the default is shown.
-WRITTEN = re.compile(r"^(?:# )?(\[[a-z_.]+(?:\.\"[^\"]+\")?\]$|[a-z_0-9]+ = )")
+WRITTEN = re.compile(r"^(?:# )?(\[[a-z0-9_.]+(?:\.\"[^\"]+\")?\]$|[a-z_0-9]+ = )")
 
 
 @cache

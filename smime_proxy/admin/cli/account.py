@@ -14,6 +14,7 @@ from smime_proxy.admin.cli.account_change import Change, EncryptWord, SignWord, 
 from smime_proxy.admin.cli.adapters import act, opened_store, settings
 from smime_proxy.admin.cli.arguments import Address, Json, PasswordFile, mailbox
 from smime_proxy.admin.cli.output import emit_fields, emit_json, emit_table, plain, tell
+from smime_proxy.admin.cli.partner_import import read_certificate_file
 from smime_proxy.admin.cli.program import noun
 from smime_proxy.admin.queries import KeyView
 from smime_proxy.policy.rules import Account, Kind
@@ -153,9 +154,22 @@ def import_key(
     address: Address,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="PKCS#12, PEM, or a directory.")],
     password_file: PasswordFile = None,
+    token_key: Annotated[
+        str | None,
+        typer.Option(
+            "--token-key",
+            metavar="URI",
+            help="The key is on the token, as `token list` shows it; FILE has only certificates.",
+        ),
+    ] = None,
 ) -> None:
     """Give an account a private key with its certificate and chain, current or former."""
     acting, wanted = act(context), mailbox(address)
+    if token_key is not None:
+        certificates = read_certificate_file(file)
+        with opened_store(context) as store:
+            key_import.import_token_key(store, acting, wanted, certificates, token_key)
+        return
     key_files = key_import.read_all(file, password_file)
     with opened_store(context) as store:
         key_import.import_all(store, acting, wanted, key_files)

@@ -3,11 +3,11 @@
 No RFC; the names are those of ARCHITECTURE.md.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
+from typing import Protocol, cast
 
 import typer
 
@@ -19,18 +19,48 @@ from smime_proxy.gateway.context import Context
 from smime_proxy.settings import Settings, SettingsError, load
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.open import Opened
+from smime_proxy.stores.vault import TokenKeys
+
+
+class ListedKey(Protocol):
+    """A key on a token, as it is listed."""
+
+    @property
+    def uri(self) -> object:
+        """Its RFC 7512 URI."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """What kind of key it is: rsa, ec, aes."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Its size in bits, 0 if the token does not say."""
+        ...
+
+
+class TokenSource(TokenKeys, Protocol):
+    """The token of the settings."""
+
+    def listing(self) -> Sequence[ListedKey]:
+        """List the keys there; raises `gateway.ports.KeyUnavailable`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
     """`open_store` opens the store of the settings; `context` is a gateway's that sends nothing.
 
-    `serve` runs the service until it is told to stop, and gives the exit code.
+    `serve` runs the service until it is told to stop, and gives the exit code. `token` is the one
+    set in `[pkcs11]`; without the extra for it there is a `CommandError`.
     """
 
     open_store: Callable[[Settings], Opened]
     context: Callable[[Settings, Store], Context]
     serve: Callable[[Settings], int]
+    token: Callable[[Settings], TokenSource]
 
 
 def adapters(context: typer.Context) -> Adapters:

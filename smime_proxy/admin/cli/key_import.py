@@ -11,6 +11,7 @@ from smime_proxy.address import Mailbox
 from smime_proxy.admin.cli import files
 from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.cli.output import say, tell
+from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.pkcs12 import KeyBundle
 from smime_proxy.stores import keys
@@ -54,6 +55,25 @@ def import_all(store: Store, act: Act, mailbox: Mailbox, key_files: Iterable[Key
             failed += 1
     if failed:
         raise CommandError(f"{failed} of {len(listed)} files were not imported")
+
+
+def import_token_key(
+    store: Store, act: Act, mailbox: Mailbox, file: Sequence[Certificate], reference: str
+) -> None:
+    """Give an account a key that lies on the token; `file` has its certificate and the chain.
+
+    Raises `CommandError` for a file with none or several, `gateway.ports.KeyUnavailable` when the
+    key cannot be used, or is not that of the certificate.
+    """
+    people = [one for one in file if not one.is_ca]
+    if len(people) != 1:
+        raise CommandError("the file must hold one certificate that is no authority's")
+    if store.vault.tokens is None:
+        raise CommandError("there is no token: set [pkcs11] module, token and pin_file")
+    key = store.vault.tokens.proven_key(reference, people[0].public_key())
+    chain = tuple(one for one in file if one.is_ca)
+    bundle = KeyBundle(key, people[0], chain, (), ())
+    _import(store, act, mailbox, KeyFile(Path(reference), bundle))
 
 
 def _read(path: Path, passwords: Sequence[bytes], *, alone: bool) -> KeyFile:

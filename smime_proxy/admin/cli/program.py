@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from smime_proxy import __version__
 from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.certs.errors import CertificateError
+from smime_proxy.gateway.ports import KeyUnavailable
 from smime_proxy.stores.errors import StoreError
 
 NAME = "smime-proxy"
@@ -32,6 +33,7 @@ COMMANDS = {  # name: (module, line in the table of commands)
     "inspect": ("inspect", "say what a message is: layers, signers, recipients, verdicts"),
     "explain": ("explain", "say which rule decides what for each recipient"),
     "store": ("store", "the store's schema"),
+    "token": ("token", "the token private keys may lie on"),
 }
 
 
@@ -133,7 +135,7 @@ def run(
         )
     except SystemExit as end:
         return _code(end.code)
-    except (CommandError, StoreError, CertificateError) as error:
+    except (CommandError, StoreError, CertificateError, KeyUnavailable) as error:
         _say(str(error))
     except OSError as error:
         _say(f"{error.filename}: {error.strerror}" if error.filename else str(error))

@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 
 from smime_proxy.address import Mailbox, parse_mailbox
-from smime_proxy.certs.selection import PartnerCertificate
+from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
+from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.envelope import ForwardPath, Role
 from smime_proxy.gateway.pipeline import LARGE, MANY, Gateway
 from smime_proxy.gateway.ports import Extensions, SeenCapabilities
 from smime_proxy.message.parse import parse
+from smime_proxy.policy.rules import Account
 from smime_proxy.reply import EnhancedStatus, Reply
 from smime_proxy.smime.classify import Protection, classify
 from tests import pki
@@ -220,6 +222,25 @@ async def test_mail_to_many_is_worked_on_in_a_thread(world: World) -> None:
     here = threading.current_thread().name
     assert threads[0] == here
     assert here not in threads[1:]
+
+
+async def test_with_keys_on_a_device_every_mail_is_worked_on_in_a_thread(world: World) -> None:
+    threads: list[str] = []
+    signer = world.directory.signer
+
+    def noted(account: Account, entry: KeyEntry) -> CmsSigner:
+        threads.append(threading.current_thread().name)
+        return signer(account, entry)
+
+    world.directory.signer = noted  # type: ignore[method-assign]
+    gateway = Gateway(replace(world.context(), slow_keys=True))
+    talk = gateway.begin(session())
+    assert (await talk.mail(parse_mailbox("alice@example.test"), ())).code == 250
+    assert (await talk.rcpt(ForwardPath(parse_mailbox("x@y.org")))).code == 250
+    content = mail("alice@example.test", "x@y.org")
+    assert (await talk.data(content, AT, lambda: False)).code == 250
+    assert threads
+    assert threading.current_thread().name not in threads
 
 
 async def test_large_mail_is_worked_on_in_a_thread_with_the_same_result(world: World) -> None:

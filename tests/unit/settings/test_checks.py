@@ -149,3 +149,30 @@ def test_opaque_anywhere_is_found() -> None:
         {"partners": {"a.b": {"opaque": False}, "c.d": {"opaque": True}}},
     ):
         assert signs_opaque(Settings.model_validate(tables))
+
+
+@pytest.mark.parametrize(
+    ("tables", "told"),
+    [
+        ({"pkcs11": {"token": "t"}}, "pkcs11.token: means nothing without pkcs11.module"),
+        ({"keys": {"master_key": "pkcs11:object=k"}}, "keys.master_key: lies on a token"),
+        ({"pkcs11": {"module": "/m.so"}}, "pkcs11.token: must be set with module"),
+        (
+            {
+                "pkcs11": {"module": "/m.so", "token": "t", "pin_file": "/pin"},
+                "keys": {"master_key": "pkcs11:object=k", "master_key_file": "/key"},
+            },
+            "keys.master_key_file: must be empty with master_key",
+        ),
+    ],
+)
+def test_a_token_is_set_as_a_whole(tables: dict[str, Any], told: str) -> None:
+    assert any(fault.startswith(told) for fault in faults(**tables)), faults(**tables)
+
+
+def test_a_token_that_is_set_has_no_fault_but_files_that_are_not_there() -> None:
+    whole = {"module": "/no/module.so", "token": "t", "pin_file": "/no/pin"}
+    assert faults(pkcs11=whole, keys={"master_key": "pkcs11:object=k"}) == []
+    told = [str(fault) for fault in check_serving(built(pkcs11=whole))]
+    assert "pkcs11.module: /no/module.so: no such file" in told
+    assert "pkcs11.pin_file: /no/pin: no such file" in told

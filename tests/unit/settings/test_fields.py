@@ -14,6 +14,7 @@ from smime_proxy.settings.fields import (
     read_bind,
     read_domain,
     read_hostname,
+    read_key_uri,
     read_list,
     read_network,
     read_required_bind,
@@ -172,3 +173,10 @@ def test_values_of_later_features_are_refused_as_such() -> None:
         choice("a", later=("b",))("b")
     with pytest.raises(ValueError, match="must be a, not 'c'"):
         choice("a", later=("b",))("c")
+
+
+def test_a_uri_of_a_key_is_read_or_refused_with_the_reason() -> None:
+    assert read_key_uri("") == ""
+    assert read_key_uri("pkcs11:object=a") == "pkcs11:object=a"
+    with pytest.raises(ValueError, match="names no key"):
+        read_key_uri("pkcs11:token=a")
