@@ -8,7 +8,3 @@ from smime_proxy.gateway.ports import KeyUnavailable
 
 class TokenUnavailable(KeyUnavailable):
     """The token, or a key on it, cannot be used now."""
-
-
-class UriError(ValueError):
-    """The text is no URI of a key on a token, or says more than one may."""

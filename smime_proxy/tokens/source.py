@@ -3,11 +3,11 @@
 Implements `stores.vault.TokenKeys`. RFC 7512.
 """
 
-from smime_proxy.tokens.errors import TokenUnavailable, UriError
+from smime_proxy.tokens.errors import TokenUnavailable
 from smime_proxy.tokens.kek import TokenCipher
 from smime_proxy.tokens.keys import TokenKey, belongs, key_on
 from smime_proxy.tokens.token import KeyOnToken, Token
-from smime_proxy.tokens.uri import KeyUri, parse_uri
+from smime_proxy.tokens.uri import KeyUri, UriError, parse_uri
 
 
 class TokenKeys:

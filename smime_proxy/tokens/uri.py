@@ -7,13 +7,15 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
-from smime_proxy.tokens.errors import UriError
-
 SCHEME = "pkcs11:"
 MAX_URI = 1024  # characters; a label has 32 octets, an identifier a few dozen
 
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _KINDS = {"private", "secret-key"}
+
+
+class UriError(ValueError):
+    """The text is no URI of a key on a token, or says more than one may."""
 
 
 @dataclass(frozen=True, slots=True)

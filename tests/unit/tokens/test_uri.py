@@ -2,8 +2,7 @@
 
 import pytest
 
-from smime_proxy.tokens.errors import UriError
-from smime_proxy.tokens.uri import MAX_URI, KeyUri, parse_uri
+from smime_proxy.tokens.uri import MAX_URI, KeyUri, UriError, parse_uri
 
 
 @pytest.mark.parametrize(
