@@ -71,7 +71,11 @@ class KeyView:
 
 @dataclass(frozen=True, slots=True)
 class PartnerView:
-    """A partner certificate; `reason` says why it is not `usable` for any of its addresses."""
+    """A partner certificate; `reason` says why it is not `usable` for any of its addresses.
+
+    `source` is the word of `minimum_source`'s order; `anchor` the fingerprint a harvested one led
+    to, `chain` the subjects of the issuers kept with it.
+    """
 
     addresses: tuple[str, ...]
     pinned: bool
@@ -79,6 +83,10 @@ class PartnerView:
     reason: str
     source: str
     imported_at: datetime
+    decided_by: str
+    message_id: str
+    anchor: str
+    chain: tuple[str, ...]
     certificate: CertificateView
 
 
@@ -191,7 +199,11 @@ def _account(store: Store, stored: StoredAccount, at: datetime) -> AccountView:
 
 def _partner(stored: StoredPartner, snapshot: Snapshot, at: datetime) -> PartnerView:
     candidate = PartnerCertificate(
-        stored.certificate, stored.chain, pinned=stored.pinned, bound_to=stored.bound
+        stored.certificate,
+        stored.chain,
+        pinned=stored.pinned,
+        bound_to=stored.bound,
+        source=stored.source,
     )
     trusted = snapshot.anchors()
     choices = [choose_recipient([candidate], mailbox, at, trusted) for mailbox in stored.addresses]
@@ -201,7 +213,11 @@ def _partner(stored: StoredPartner, snapshot: Snapshot, at: datetime) -> Partner
         pinned=stored.pinned,
         usable=usable,
         reason="" if usable or not choices else choices[0].why_none,
-        source=stored.source,
+        source=stored.source.value,
         imported_at=stored.imported_at,
+        decided_by=stored.decided_by,
+        message_id=stored.message_id,
+        anchor=stored.anchor,
+        chain=tuple(issuer.subject for issuer in stored.chain),
         certificate=certificate_view(stored.certificate, at),
     )

@@ -1,6 +1,7 @@
 """Which certificate signs, which one mail is encrypted to, and why not the others.
 
-RFC 8550 3 and 4.4 (fitness), RFC 8551 2.2 and 2.3 (kinds of keys); the newest notBefore wins.
+RFC 8550 3 and 4.4 (fitness), RFC 8551 2.2 and 2.3 (kinds of keys); of the best source the newest
+notBefore wins.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +13,7 @@ from smime_proxy.address import Mailbox
 from smime_proxy.certs.certificate import Certificate, Validity
 from smime_proxy.certs.keys import USABLE_CURVES
 from smime_proxy.certs.path import Anchor, ChainStatus, Purpose, validate
+from smime_proxy.certs.source import MinimumSource, Source
 
 _ONLY_SIGN = frozenset({"ed25519", "ed448", "mldsa44", "mldsa65", "mldsa87"})
 SIGNING_KINDS = USABLE_CURVES | _ONLY_SIGN | {"rsa"}
@@ -38,13 +40,14 @@ class PartnerCertificate:
     """A certificate mail may be encrypted to.
 
     `pinned` was trusted itself (`--trust`); `bound_to` are mailboxes it was imported for by name,
-    whatever it says itself.
+    whatever it says itself. `source` is who gave it to us.
     """
 
     certificate: Certificate
     chain: tuple[Certificate, ...] = ()
     pinned: bool = False
     bound_to: tuple[Mailbox, ...] = ()
+    source: Source = Source.MANUAL
 
     def serves(self, mailbox: Mailbox) -> bool:
         """Tell whether it is for this mailbox, by its own words or by decision."""
@@ -95,7 +98,7 @@ def choose_signing(
             return "a former key, which only decrypts"
         return _date_objection(certificate, at) or _signing_objection(certificate)
 
-    return _choose(entries, objection, lambda _entry: "")
+    return _choose(entries, objection, lambda _entry: "", lambda _entry: 0)
 
 
 def choose_recipient(
@@ -103,37 +106,45 @@ def choose_recipient(
     mailbox: Mailbox,
     at: datetime,
     anchors: Sequence[Anchor],
+    minimum: MinimumSource = MinimumSource.HARVESTED,
 ) -> Choice[PartnerCertificate]:
     """Choose the certificate to encrypt to for a mailbox at a time, aware UTC.
 
     It is for that mailbox, in its dates, fit and strong enough to encrypt to, and pinned or of a
-    trusted chain. Chains are validated newest first, and only until one is good.
+    trusted chain; only DISCOVERED ones, where `minimum` lets them in, have nothing to vouch for
+    them. One of a lesser source is taken only when no better source has a usable one. Chains are
+    validated best and newest first, and only until one is good.
     """
 
     def objection(candidate: PartnerCertificate) -> str:
         certificate = candidate.certificate
         if not candidate.serves(mailbox):
             return f"does not carry {mailbox}"
-        return _date_objection(certificate, at) or _encryption_objection(certificate)
+        unfit = _date_objection(certificate, at) or _encryption_objection(certificate)
+        return unfit or _source_objection(candidate.source, minimum)
 
     def distrust(candidate: PartnerCertificate) -> str:
         return _trust_objection(candidate, mailbox, at, anchors)
 
-    return _choose(candidates, objection, distrust)
+    return _choose(candidates, objection, distrust, lambda candidate: candidate.source.rank)
 
 
 def _choose(
     holders: Iterable[HolderT],
     objection: Callable[[HolderT], str],
     distrust: Callable[[HolderT], str],
+    rank: Callable[[HolderT], int],
 ) -> Choice[HolderT]:
     chosen: HolderT | None = None
     passed_over = []
-    for holder in sorted(holders, key=_age_rank, reverse=True):
+    for holder in sorted(holders, key=lambda one: (rank(one), _age_rank(one)), reverse=True):
         reason = objection(holder)
-        if not reason:
+        if not reason and chosen is not None:
+            older = rank(chosen) == rank(holder)
+            reason = ("older than" if older else "of a lesser source than") + _named(chosen)
+        elif not reason:
             # Trust costs signature checks, so it is asked only until one has it.
-            reason = f"older than {_named(chosen.certificate)}" if chosen else distrust(holder)
+            reason = distrust(holder)
         if not reason:
             chosen = holder
         else:
@@ -146,8 +157,14 @@ def _age_rank(holder: Holder) -> tuple[datetime, datetime, str]:
     return certificate.not_before, certificate.not_after, certificate.fingerprint
 
 
-def _named(certificate: Certificate) -> str:
-    return f"serial {certificate.serial:x}"
+def _named(holder: Holder) -> str:
+    return f" serial {holder.certificate.serial:x}"
+
+
+def _source_objection(source: Source, minimum: MinimumSource) -> str:
+    if minimum.admits(source):
+        return ""
+    return f"{source.value}, and minimum_source is {minimum.value}"
 
 
 def _date_objection(certificate: Certificate, at: datetime) -> str:
@@ -182,7 +199,8 @@ def _encryption_objection(certificate: Certificate) -> str:
 def _trust_objection(
     candidate: PartnerCertificate, mailbox: Mailbox, at: datetime, anchors: Sequence[Anchor]
 ) -> str:
-    if candidate.pinned:
+    # An administrator who lets in what a directory gives unproven asks for no proof.
+    if candidate.pinned or candidate.source is Source.DISCOVERED:
         return ""
     result = validate(
         candidate.certificate,

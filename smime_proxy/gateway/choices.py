@@ -10,13 +10,15 @@ from typing import TypeAlias
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.selection import PartnerCertificate, choose_recipient
+from smime_proxy.certs.source import MinimumSource
 from smime_proxy.gateway.ports import Directory
 from smime_proxy.policy.rules import Account
 
 REMEMBER = timedelta(minutes=1)  # an expiry is noticed within this time
 MAX_REMEMBERED = 50_000  # recipients; bounds memory, then all are forgotten
 
-_Known: TypeAlias = dict[str, tuple[datetime, PartnerCertificate | None, str]]
+_Answer: TypeAlias = tuple[datetime, PartnerCertificate | None, str]
+_Known: TypeAlias = dict[tuple[str, MinimumSource], _Answer]
 
 
 class RecipientChoices:
@@ -28,22 +30,29 @@ class RecipientChoices:
         self._state: tuple[Directory | None, _Known] = (None, {})
 
     def choose(
-        self, directory: Directory, mailbox: Mailbox, account: Account | None, at: datetime
+        self,
+        directory: Directory,
+        mailbox: Mailbox,
+        account: Account | None,
+        at: datetime,
+        minimum: MinimumSource = MinimumSource.HARVESTED,
     ) -> tuple[PartnerCertificate | None, str]:
         """Give the certificate to encrypt to for one recipient, or why there is none (E72).
 
-        For our own accounts it is their own current certificate, which needs no anchor.
+        `minimum` is the least source that is good enough for him. For our own accounts it is their
+        own current certificate, which needs no anchor.
         """
         snapshot, known = self._state
         if directory is not snapshot or len(known) > MAX_REMEMBERED:
             known = {}
             self._state = (directory, known)
-        before = known.get(mailbox.key)
+        name = (mailbox.key, minimum)
+        before = known.get(name)
         if before is not None and timedelta(0) <= at - before[0] < REMEMBER:
             return before[1], before[2]
         candidates = _candidates(directory, mailbox, account)
-        choice = choose_recipient(candidates, mailbox, at, directory.anchors())
-        known[mailbox.key] = (at, choice.chosen, choice.why_none)
+        choice = choose_recipient(candidates, mailbox, at, directory.anchors(), minimum)
+        known[name] = (at, choice.chosen, choice.why_none)
         return choice.chosen, choice.why_none
 
 

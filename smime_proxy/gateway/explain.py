@@ -4,7 +4,7 @@ The very steps of the mail path: parse, look, gather, decide. No RFC: this is fo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Envelope, Role
@@ -17,10 +17,12 @@ from smime_proxy.message.errors import BadRequest, MessageError
 from smime_proxy.message.parse import parse
 from smime_proxy.policy.choice import Algorithms, readable
 from smime_proxy.policy.decide import decide
+from smime_proxy.policy.effective import Effective, minimum_source, partner_rule
 from smime_proxy.policy.facts import Facts
 from smime_proxy.policy.grouping import MAX_GROUPS
 from smime_proxy.policy.outbound import policy_of
 from smime_proxy.policy.plan import Plan, Refusal
+from smime_proxy.policy.rules import Rules
 from smime_proxy.policy.wish import algorithms_for
 from smime_proxy.reply import Reply
 
@@ -35,7 +37,8 @@ class Explanation:
     `group` numbers the copies from 1, 0 for a refusal; `certificates` are SHA-256 fingerprints in
     hexadecimal, the signer's first; `problem` says why he has no usable certificate. `algorithms`
     are those of his copy and `sources` the table each was taken from, both by setting name; `reads`
-    is what he says that he can read.
+    is what he says that he can read, `certificate_source` who gave us the certificate of a partner
+    (`certs.source`).
     """
 
     recipient: str
@@ -48,6 +51,7 @@ class Explanation:
     algorithms: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
+    certificate_source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,22 @@ def explain(context: Context, envelope: Envelope) -> Explained:
     wanted = {
         item.mailbox: algorithms_for(item, chosen, context.rules) for item in facts.recipients
     }
-    return Explained(_explained(decision, facts, wanted), sources, decision.exemptions)
+    explained = tuple(
+        replace(one, sources={**_least_source(one, facts, chosen, context.rules), **one.sources})
+        for one in _explained(decision, facts, wanted)
+    )
+    return Explained(explained, sources, decision.exemptions)
+
+
+def _least_source(
+    one: Explanation, facts: Facts, chosen: Effective, rules: Rules
+) -> Mapping[str, str]:
+    """Say where the least source of a certificate comes from, if it is the partner's table."""
+    mailbox = next(item.mailbox for item in facts.recipients if str(item.mailbox) == one.recipient)
+    partner = partner_rule(rules, mailbox)
+    if minimum_source(chosen, partner) is chosen.policy.minimum_source:
+        return {}
+    return {"minimum_source": partner.sources["minimum_source"]}
 
 
 def _nobody(facts: Facts, rule: str, reply: Reply) -> tuple[Explanation, ...]:
@@ -108,6 +127,7 @@ def _explained(
                     algorithms=found,
                     reads=reads.get(mailbox, ()),
                     sources=_sources(found, wanted[mailbox]) if mailbox in wanted else {},
+                    certificate_source=_source(facts, mailbox, found),
                 )
             )
     refused = (
@@ -123,6 +143,14 @@ def _explained(
         for item in plan.refused
     )
     return (*served, *refused)
+
+
+def _source(facts: Facts, mailbox: Mailbox, found: Mapping[str, str]) -> str:
+    """Say who gave us the certificate a partner's copy is encrypted to."""
+    item = next(item for item in facts.recipients if item.mailbox == mailbox)
+    if item.account is not None or item.certificate is None or "content_encryption" not in found:
+        return ""
+    return item.certificate.source.value
 
 
 def _sources(found: Mapping[str, str], wanted: Algorithms) -> Mapping[str, str]:

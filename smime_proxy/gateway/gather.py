@@ -3,11 +3,12 @@
 RFC 5322 3.6.2 (originators), RFC 8551 3 (what protection is there already).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from smime_proxy.address import AddressError, Mailbox, parse_mailbox
 from smime_proxy.certs.selection import KeyEntry, PartnerCertificate, choose_signing
+from smime_proxy.certs.source import MinimumSource
 from smime_proxy.cms.capabilities import Capabilities, parse_capabilities
 from smime_proxy.cms.decrypt import matches
 from smime_proxy.cms.errors import MalformedCms
@@ -21,8 +22,10 @@ from smime_proxy.message.header import has_loose_lines
 from smime_proxy.message.mailboxes import from_mailbox, named_mailboxes, visible_mailboxes
 from smime_proxy.message.report import may_be_answered
 from smime_proxy.message.requests import Request, asks_by_sensitivity, read_requests
+from smime_proxy.policy.effective import minimum_source, partner_rule
 from smime_proxy.policy.facts import Facts, MessageFacts, RecipientFacts, SenderFacts
-from smime_proxy.policy.rules import Account, Kind
+from smime_proxy.policy.outbound import policy_of
+from smime_proxy.policy.rules import Account, Kind, Rules, subject_words
 from smime_proxy.smime.classify import Outline
 
 
@@ -32,7 +35,7 @@ def gather(
     outline: Outline,
     directory: Directory,
     choices: RecipientChoices,
-    words: Mapping[str, Request],
+    rules: Rules,
     *,
     may_report: bool,
 ) -> Facts:
@@ -42,16 +45,18 @@ def gather(
     `KeyUnavailable` when a key that inbound mail is encrypted to cannot be loaded.
     """
     outbound = envelope.session.role is Role.OUTBOUND
-    return Facts(
-        message=_message_facts(envelope, entity, outline, words),
-        recipients=tuple(
-            _outbound_recipients(envelope, entity, directory, choices)
-            if outbound
-            else _inbound_recipients(envelope, outline, directory)
-        ),
-        sender=_sender_facts(envelope, entity, directory) if outbound else SenderFacts(),
-        may_report=may_report,
-    )
+    message = _message_facts(envelope, entity, outline, subject_words(rules.words))
+    if not outbound:
+        recipients = tuple(_inbound_recipients(envelope, outline, directory))
+        return Facts(message, recipients, may_report=may_report)
+    sender = _sender_facts(envelope, entity, directory)
+    chosen = policy_of(sender, rules)
+
+    def least(mailbox: Mailbox) -> MinimumSource:
+        return minimum_source(chosen, partner_rule(rules, mailbox))
+
+    recipients = tuple(_outbound_recipients(envelope, entity, directory, choices, least))
+    return Facts(message, recipients, sender, may_report)
 
 
 def own_account(directory: Directory, mailbox: Mailbox) -> Account | None:
@@ -127,13 +132,19 @@ def _accounts(directory: Directory, mailboxes: Iterable[Mailbox]) -> tuple[Accou
 
 
 def _outbound_recipients(
-    envelope: Envelope, entity: Entity, directory: Directory, choices: RecipientChoices
+    envelope: Envelope,
+    entity: Entity,
+    directory: Directory,
+    choices: RecipientChoices,
+    least: Callable[[Mailbox], MinimumSource],
 ) -> Iterable[RecipientFacts]:
     named: frozenset[Mailbox] | None = None
     for mailbox in envelope.recipients:
         account = own_account(directory, mailbox)
         certificate: PartnerCertificate | None
-        certificate, problem = choices.choose(directory, mailbox, account, envelope.received_at)
+        certificate, problem = choices.choose(
+            directory, mailbox, account, envelope.received_at, least(mailbox)
+        )
         if certificate is None:
             yield RecipientFacts(mailbox, account, problem=problem)
             continue

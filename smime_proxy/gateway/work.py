@@ -92,7 +92,7 @@ def facts_of(context: Context, envelope: Envelope, entity: Entity, directory: Di
         outline(entity),
         directory,
         context.choices,
-        subject_words(context.rules.words),
+        context.rules,
         may_report=_may_report(context, envelope),
     )
 

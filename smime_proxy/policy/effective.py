@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from smime_proxy.address import Mailbox
+from smime_proxy.certs.source import MinimumSource
 from smime_proxy.policy.algorithms import HeaderProtection, KeyTransport
 from smime_proxy.policy.rules import (
     Account,
@@ -137,10 +138,18 @@ def sign_level(chosen: Effective, partner: Partner, *, request: bool) -> Level:
     return level
 
 
+def minimum_source(chosen: Effective, partner: Partner) -> MinimumSource:
+    """Give the least source of a certificate mail to one recipient is encrypted to."""
+    wanted, least = partner.rule.minimum_source, chosen.policy.minimum_source
+    return wanted if wanted is not None and wanted.rank > least.rank else least
+
+
 def _ordered_stricter(one: Policy, other: Policy) -> Iterator[str]:
     """Name the settings with an order of their own in which one policy is the stricter."""
     if _ENCRYPT[one.encrypt] > _ENCRYPT[other.encrypt]:
         yield "encrypt"
+    if one.minimum_source.rank > other.minimum_source.rank:
+        yield "minimum_source"
     mine, its = one.content_encryption, other.content_encryption
     if mine is not its and mine.is_at_least(its):
         yield "content_encryption"

@@ -9,6 +9,7 @@ from enum import Enum
 from functools import lru_cache
 
 from smime_proxy.address import Mailbox
+from smime_proxy.certs.source import MinimumSource
 from smime_proxy.message.requests import Request
 from smime_proxy.policy.algorithms import (
     ContentEncryption,
@@ -80,6 +81,7 @@ class Policy:
     content_encryption: ContentEncryption = ContentEncryption.AES256_CBC
     opaque: bool = False
     header_protection: HeaderProtection = HeaderProtection.OFF
+    minimum_source: MinimumSource = MinimumSource.HARVESTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +100,15 @@ class Override:
     content_encryption: ContentEncryption | None = None
     opaque: bool | None = None
     header_protection: HeaderProtection | None = None
+    minimum_source: MinimumSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PartnerRule:
     """What mail to one partner address or domain asks for.
 
-    `sign` and `encrypt` may only raise (the stricter wins); the algorithms hold as they are.
+    `sign`, `encrypt` and `minimum_source` may only raise (the stricter wins); the algorithms hold
+    as they are.
     """
 
     sign: Sign | None = None
@@ -114,6 +118,7 @@ class PartnerRule:
     content_encryption: ContentEncryption | None = None
     opaque: bool | None = None
     header_protection: HeaderProtection | None = None
+    minimum_source: MinimumSource | None = None
 
 
 @dataclass(frozen=True, slots=True)

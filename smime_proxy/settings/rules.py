@@ -36,6 +36,7 @@ def to_policy(table: PolicyTable) -> Policy:
         on_missing_key=table.on_missing_key,
         on_missing_certificate=table.on_missing_certificate,
         internal=table.internal,
+        minimum_source=table.minimum_source,
         sent_copy=table.sent_copy,
         request_by_sensitivity=table.request_by_sensitivity,
         signature=table.signature,
@@ -54,6 +55,7 @@ def to_override(table: DomainTable) -> Override:
         on_missing_key=table.on_missing_key,
         on_missing_certificate=table.on_missing_certificate,
         internal=table.internal,
+        minimum_source=table.minimum_source,
         sent_copy=table.sent_copy,
         request_by_sensitivity=table.request_by_sensitivity,
         signature=table.signature,
@@ -69,6 +71,7 @@ def to_partner_rule(table: PartnerTable) -> PartnerRule:
     return PartnerRule(
         sign=table.sign,
         encrypt=table.encrypt,
+        minimum_source=table.minimum_source,
         signature=table.signature,
         key_transport=table.key_transport,
         content_encryption=table.content_encryption,

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from smime_proxy.certs.source import MinimumSource
 from smime_proxy.envelope import Role
 from smime_proxy.policy.algorithms import (
     ContentEncryption,
@@ -236,6 +237,9 @@ class PolicyTable(Table):
     """reject_all or reject_those, for recipients without a usable certificate."""
     internal: Internal = Internal.SIGN
     """sign or encrypt: what recipients that are our own accounts get."""
+    minimum_source: MinimumSource = MinimumSource.HARVESTED
+    """discovered, harvested, verified or manual: the least source of a certificate mail is
+    encrypted to. Better sources are taken first. `discovered` takes what nothing vouches for."""
     harvest: Annotated[str, AfterValidator(choice("ask", "never", later=("trusted",)))] = "ask"
     """Certificates found in signed mail; this version collects none, which both values bear."""
     sent_copy: SentCopy = ""
@@ -274,6 +278,8 @@ class DomainTable(Table):
     """As in [policy]."""
     internal: Internal | None = None
     """As in [policy]."""
+    minimum_source: MinimumSource | None = None
+    """As in [policy]."""
     sent_copy: SentCopy | None = None
     """As in [policy]."""
     request_by_sensitivity: bool | None = None
@@ -297,6 +303,8 @@ class PartnerTable(Table):
     """always, on_request or never; the stricter wins."""
     encrypt: Encrypt | None = None
     """required, when_possible, on_request or never; the stricter wins."""
+    minimum_source: MinimumSource | None = None
+    """discovered, harvested, verified or manual; the stricter wins."""
     signature: SignatureName | None = None
     """rsassa_pkcs1v15 or rsassa_pss; instead of what the sender has."""
     key_transport: KeyTransportName | None = None

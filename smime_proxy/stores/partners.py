@@ -12,24 +12,30 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.source import Source
 from smime_proxy.stores import certificates, schema
 from smime_proxy.stores.connection import Act, Store, Writing
 from smime_proxy.stores.errors import StoreError
 
-IMPORTED = "imported"
-
 
 @dataclass(frozen=True, slots=True)
 class StoredPartner:
-    """A partner certificate: the addresses it serves, those of them the administrator gave it."""
+    """A partner certificate: the addresses it serves, those of them the administrator gave it.
+
+    Where it came from: `source`, when, who took it in, and of a harvested one the Message-ID and
+    the fingerprint of the anchor it led to then ("" otherwise).
+    """
 
     certificate: Certificate
     chain: tuple[Certificate, ...]
     addresses: tuple[Mailbox, ...]
     bound: tuple[Mailbox, ...]
     pinned: bool
-    source: str
+    source: Source
     imported_at: datetime
+    decided_by: str = ""
+    message_id: str = ""
+    anchor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +137,11 @@ def load(
             addresses=tuple(served[row.certificate_id]),
             bound=tuple(m for m, bound in served[row.certificate_id].items() if bound),
             pinned=row.pinned,
-            source=row.source,
+            source=Source(row.source),
             imported_at=row.imported_at,
+            decided_by=row.decided_by,
+            message_id=row.message_id,
+            anchor=row.anchor,
         )
         for row in connection.execute(statement)
     ]
@@ -165,21 +174,21 @@ def _write(
     *,
     pinned: bool,
 ) -> bool:
-    """Add what is missing of a partner certificate; False when nothing was."""
+    """Add what is missing of a partner certificate; False when no address was."""
     connection, table, names = writing.connection, schema.partner, schema.partner_address
     known = connection.execute(select(table).where(table.c.certificate_id == number)).first()
     if known is None:
-        row = {"source": IMPORTED, "pinned": pinned, "imported_at": writing.act.at}
+        row = {"pinned": pinned, "imported_at": writing.act.at, **_by_hand(writing)}
         connection.execute(insert(table).values(certificate_id=number, **row))
-    elif pinned and not known.pinned:
-        pin = update(table).where(table.c.certificate_id == number)
-        connection.execute(pin.values(pinned=True))
+    elif (pinned and not known.pinned) or known.source != Source.MANUAL.value:
+        row = {"pinned": pinned or known.pinned, **_by_hand(writing)}
+        connection.execute(update(table).where(table.c.certificate_id == number).values(**row))
     served = dict.fromkeys(certificate.identities(), False)
     if bound_to is not None:
         served[bound_to] = True
     of_this = names.c.certificate_id == number
     old = {row.key: row.bound for row in connection.execute(select(names).where(of_this))}
-    changed = known is None or (pinned and not known.pinned)
+    changed = False
     for mailbox, bound in served.items():
         if mailbox.key not in old:
             row = {"certificate_id": number, "key": mailbox.key, "text": mailbox.text}
@@ -191,6 +200,10 @@ def _write(
             continue
         changed = True
     return changed
+
+
+def _by_hand(writing: Writing) -> dict[str, str]:
+    return {"source": Source.MANUAL.value, "decided_by": writing.act.who}
 
 
 def _only(connection: Connection, fingerprint: str) -> StoredPartner:

@@ -131,6 +131,10 @@ partner = Table(
     Column("pinned", Boolean, nullable=False),
     Column("source", String, nullable=False),
     Column("imported_at", Moment, nullable=False),
+    # Who took it in, the mail it was found in, and the anchor it led to then; "" for none.
+    Column("decided_by", String, nullable=False, server_default=""),
+    Column("message_id", String, nullable=False, server_default=""),
+    Column("anchor", String, nullable=False, server_default=""),
 )
 
 # Which addresses a partner certificate serves; `bound` where the administrator said so.
@@ -175,6 +179,36 @@ authority = Table(
     Column("wrapped", LargeBinary, nullable=False),
     Column("key_version", Integer, nullable=False),
     Column("created_at", Moment, nullable=False),
+)
+
+# Certificates found in signed mail that nobody has decided about. They are kept apart from all
+# others, so that no lookup can find one; `chain` are certificates in DER, one after another.
+pending = Table(
+    "pending",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("fingerprint", String, primary_key=True),
+    Column("text", String, nullable=False),
+    Column("domain", String, nullable=False),
+    Column("der", LargeBinary, nullable=False),
+    Column("chain", LargeBinary, nullable=False),
+    Column("anchor", String, nullable=False),
+    Column("warning", String, nullable=False),
+    Column("message_id", String, nullable=False),
+    Column("first_seen", Moment, nullable=False),
+    Column("last_seen", Moment, nullable=False),
+    Column("count", Integer, nullable=False),
+    Index("pending_domain", "domain"),
+    Index("pending_last_seen", "last_seen"),
+)
+
+# Certificates that were refused for an address: nobody is asked about them again.
+declined = Table(
+    "declined",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("fingerprint", String, primary_key=True),
+    Column("declined_at", Moment, nullable=False),
 )
 
 # What partners said last, in signed mail, that they can read; `key` is the mailbox's.

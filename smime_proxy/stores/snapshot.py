@@ -17,6 +17,7 @@ from smime_proxy.certs.keys import PrivateKey
 from smime_proxy.certs.names import name_key
 from smime_proxy.certs.path import Anchor
 from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
+from smime_proxy.certs.source import Source
 from smime_proxy.cms import decrypt, schemes
 from smime_proxy.cms.capabilities import Capabilities, parse_capabilities
 from smime_proxy.cms.decrypt import DecryptionKey
@@ -55,11 +56,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Partners:
-    """Which partner certificates serve an address, which are pinned, which bound to addresses."""
+    """Which partner certificates serve an address, which are pinned, which bound to addresses.
+
+    `sources` are those of the certificates no administrator imported.
+    """
 
     by_address: Mapping[str, Sequence[int]] = field(repr=False)
     pinned: frozenset[int] = field(repr=False)
     bound: Mapping[int, tuple[Mailbox, ...]] = field(repr=False)
+    sources: Mapping[int, Source] = field(repr=False, default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +166,7 @@ class Snapshot:
                 chain=self.shelf.chain(number),
                 pinned=number in self.partners.pinned,
                 bound_to=self.partners.bound.get(number, ()),
+                source=self.partners.sources.get(number, Source.MANUAL),
             )
             for number in self.partners.by_address.get(mailbox.key, ())
         )
@@ -264,7 +270,14 @@ def _partners(connection: Connection) -> Partners:
         if is_bound:
             bound[number] += (Mailbox(text, key),)
     pinned = select(table.c.certificate_id).where(table.c.pinned)
-    return Partners(dict(by_address), frozenset(connection.execute(pinned).scalars()), dict(bound))
+    others = select(table.c.certificate_id, table.c.source)
+    found = connection.execute(others.where(table.c.source != Source.MANUAL.value)).all()
+    return Partners(
+        dict(by_address),
+        frozenset(connection.execute(pinned).scalars()),
+        dict(bound),
+        {number: Source(source) for number, source in found},
+    )
 
 
 def _anchors(connection: Connection, shelf: Shelf, partners: Partners) -> tuple[Anchor, ...]:

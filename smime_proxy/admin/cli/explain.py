@@ -99,6 +99,8 @@ def _show(found: Explained) -> None:
     for name, source in found.sources.items():
         tell(f"{name}: from {source}")
     for one in found.recipients:
+        if one.certificate_source:
+            tell(f"the certificate of {one.recipient} is {one.certificate_source}")
         if one.reads:
             tell(f"{one.recipient} can read {', '.join(one.reads)}")
         for name, source in one.sources.items():

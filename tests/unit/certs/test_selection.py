@@ -16,6 +16,7 @@ from smime_proxy.certs.selection import (
     choose_recipient,
     choose_signing,
 )
+from smime_proxy.certs.source import MinimumSource, Source
 from smime_proxy.cms.key_protection import CURVES
 from tests import pki
 
@@ -219,3 +220,46 @@ def test_a_scoped_anchor_counts_only_for_its_domain() -> None:
     assert choose_recipient([both], ALICE, pki.NOW, scoped).chosen == both
     outside = parse_mailbox("alice@example.org")
     assert choose_recipient([both], outside, pki.NOW, scoped).chosen is None
+
+
+def test_a_better_source_is_taken_first_and_the_lesser_when_it_is_not_usable() -> None:
+    old = PartnerCertificate(made(not_before=OLD))
+    new = PartnerCertificate(made(not_before=NEW), source=Source.HARVESTED)
+    choice = recipient(new, old)
+    assert choice.chosen == old
+    reason = f"of a lesser source than serial {old.certificate.serial:x}"
+    assert [one.reason for one in choice.passed_over] == [reason]
+    expired = PartnerCertificate(
+        made(not_before=OLD, not_after=datetime(2026, 1, 1, tzinfo=UTC)), source=Source.MANUAL
+    )
+    assert recipient(new, expired).chosen == new
+
+
+def test_of_sources_of_one_rank_the_newest_certificate_wins() -> None:
+    old = PartnerCertificate(made(not_before=OLD), source=Source.DIRECTORY)
+    new = PartnerCertificate(made(not_before=NEW), source=Source.SMIMEA)
+    assert recipient(old, new).chosen == new
+
+
+@pytest.mark.parametrize("minimum", MinimumSource)
+@pytest.mark.parametrize("source", Source)
+def test_a_source_below_the_minimum_is_not_used(minimum: MinimumSource, source: Source) -> None:
+    candidate = PartnerCertificate(made(), source=source)
+    choice = choose_recipient([candidate], ALICE, pki.NOW, ANCHORS, minimum)
+    assert (choice.chosen is not None) is minimum.admits(source)
+    if not minimum.admits(source):
+        assert choice.why_none == f"{source.value}, and minimum_source is {minimum.value}"
+
+
+def test_only_what_is_let_in_unproven_needs_no_chain() -> None:
+    """E04: harvested and verified ones are judged like those an administrator imported."""
+    stranger = pki.person(None, "alice@example.test", label="eve").certificate
+    for source in Source:
+        choice = choose_recipient(
+            [PartnerCertificate(stranger, source=source)],
+            ALICE,
+            pki.NOW,
+            ANCHORS,
+            MinimumSource.DISCOVERED,
+        )
+        assert (choice.chosen is not None) is (source is Source.DISCOVERED)

@@ -1,11 +1,12 @@
 """The certificate of each recipient, remembered for a while and never beyond its snapshot."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.source import MinimumSource, Source
 from smime_proxy.gateway.choices import MAX_REMEMBERED, REMEMBER, RecipientChoices
 from tests import pki
 from tests.fakes import AT, FakeDirectory, FakeKey
@@ -13,6 +14,7 @@ from tests.unit.cms import parties
 from tests.unit.gateway.cases import ALICE, PARTNER, partner, world
 
 MAILBOX = parse_mailbox(PARTNER)
+LEAST = MinimumSource.HARVESTED
 
 
 @dataclass
@@ -47,10 +49,12 @@ def test_an_answer_is_remembered_for_the_snapshot_and_a_minute() -> None:
 def test_too_many_are_forgotten() -> None:
     directory, choices = counting(), RecipientChoices()
     choices.choose(directory, MAILBOX, None, AT)
-    answer = choices._state[1][MAILBOX.key]
-    choices._state[1].update((f"{number}@y.org", answer) for number in range(MAX_REMEMBERED))
+    answer = choices._state[1][(MAILBOX.key, LEAST)]
+    choices._state[1].update(
+        ((f"{number}@y.org", LEAST), answer) for number in range(MAX_REMEMBERED)
+    )
     choices.choose(directory, parse_mailbox("new@y.org"), None, AT)
-    assert list(choices._state[1]) == ["new@y.org"]
+    assert list(choices._state[1]) == [("new@y.org", LEAST)]
 
 
 def test_an_expiry_is_noticed() -> None:
@@ -82,3 +86,12 @@ def test_our_own_accounts_have_their_own_current_certificate() -> None:
     former = FakeKey(parties.party(), former=True)
     directory.key_entries[account.address] = [former]
     assert RecipientChoices().choose(directory, tagged, account, AT)[0] is None
+
+
+def test_what_one_sender_may_use_is_not_given_to_a_stricter_one() -> None:
+    directory, choices = counting(), RecipientChoices()
+    known = directory.partners[MAILBOX][0]
+    directory.partners[MAILBOX] = [replace(known, source=Source.HARVESTED)]
+    assert choices.choose(directory, MAILBOX, None, AT)[0] is not None
+    assert choices.choose(directory, MAILBOX, None, AT, MinimumSource.MANUAL)[0] is None
+    assert choices.choose(directory, MAILBOX, None, AT)[0] is not None

@@ -5,12 +5,15 @@ from dataclasses import replace
 import pytest
 
 from smime_proxy.address import parse_mailbox
+from smime_proxy.certs.selection import PartnerCertificate
+from smime_proxy.certs.source import MinimumSource, Source
 from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.gateway.explain import THE_MESSAGE, explain
 from smime_proxy.policy.algorithms import HeaderProtection, Signature
 from smime_proxy.policy.grouping import MAX_GROUPS
 from smime_proxy.policy.rules import (
     Encrypt,
+    Internal,
     OnMissingCertificate,
     PartnerRule,
     Policy,
@@ -18,7 +21,7 @@ from smime_proxy.policy.rules import (
 )
 from tests.fakes import envelope, mail
 from tests.unit.cms import parties
-from tests.unit.gateway.cases import ALICE, PARTNER, STRANGER, partner, world
+from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, partner, world
 from tests.unit.smime.cases import clear, message
 
 BOTH = envelope(mail(ALICE, PARTNER, STRANGER), ALICE, PARTNER, STRANGER)
@@ -133,3 +136,26 @@ def test_what_is_otherwise_than_set_comes_from_the_message() -> None:
     assert (row.action, row.algorithms["header_protection"]) == ("encrypt", "off")
     assert row.sources["header_protection"] == THE_MESSAGE
     assert row.sources["content_encryption"] == "policy.content_encryption"
+
+
+def test_the_source_of_a_certificate_is_told_and_what_keeps_a_lesser_one_out() -> None:
+    surroundings, mailbox = world(), parse_mailbox(PARTNER)
+    found = PartnerCertificate(partner().certificate, partner().chain, source=Source.HARVESTED)
+    surroundings.directory.partners[mailbox] = [found]
+    one = envelope(mail(ALICE, PARTNER), ALICE, PARTNER)
+    told = explain(surroundings.context(), one)
+    assert told.recipients[0].certificate_source == "harvested"
+    assert told.sources["minimum_source"] == "policy.minimum_source"
+    assert "minimum_source" not in told.recipients[0].sources
+    rule = PartnerRule(minimum_source=MinimumSource.VERIFIED)
+    surroundings.rules = Rules(partners={"example.org": rule})
+    (row,) = explain(surroundings.context(), one).recipients
+    assert (row.action, row.certificate_source) == ("sign", "")
+    assert row.problem == "harvested, and minimum_source is verified"
+    assert row.sources["minimum_source"] == 'partners."example.org".minimum_source'
+
+
+def test_the_certificate_of_an_own_account_has_no_source() -> None:
+    inside = world(Policy(internal=Internal.ENCRYPT))
+    (row,) = explain(inside.context(), envelope(mail(ALICE, BOB), ALICE, BOB)).recipients
+    assert (row.action, row.certificate_source) == ("sign+encrypt", "")

@@ -12,7 +12,6 @@ from smime_proxy.gateway.gather import gather, own_account
 from smime_proxy.gateway.ports import KeyUnavailable
 from smime_proxy.message.errors import BadRequest
 from smime_proxy.message.parse import parse
-from smime_proxy.message.requests import DEFAULT_WORDS
 from smime_proxy.policy.facts import Facts
 from smime_proxy.smime.classify import outline
 from tests import pki
@@ -36,7 +35,7 @@ def facts(
         outline(entity),
         (surroundings or world()).directory,
         RecipientChoices(),
-        DEFAULT_WORDS,
+        (surroundings or world()).rules,
         may_report=True,
     )
 

@@ -3,6 +3,7 @@
 import pytest
 
 from smime_proxy.address import parse_mailbox
+from smime_proxy.certs.source import MinimumSource
 from smime_proxy.policy.algorithms import ContentEncryption, HeaderProtection, KeyTransport
 from smime_proxy.policy.effective import (
     ENCRYPT_POSSIBLE,
@@ -11,6 +12,7 @@ from smime_proxy.policy.effective import (
     Partner,
     effective,
     encrypt_level,
+    minimum_source,
     partner_rule,
     sign_level,
     strictest,
@@ -147,3 +149,30 @@ def test_signing_has_its_own_order() -> None:
         request=False,
     )
     assert raised.source == "p.sign"
+
+
+@pytest.mark.parametrize(
+    ("sender", "partner", "least"),
+    [
+        ("harvested", None, "harvested"),
+        ("harvested", "manual", "manual"),
+        ("manual", "discovered", "manual"),
+        ("discovered", "verified", "verified"),
+    ],
+)
+def test_the_stricter_least_source_of_sender_and_partner_holds(
+    sender: str, partner: str | None, least: str
+) -> None:
+    rule = PartnerRule(minimum_source=MinimumSource(partner) if partner else None)
+    chosen = effective(Rules(Policy(minimum_source=MinimumSource(sender))), None)
+    assert minimum_source(chosen, Partner(rule)).value == least
+
+
+def test_of_several_senders_the_strictest_least_source_holds() -> None:
+    rules = Rules(Policy())
+    lax = effective(rules, account("a@x.test", minimum_source=MinimumSource.DISCOVERED))
+    strict = effective(rules, account("b@x.test", minimum_source=MinimumSource.VERIFIED))
+    for order in ((lax, strict), (strict, lax)):
+        joined = strictest(order)
+        assert joined.policy.minimum_source is MinimumSource.VERIFIED
+        assert joined.sources["minimum_source"] == 'accounts."b@x.test".minimum_source'

@@ -1,5 +1,6 @@
 from dataclasses import fields
 
+from smime_proxy.certs.source import MinimumSource
 from smime_proxy.policy.algorithms import (
     ContentEncryption,
     HeaderProtection,
@@ -31,6 +32,7 @@ def test_every_override_reaches_the_rules() -> None:
         "content_encryption": "aes256_gcm",
         "opaque": True,
         "header_protection": "baseline",
+        "minimum_source": "manual",
     }
     assert table.keys() == {setting.name for setting in fields(Policy)}
     rules = to_rules(Settings.model_validate({"policy": table, "domains": {"Example.COM": table}}))
@@ -50,6 +52,7 @@ def test_every_key_of_a_partner_reaches_the_rules() -> None:
         "content_encryption": "AES-128-GCM",
         "opaque": True,
         "header_protection": "baseline",
+        "minimum_source": "verified",
     }
     rules = to_rules(Settings.model_validate({"partners": {"Example.ORG": table}}))
     assert rules.partners["example.org"] == PartnerRule(
@@ -60,6 +63,7 @@ def test_every_key_of_a_partner_reaches_the_rules() -> None:
         ContentEncryption.AES128_GCM,
         opaque=True,
         header_protection=HeaderProtection.BASELINE,
+        minimum_source=MinimumSource.VERIFIED,
     )
 
 

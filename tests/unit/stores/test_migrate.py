@@ -60,3 +60,22 @@ def test_a_store_of_the_first_version_keeps_what_it_has(tmp_path: Path) -> None:
         upgrade(connection)
         assert "capabilities" in inspect(connection).get_table_names()
         assert connection.execute(text("SELECT revision FROM state")).scalar_one() == 7
+
+
+def test_partners_of_the_second_version_were_imported_by_hand(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "store.sqlite")
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        made = (
+            "INSERT INTO certificate (id, fingerprint, der, locator) VALUES (1, 'f', 'd', 'l')",
+            "INSERT INTO partner VALUES (1, 0, 'imported', '2026-01-01 00:00:00')",
+        )
+        for statement in made:
+            connection.execute(text(statement))
+    with engine.begin() as connection:
+        upgrade(connection)
+        row = connection.execute(text("SELECT source, decided_by FROM partner")).one()
+    assert tuple(row) == ("manual", "")

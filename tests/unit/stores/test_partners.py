@@ -1,8 +1,10 @@
 """Partner certificates: imported with their chain, bound, pinned, never silently loosened."""
 
 import pytest
+from sqlalchemy import update
 
 from smime_proxy.address import parse_mailbox
+from smime_proxy.certs.source import Source
 from smime_proxy.stores import partners, schema
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.errors import StoreError
@@ -27,7 +29,7 @@ def test_the_persons_certificate_is_the_partners_and_the_others_are_its_chain(
     assert set(known.chain) == {ROOT.certificate, MIDDLE.certificate}
     assert [m.text for m in known.addresses] == ["partner@example.org", "Second@example.org"]
     assert (known.bound, known.pinned) == ((), False)
-    assert (known.source, known.imported_at) == ("imported", NOW)
+    assert (known.source, known.imported_at) == (Source.MANUAL, NOW)
     assert partners.listing(store) == (known,)
 
 
@@ -124,3 +126,17 @@ def test_a_removed_certificate_leaves_nothing_behind(store: Store, act: Act) -> 
         for table in (schema.certificate, schema.chain, schema.partner, schema.partner_address):
             assert connection.execute(table.select()).all() == []
     assert audited(store)[-1] == f"cert remove: {known.certificate.fingerprint}"
+
+
+def test_an_import_says_who_did_it_and_makes_a_harvested_one_his(store: Store, act: Act) -> None:
+    known = partners.import_certificate(store, act, FILE).partner
+    assert (known.source, known.decided_by, known.message_id) == (Source.MANUAL, act.who, "")
+    with store.writing(act) as writing:
+        change = {"source": "harvested", "decided_by": "harvest", "message_id": "<1@y.org>"}
+        writing.connection.execute(update(schema.partner).values(**change))
+        writing.record("test", "")
+    assert partners.listing(store)[0].source is Source.HARVESTED
+    again = partners.import_certificate(store, act, FILE)
+    assert again.is_new
+    assert (again.partner.source, again.partner.decided_by) == (Source.MANUAL, act.who)
+    assert again.partner.message_id == "<1@y.org>"

@@ -292,7 +292,7 @@ def fill(store: Store, act: Act, size: int) -> None:
         held = [{"id": n, "fingerprint": str(n), "der": SOMEONE.der} for n in numbers]
         locator = certificates.locator(b"", 0)
         execute(insert(schema.certificate), [{**row, "locator": locator} for row in held])
-        common = {"pinned": False, "source": "imported", "imported_at": NOW}
+        common = {"pinned": False, "source": "manual", "imported_at": NOW}
         execute(insert(schema.partner), [{"certificate_id": n, **common} for n in numbers])
         served = [(n, f"user{n}@example.org") for n in numbers]
         execute(
