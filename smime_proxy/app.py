@@ -7,7 +7,9 @@ are built, so that `--help` is quick and no command pays for what it does not us
 import asyncio
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    # cryptography on some roots of Mozilla's; what it says would stand before each answer.
+    warnings.filterwarnings("ignore", message="Parsed a serial number which wasn't positive")
     sys.exit(run(sys.argv[1:], os.environ, build))
 
 
@@ -52,13 +56,15 @@ def _open_store(settings: "Settings", *, migrate: bool = False) -> "Opened":
         keys = _token_keys(settings)
         uri = settings.keys.master_key
         on_token = Token(keys, keys.cipher(uri) if uri else None)
-    return open_store(
+    opened = open_store(
         settings.store.url,
         settings.service.state_dir,
         settings.keys.master_key_file,
         migrate=migrate,
         token=on_token,
     )
+    served = frozenset(d for one in settings.listeners.values() for d in one.domains)
+    return replace(opened, store=replace(opened.store, own_domains=served))
 
 
 def _token_keys(settings: "Settings") -> "TokenKeys":
@@ -89,7 +95,7 @@ def _context_without_upstreams(settings: "Settings", store: "Store") -> "Context
     from smime_proxy.stores.snapshot import Snapshot
 
     with store.reading() as connection:
-        snapshot = Snapshot.load(connection, store.vault)
+        snapshot = Snapshot.load(connection, store.vault, own_domains=store.own_domains)
     nowhere = dict.fromkeys(settings.upstreams, MaildirUpstream(Path(os.devnull)))
     return _context(settings, lambda: snapshot, nowhere, _NoMeasures())
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,10 +32,13 @@ class Peer:
     packages: tuple[str, ...]
 
 
+_LIBRARIES = f"/usr/lib/{sysconfig.get_config_var('MULTIARCH') or 'x86_64-linux-gnu'}"
+
 PEERS: Mapping[str, Peer] = {
     "openssl": Peer(("openssl",), ("openssl",)),
     "gpgsm": Peer(("gpgsm", "gpg-agent"), ("gpgsm", "gpg-agent")),
-    "nss": Peer(("cmsutil", "certutil", "pk12util"), ("libnss3-tools",)),
+    "nss": Peer(("cmsutil", "certutil", "pk12util", "modutil"), ("libnss3-tools",)),
+    "nss-roots": Peer((f"{_LIBRARIES}/libnssckbi.so",), ("libnss3",)),
     "bouncycastle": Peer(
         (
             "/usr/share/java/bcmail.jar",

@@ -92,10 +92,18 @@ class PartnerView:
 
 @dataclass(frozen=True, slots=True)
 class AnchorView:
-    """A trust anchor; without `domains` it vouches for addresses everywhere."""
+    """A trust anchor; without `domains` it vouches for addresses everywhere but in our own.
+
+    `own_domains`: in ours too. It does not for certificates issued after `distrust_after`.
+    `source` is manual, mozilla (of the list `source_version`) or authority, the built-in one.
+    """
 
     domains: tuple[str, ...]
+    own_domains: bool
+    source: str
+    source_version: str
     added_at: datetime
+    distrust_after: datetime | None
     certificate: CertificateView
 
 
@@ -132,7 +140,15 @@ def anchor_list(store: Store, at: datetime) -> list[AnchorView]:
 
 def anchor_view(stored: StoredAnchor, at: datetime) -> AnchorView:
     """Put a trust anchor into words."""
-    return AnchorView(stored.domains, stored.added_at, certificate_view(stored.certificate, at))
+    return AnchorView(
+        domains=stored.scope.domains,
+        own_domains=stored.scope.own_domains,
+        source=stored.source,
+        source_version=stored.source_version,
+        added_at=stored.added_at,
+        distrust_after=stored.distrust_after,
+        certificate=certificate_view(stored.certificate, at),
+    )
 
 
 def key_view(key: StoredKey, at: datetime) -> KeyView:
@@ -174,7 +190,7 @@ def _hexadecimal(serial: int) -> str:
 def _snapshot(store: Store) -> Snapshot:
     """Give the state of the store as the mail path sees it."""
     with store.reading() as connection:
-        return Snapshot.load(connection, store.vault)
+        return Snapshot.load(connection, store.vault, own_domains=store.own_domains)
 
 
 def _account(store: Store, stored: StoredAccount, at: datetime) -> AccountView:

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import assert_never
 
 from smime_proxy.address import AddressError, Mailbox, fold_domain
-from smime_proxy.certs.building import PathSearch
+from smime_proxy.certs.building import MAX_POOL, PathSearch
 from smime_proxy.certs.certificate import Certificate, Validity
 from smime_proxy.certs.engine import objection, window
 from smime_proxy.certs.errors import CertificateError
@@ -41,34 +41,46 @@ class Purpose(enum.Enum):
 class Anchor:
     """A certificate trusted by decision; with `domains` only for addresses exactly there.
 
-    A `pinned` one is a person's, trusted as itself and never as an issuer. Domains are folded for
-    comparison; raises `CertificateError` for what is no domain.
+    `unless` are domains it does not speak for, `distrust_after` is when it lost trust for what it
+    issues from then on. A `pinned` one is a person's, trusted as itself and never as an issuer.
+    Domains are folded for comparison; raises `CertificateError` for what is no domain.
     """
 
     certificate: Certificate
     domains: tuple[str, ...] = ()
     pinned: bool = False
+    unless: tuple[str, ...] = ()
+    distrust_after: datetime | None = None
 
     def __post_init__(self) -> None:
-        try:
-            folded = tuple(fold_domain(domain) for domain in self.domains)
-        except AddressError as error:
-            raise CertificateError(f"not a domain to vouch for: {error}") from error
-        object.__setattr__(self, "domains", folded)
+        for name in ("domains", "unless"):
+            try:
+                folded = tuple(fold_domain(domain) for domain in getattr(self, name))
+            except AddressError as error:
+                raise CertificateError(f"not a domain to vouch for: {error}") from error
+            object.__setattr__(self, name, folded)
 
-    def vouches_for(self, leaf: Certificate, mailbox: Mailbox | None) -> bool:
-        """Tell whether the anchor speaks for this certificate, as far as domains go.
+    def silence(self, leaf: Certificate, mailbox: Mailbox | None) -> str:
+        """Say why the anchor does not speak for this certificate, ``""`` when it does.
 
         With a mailbox, that one must be in the certificate and in a domain; without, all of the
-        certificate's mailboxes must be, and there must be one.
+        certificate's mailboxes must be, and there must be one. None of them may be excepted.
         """
         if self.pinned:
-            return leaf == self.certificate
+            return "" if leaf == self.certificate else "pinned, so it vouches for nobody else"
+        if self.distrust_after is not None and leaf.not_before > self.distrust_after:
+            return f"not trusted for certificates issued after {self.distrust_after:%Y-%m-%d}"
+        spoken = leaf.mailboxes if mailbox is None else (mailbox,)
+        claimed = (*spoken, *leaf.dn_mailboxes) if mailbox is None else spoken
+        excepted = [m.domain for m in claimed if m.domain in self.unless]
+        if excepted:
+            return f"not trusted for our own domain {excepted[0]} (`trust add` with --for-own)"
         if not self.domains:
-            return True
-        if mailbox is not None:
-            return leaf.carries(mailbox) and mailbox.domain in self.domains
-        return bool(leaf.mailboxes) and all(m.domain in self.domains for m in leaf.mailboxes)
+            return ""
+        carried = bool(spoken) and (mailbox is None or leaf.carries(mailbox))
+        if carried and all(m.domain in self.domains for m in spoken):
+            return ""
+        return f"trusted only for {', '.join(self.domains[:3])} (`trust add` with --for)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +110,7 @@ def validate(
     if not _fits(leaf, purpose):
         reason = f"the certificate may not be used to {purpose.value} mail"
         return PathResult(ChainStatus.UNTRUSTED, (leaf,), reason)
-    vouching = [a.certificate for a in anchors if a.vouches_for(leaf, mailbox)]
+    vouching = [a.certificate for a in anchors if not a.silence(leaf, mailbox)]
     if leaf in vouching:
         return _dated((leaf,), at)
     search = PathSearch(vouching)
@@ -111,7 +123,9 @@ def validate(
             best = result
     if best.reason:
         return best
-    return PathResult(ChainStatus.UNTRUSTED, (leaf,), _obstacle(leaf, search.obstacles))
+    silent = _silent_anchor(leaf, pool, anchors, mailbox)
+    reason = silent or _obstacle(leaf, search.obstacles)
+    return PathResult(ChainStatus.UNTRUSTED, (leaf,), reason)
 
 
 # Among failures the one that is nearest to trust says most.
@@ -123,6 +137,27 @@ _PREFERENCE = {
     ChainStatus.EXPIRED: 2,
     ChainStatus.TRUSTED: 3,
 }
+
+
+def _silent_anchor(
+    leaf: Certificate,
+    pool: Sequence[Certificate],
+    anchors: Sequence[Anchor],
+    mailbox: Mailbox | None,
+) -> str:
+    """Say which anchor a way leads to that does not speak for the leaf, and why, or ``""``."""
+    named = {leaf.issuer_key, *(issuer.issuer_key for issuer in islice(pool, MAX_POOL))}
+    silent = {
+        anchor.certificate: reason
+        for anchor in anchors
+        if not anchor.pinned
+        and anchor.certificate.subject_key in named
+        and (reason := anchor.silence(leaf, mailbox))
+    }
+    if not silent:  # nearly always, so that nobody's search is done twice
+        return ""
+    path = next(PathSearch(tuple(silent)).paths(leaf, pool), None)
+    return f"{path[-1].subject}: {silent[path[-1]]}" if path else ""
 
 
 def _fits(leaf: Certificate, purpose: Purpose) -> bool:

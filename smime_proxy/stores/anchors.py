@@ -1,29 +1,65 @@
-"""The trust anchors for S/MIME, each for every address or for those of some domains.
+"""The trust anchors for S/MIME: whom each vouches for, where it came from, since when.
 
 RFC 5280 6.1.1 (d) (trust anchors); what they vouch for is decided in `certs.path`.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from smime_proxy.address import AddressError, fold_domain
 from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.path import Anchor
 from smime_proxy.stores import certificates, schema
 from smime_proxy.stores.connection import Act, Store, Writing
 from smime_proxy.stores.errors import StoreError
 
+MANUAL = "manual"
+MOZILLA = "mozilla"
+AUTHORITY = "authority"  # the built-in one
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose addresses an anchor vouches for: those at `domains`, without any those everywhere.
+
+    Everywhere means everywhere but our own domains, unless `own_domains` says so.
+    """
+
+    domains: tuple[str, ...] = ()
+    own_domains: bool = False
+
+    @classmethod
+    def of(cls, domains: Iterable[str], *, own_domains: bool = False) -> "Scope":
+        """Fold the domains for comparison; raises `StoreError` for what is none."""
+        try:
+            return cls(tuple(sorted({fold_domain(domain) for domain in domains})), own_domains)
+        except AddressError as error:
+            raise StoreError(f"--for takes a domain: {error}") from error
+
 
 @dataclass(frozen=True, slots=True)
 class StoredAnchor:
-    """A trust anchor; without domains it vouches for addresses anywhere."""
+    """A trust anchor; `by_hand` where its scope was said of it alone and not of a whole list."""
 
     certificate: Certificate
-    domains: tuple[str, ...]
+    scope: Scope
     added_at: datetime
+    source: str = MANUAL
+    source_version: str = ""
+    by_hand: bool = True
+    distrust_after: datetime | None = None
+
+    def anchor(self, own: Iterable[str]) -> Anchor:
+        """Give what paths are judged by; `own` are our own domains."""
+        domains, mine = self.scope.domains, tuple(own)
+        if self.scope.own_domains and domains:
+            domains = (*domains, *mine)
+        unless = () if self.scope.own_domains or domains else mine
+        return Anchor(self.certificate, domains, unless=unless, distrust_after=self.distrust_after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +72,13 @@ class AddedAnchor:
 
 
 def add(
-    store: Store, act: Act, file: Sequence[Certificate], domains: Iterable[str] = ()
+    store: Store, act: Act, file: Sequence[Certificate], scope: Scope = Scope()
 ) -> tuple[AddedAnchor, ...]:
-    """Trust the authorities of a file, for addresses in `domains` or, without, everywhere.
+    """Trust the authorities of a file for the addresses of a scope.
 
     What was said of the same anchor before is replaced. Raises `StoreError` when the file holds
-    no authority and nothing self-signed, or a domain is none.
+    no authority and nothing self-signed.
     """
-    folded = _folded(domains)
     authorities = [c for c in file if c.is_ca or c.is_self_signed]
     if not authorities:
         raise StoreError(
@@ -51,7 +86,7 @@ def add(
             " `cert import --trust`"
         )
     with store.writing(act) as writing:
-        return tuple(_add(writing, certificate, folded) for certificate in authorities)
+        return tuple(_add(writing, certificate, scope) for certificate in authorities)
 
 
 def listing(store: Store) -> tuple[StoredAnchor, ...]:
@@ -63,7 +98,8 @@ def listing(store: Store) -> tuple[StoredAnchor, ...]:
 def remove(store: Store, act: Act, fingerprint: str) -> StoredAnchor:
     """Trust an anchor no more; `fingerprint` may be its start.
 
-    Raises `StoreError` when there is none, or more than one.
+    One from a list is not brought back by that list. Raises `StoreError` when there is none, or
+    more than one.
     """
     with store.writing(act) as writing:
         connection = writing.connection
@@ -71,10 +107,10 @@ def remove(store: Store, act: Act, fingerprint: str) -> StoredAnchor:
         if len(found) != 1:
             many = f"{len(found)} trust anchors have" if found else "no trust anchor has"
             raise StoreError(f"{many} a fingerprint that starts with {fingerprint!a}")
-        known = schema.certificate.c.fingerprint == found[0].certificate.fingerprint
-        number = connection.execute(select(schema.certificate.c.id).where(known)).scalar_one()
-        connection.execute(delete(schema.anchor).where(schema.anchor.c.certificate_id == number))
-        certificates.release(connection, number)
+        drop(writing, found[0].certificate)
+        if found[0].source == MOZILLA:
+            declined = {"fingerprint": found[0].certificate.fingerprint, "declined_at": act.at}
+            connection.execute(insert(schema.declined_anchor).values(declined))
         writing.record("trust remove", found[0].certificate.fingerprint)
         return found[0]
 
@@ -92,38 +128,74 @@ def load(
         statement = statement.where(wanted)
     found = [
         StoredAnchor(
-            certificates.stored(row.der), tuple(sorted(limits[row.certificate_id])), row.added_at
+            certificate=certificates.stored(row.der),
+            scope=Scope(tuple(sorted(limits[row.certificate_id])), row.own_domains),
+            added_at=row.added_at,
+            source=row.source,
+            source_version=row.source_version,
+            by_hand=row.by_hand,
+            distrust_after=row.distrust_after,
         )
         for row in connection.execute(statement)
     ]
     return tuple(sorted(found, key=lambda a: (a.certificate.subject, a.certificate.fingerprint)))
 
 
-def _folded(domains: Iterable[str]) -> tuple[str, ...]:
-    try:
-        return tuple(sorted({fold_domain(domain) for domain in domains}))
-    except AddressError as error:
-        raise StoreError(f"--for takes a domain: {error}") from error
+def keep(writing: Writing, anchor: StoredAnchor) -> None:
+    """Store an anchor as it is said, over what was said of it before; records nothing."""
+    connection, table, limit = writing.connection, schema.anchor, schema.anchor_domain
+    number = certificates.keep(connection, anchor.certificate)
+    said = {
+        "added_at": anchor.added_at,
+        "source": anchor.source,
+        "source_version": anchor.source_version,
+        "by_hand": anchor.by_hand,
+        "own_domains": anchor.scope.own_domains,
+        "distrust_after": anchor.distrust_after,
+    }
+    row = table.c.certificate_id == number
+    if connection.execute(select(table.c.certificate_id).where(row)).first():
+        connection.execute(update(table).where(row).values(said))
+    else:
+        connection.execute(insert(table).values(certificate_id=number, **said))
+    connection.execute(delete(limit).where(limit.c.certificate_id == number))
+    for domain in anchor.scope.domains:
+        connection.execute(insert(limit).values(certificate_id=number, domain=domain))
 
 
-def _add(writing: Writing, certificate: Certificate, domains: tuple[str, ...]) -> AddedAnchor:
-    connection, table = writing.connection, schema.anchor
-    number = certificates.keep(connection, certificate)
-    before = load(connection, schema.certificate.c.id == number)
-    if not before:
-        connection.execute(insert(table).values(certificate_id=number, added_at=writing.act.at))
-    if not before or before[0].domains != domains:
-        limit = schema.anchor_domain
-        connection.execute(delete(limit).where(limit.c.certificate_id == number))
-        for domain in domains:
-            connection.execute(insert(limit).values(certificate_id=number, domain=domain))
-        writing.record("trust add", " ".join((certificate.fingerprint, *domains)))
-    after = load(connection, schema.certificate.c.id == number)[0]
-    return AddedAnchor(after, before != (after,), _warnings(certificate, domains))
+def drop(writing: Writing, certificate: Certificate) -> None:
+    """Forget an anchor; records nothing."""
+    connection, known = writing.connection, schema.certificate
+    named = known.c.fingerprint == certificate.fingerprint
+    number = connection.execute(select(known.c.id).where(named)).scalar_one()
+    connection.execute(delete(schema.anchor).where(schema.anchor.c.certificate_id == number))
+    certificates.release(connection, number)
 
 
-def _warnings(certificate: Certificate, domains: tuple[str, ...]) -> tuple[str, ...]:
-    if domains:
+def _add(writing: Writing, certificate: Certificate, scope: Scope) -> AddedAnchor:
+    connection, declined = writing.connection, schema.declined_anchor
+    mine = schema.certificate.c.fingerprint == certificate.fingerprint
+    before = next(iter(load(connection, mine)), None)
+    wanted = StoredAnchor(certificate, scope, writing.act.at)
+    if before is not None:
+        if before.source == AUTHORITY and not scope.domains:
+            scope = Scope(own_domains=True)  # what it is there for
+        wanted = replace(before, scope=scope, by_hand=True)
+    if before != wanted:
+        keep(writing, wanted)
+        connection.execute(
+            delete(declined).where(declined.c.fingerprint == certificate.fingerprint)
+        )
+        own = ["own-domains"] if scope.own_domains else []
+        writing.record("trust add", " ".join([certificate.fingerprint, *scope.domains, *own]))
+    return AddedAnchor(wanted, before != wanted, _warnings(certificate, scope))
+
+
+def _warnings(certificate: Certificate, scope: Scope) -> tuple[str, ...]:
+    if scope.domains:
         return ()
     name = certificate.subject or certificate.fingerprint[:16]
-    return (f"{name} now vouches for addresses in every domain; --for DOMAIN limits it",)
+    if scope.own_domains:
+        return (f"{name} now vouches for addresses in every domain, our own too",)
+    but = "every domain but our own; --for DOMAIN limits it, --for-own adds our own"
+    return (f"{name} now vouches for addresses in {but}",)

@@ -10,7 +10,8 @@ from sqlalchemy import insert, select
 
 from smime_proxy.certs.authority import PrivateKey
 from smime_proxy.certs.certificate import Certificate
-from smime_proxy.stores import certificates, schema
+from smime_proxy.stores import anchors, certificates, schema
+from smime_proxy.stores.anchors import AUTHORITY, Scope, StoredAnchor
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.keys import pkcs8, unwrapped
@@ -44,9 +45,9 @@ def init(store: Store, act: Act, certificate: Certificate, private_key: PrivateK
             "created_at": act.at,
         }
         connection.execute(insert(schema.authority).values(row))
-        trusted = {"certificate_id": number, "added_at": act.at}
         if not connection.execute(select(schema.anchor).filter_by(certificate_id=number)).first():
-            connection.execute(insert(schema.anchor).values(trusted))
+            scope = Scope(own_domains=True)  # what it issues is for ourselves first
+            anchors.keep(writing, StoredAnchor(certificate, scope, act.at, AUTHORITY))
         writing.record("ca init", certificate.fingerprint)
 
 

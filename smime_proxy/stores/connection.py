@@ -71,11 +71,15 @@ class Noticing:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An open store and the master key that opens its private keys."""
+    """An open store and the master key that opens its private keys.
+
+    `own_domains` are those the settings say are ours; those of the accounts come to them.
+    """
 
     path: Path
     engine: Engine = field(repr=False)
     vault: Vault = field(repr=False)
+    own_domains: frozenset[str] = frozenset()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

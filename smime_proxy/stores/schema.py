@@ -152,11 +152,25 @@ partner_address = Table(
     Index("partner_address_certificate", "certificate_id"),
 )
 
+# `by_hand`: what it vouches for was said of this one; `own_domains`: of our own domains too.
 anchor = Table(
     "anchor",
     metadata,
     Column("certificate_id", ForeignKey("certificate.id"), primary_key=True),
     Column("added_at", Moment, nullable=False),
+    Column("source", String, nullable=False),
+    Column("source_version", String, nullable=False),
+    Column("by_hand", Boolean, nullable=False),
+    Column("own_domains", Boolean, nullable=False),
+    Column("distrust_after", Moment),
+)
+
+# Anchors from a list that an administrator removed: the list does not bring them back.
+declined_anchor = Table(
+    "declined_anchor",
+    metadata,
+    Column("fingerprint", String, primary_key=True),
+    Column("declined_at", Moment, nullable=False),
 )
 
 anchor_domain = Table(

@@ -101,11 +101,17 @@ class Snapshot:
 
     @classmethod
     def load(
-        cls, connection: Connection, vault: Vault, before: "Snapshot | None" = None
+        cls,
+        connection: Connection,
+        vault: Vault,
+        before: "Snapshot | None" = None,
+        *,
+        own_domains: frozenset[str] = frozenset(),
     ) -> "Snapshot":
         """Read the store in the transaction the connection is in; blocks.
 
         What `before` has parsed and unwrapped is taken over as far as it is still there.
+        `own_domains` are ours beside those of the accounts.
         """
         number = revision(connection)
         shelf = load_shelf(connection, before.shelf if before else None)
@@ -120,7 +126,7 @@ class Snapshot:
             rows=rows,
             partners=partners,
             remembered=capabilities.load(connection),
-            trusted=_anchors(connection, shelf, partners),
+            trusted=_anchors(connection, shelf, partners, own_domains | _domains(by_address)),
             issuers=shelf.issuers(),
             opened=before.opened.of(key_ids) if before else Opened(),
         )
@@ -280,7 +286,19 @@ def _partners(connection: Connection) -> Partners:
     )
 
 
-def _anchors(connection: Connection, shelf: Shelf, partners: Partners) -> tuple[Anchor, ...]:
-    trusted = [Anchor(known.certificate, known.domains) for known in anchors.load(connection)]
+def _domains(by_address: Mapping[str, Account]) -> frozenset[str]:
+    """Give the domains of the accounts' addresses and aliases."""
+    return frozenset(
+        mailbox.domain
+        for account in by_address.values()
+        for mailbox in (account.address, *account.aliases)
+    )
+
+
+def _anchors(
+    connection: Connection, shelf: Shelf, partners: Partners, own: frozenset[str]
+) -> tuple[Anchor, ...]:
+    mine = sorted(own)
+    trusted = [known.anchor(mine) for known in anchors.load(connection)]
     pinned = [Anchor(shelf.certificate(n), pinned=True) for n in sorted(partners.pinned)]
     return (*trusted, *pinned)

@@ -36,7 +36,7 @@ class SnapshotSource:
         self._connection: Connection | None = None
         self._failing = False
         with store.reading() as connection:
-            self._current = Snapshot.load(connection, store.vault)
+            self._current = Snapshot.load(connection, store.vault, own_domains=store.own_domains)
         self._checked_at = clock()
 
     @property
@@ -84,7 +84,12 @@ class SnapshotSource:
         with self._connection.begin():
             if revision(self._connection) == self._current.revision:
                 return False
-            self._current = Snapshot.load(self._connection, self._store.vault, self._current)
+            self._current = Snapshot.load(
+                self._connection,
+                self._store.vault,
+                self._current,
+                own_domains=self._store.own_domains,
+            )
         _log.info("store_reloaded", revision=self._current.revision)
         return True
 

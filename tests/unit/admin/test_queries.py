@@ -11,6 +11,7 @@ from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.pkcs12 import KeyBundle
 from smime_proxy.policy.rules import Account, Encrypt, Override, Sign
 from smime_proxy.stores import accounts, anchors, keys, partners
+from smime_proxy.stores.anchors import Scope
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.open import open_store
 
@@ -90,7 +91,7 @@ def test_a_partner_certificate_says_why_it_is_not_usable(store: Store) -> None:
 def test_an_anchor_limited_to_other_domains_makes_nothing_usable(store: Store) -> None:
     found = certified("partner@example.org", AT, 5, RSA_KEY).certificate
     partners.import_certificate(store, ACT, [found])
-    anchors.add(store, ACT, [ROOT], ["example.net"])
+    anchors.add(store, ACT, [ROOT], Scope(("example.net",)))
     assert not queries.partner(store, found.fingerprint, AT).usable
     (anchor,) = queries.anchor_list(store, AT)
     assert anchor.domains == ("example.net",)

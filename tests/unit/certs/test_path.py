@@ -167,6 +167,50 @@ def test_without_a_mailbox_a_scoped_anchor_wants_all_addresses_inside() -> None:
     assert judged(nobody, ROOT, pool=ALICE.chain).status is ChainStatus.TRUSTED
 
 
+def test_an_anchor_does_not_speak_for_domains_it_is_kept_from() -> None:
+    kept = Anchor(ROOT.certificate, unless=("Example.TEST",))
+    result = judged(ALICE, kept, mailbox="alice@example.test")
+    assert result.status is ChainStatus.UNTRUSTED
+    assert "our own domain example.test (`trust add` with --for-own)" in result.reason
+    assert result.reason.startswith("CN=Test Root")
+    eve = pki.person(ISSUING, "eve@evil.test", kind="p256")
+    assert judged(eve, kept, mailbox="eve@evil.test").status is ChainStatus.TRUSTED
+    both = pki.person(ISSUING, "eve@evil.test", "eve@example.test", kind="p256")
+    assert judged(both, kept, mailbox="eve@evil.test").status is ChainStatus.TRUSTED
+    assert judged(both, kept).status is ChainStatus.UNTRUSTED
+    subject = pki.person(ISSUING, kind="p256", dn_address="eve@example.test")
+    assert judged(subject, kept).status is ChainStatus.UNTRUSTED
+
+
+def test_one_anchor_is_enough_where_another_keeps_silent() -> None:
+    kept = Anchor(ROOT.certificate, unless=("example.test",))
+    assert judged(ALICE, kept, SCOPED, mailbox="alice@example.test").status is ChainStatus.TRUSTED
+
+
+def test_a_silent_anchor_is_named_only_where_a_way_leads_to_it() -> None:
+    assert "trusted only for example.test (`trust add` with --for)" in (
+        judged(pki.person(ISSUING, "eve@evil.test", kind="p256"), SCOPED).reason
+    )
+    forger = pki.root(label="forger", kind="p256")
+    forged = pki.person(forger, "alice@example.test", label="forged", kind="p256")
+    kept = Anchor(ROOT.certificate, unless=("example.test",))
+    result = judged(forged, kept, pool=(), mailbox="alice@example.test")
+    assert result.status is ChainStatus.UNTRUSTED
+    assert "own domain" not in result.reason
+
+
+def test_what_was_issued_after_an_anchor_lost_trust_is_untrusted() -> None:
+    issued = ALICE.certificate.not_before
+    for end, status in (
+        (issued, ChainStatus.TRUSTED),
+        (issued - timedelta(seconds=1), ChainStatus.UNTRUSTED),
+    ):
+        anchor = Anchor(ROOT.certificate, distrust_after=end)
+        result = judged(ALICE, anchor)
+        assert result.status is status
+    assert f"not trusted for certificates issued after {end:%Y-%m-%d}" in result.reason
+
+
 def test_a_scope_holds_for_pinned_certificates_too() -> None:
     pinned = Anchor(ALICE.certificate, ("example.org",))
     assert judged(ALICE, pinned, mailbox="alice@example.test").status is ChainStatus.UNTRUSTED

@@ -2,7 +2,9 @@
 
 import pytest
 
-from smime_proxy.stores import anchors, partners
+from smime_proxy.certs.authority import create_authority
+from smime_proxy.stores import anchors, authority, partners
+from smime_proxy.stores.anchors import Scope
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.errors import StoreError
 from tests import pki
@@ -18,32 +20,34 @@ SOMEONE = pki.person(MIDDLE, "partner@example.org", kind="p256")
 def test_an_anchor_for_everywhere_comes_with_a_warning(store: Store, act: Act) -> None:
     (added,) = anchors.add(store, act, [ROOT.certificate])
     assert added.is_new
-    assert (added.anchor.certificate, added.anchor.domains) == (ROOT.certificate, ())
+    assert (added.anchor.certificate, added.anchor.scope) == (ROOT.certificate, Scope())
     assert added.anchor.added_at == NOW
-    assert ["every domain" in warning for warning in added.warnings] == [True]
+    assert ["every domain but our own" in warning for warning in added.warnings] == [True]
 
 
 def test_an_anchor_for_domains_comes_without(store: Store, act: Act) -> None:
-    (added,) = anchors.add(store, act, [ROOT.certificate], ["Example.ORG", "bücher.example"])
-    assert added.anchor.domains == ("example.org", "xn--bcher-kva.example")
+    (added,) = anchors.add(
+        store, act, [ROOT.certificate], Scope.of(["Example.ORG", "bücher.example"])
+    )
+    assert added.anchor.scope.domains == ("example.org", "xn--bcher-kva.example")
     assert added.warnings == ()
     assert anchors.listing(store) == (added.anchor,)
 
 
 def test_the_same_anchor_again_is_no_error_and_no_change(store: Store, act: Act) -> None:
-    anchors.add(store, act, [ROOT.certificate], ["example.org"])
+    anchors.add(store, act, [ROOT.certificate], Scope.of(["example.org"]))
     before = audited(store)
-    (again,) = anchors.add(store, act, [ROOT.certificate], ["EXAMPLE.org"])
+    (again,) = anchors.add(store, act, [ROOT.certificate], Scope.of(["EXAMPLE.org"]))
     assert not again.is_new
     assert audited(store) == before
 
 
 @pytest.mark.parametrize("domains", [(), ("example.com",)])
 def test_the_last_word_on_domains_counts(store: Store, act: Act, domains: tuple[str, ...]) -> None:
-    anchors.add(store, act, [ROOT.certificate], ["example.org"])
-    (added,) = anchors.add(store, act, [ROOT.certificate], domains)
+    anchors.add(store, act, [ROOT.certificate], Scope.of(["example.org"]))
+    (added,) = anchors.add(store, act, [ROOT.certificate], Scope.of(domains))
     assert added.is_new
-    assert anchors.listing(store)[0].domains == domains
+    assert anchors.listing(store)[0].scope.domains == domains
 
 
 def test_every_authority_of_a_file_is_added(store: Store, act: Act) -> None:
@@ -59,17 +63,17 @@ def test_a_persons_certificate_is_no_anchor(store: Store, act: Act) -> None:
 
 def test_what_is_no_domain_is_refused(store: Store, act: Act) -> None:
     with pytest.raises(StoreError, match="--for takes a domain"):
-        anchors.add(store, act, [ROOT.certificate], ["not a domain"])
+        anchors.add(store, act, [ROOT.certificate], Scope.of(["not a domain"]))
     assert anchors.listing(store) == ()
 
 
 def test_a_removed_anchor_is_gone_with_its_domains(store: Store, act: Act) -> None:
-    anchors.add(store, act, [ROOT.certificate], ["example.org"])
-    anchors.add(store, act, [OTHER.certificate], ["example.com"])
+    anchors.add(store, act, [ROOT.certificate], Scope.of(["example.org"]))
+    anchors.add(store, act, [OTHER.certificate], Scope.of(["example.com"]))
     removed = anchors.remove(store, act, ROOT.certificate.fingerprint[:12])
     assert removed.certificate == ROOT.certificate
     (left,) = anchors.listing(store)
-    assert (left.certificate, left.domains) == (OTHER.certificate, ("example.com",))
+    assert (left.certificate, left.scope.domains) == (OTHER.certificate, ("example.com",))
     with pytest.raises(StoreError, match="no trust anchor has"):
         anchors.remove(store, act, ROOT.certificate.fingerprint)
 
@@ -79,3 +83,33 @@ def test_an_anchor_that_is_part_of_a_chain_can_be_removed(store: Store, act: Act
     partners.import_certificate(store, act, [SOMEONE.certificate, ROOT.certificate])
     anchors.remove(store, act, ROOT.certificate.fingerprint)
     assert partners.listing(store)[0].chain == (ROOT.certificate,)
+
+
+def test_an_anchor_speaks_for_our_own_domains_only_when_told_to(store: Store, act: Act) -> None:
+    cases = [
+        (Scope(), (), ("ours.example",)),
+        (Scope(own_domains=True), (), ()),
+        (Scope(("example.org",)), ("example.org",), ()),
+        (Scope(("example.org",), own_domains=True), ("example.org", "ours.example"), ()),
+    ]
+    for scope, domains, unless in cases:
+        anchors.add(store, act, [ROOT.certificate], scope)
+        (stored,) = anchors.listing(store)
+        judged = stored.anchor(["ours.example"])
+        assert (judged.domains, judged.unless) == (domains, unless)
+
+
+def test_an_anchor_for_our_own_domains_too_says_so(store: Store, act: Act) -> None:
+    (added,) = anchors.add(store, act, [ROOT.certificate], Scope(own_domains=True))
+    assert ["our own too" in warning for warning in added.warnings] == [True]
+    assert audited(store)[-1] == f"trust add: {ROOT.certificate.fingerprint} own-domains"
+
+
+def test_the_built_in_authority_goes_on_speaking_for_ourselves(store: Store, act: Act) -> None:
+    key = pki.rsa_key("authority")
+    made = create_authority("Ours", NOW, 10, key, serial=1)
+    authority.init(store, act, made, key)
+    anchors.add(store, act, [made], Scope(("example.org",)))
+    anchors.add(store, act, [made])
+    (stored,) = anchors.listing(store)
+    assert (stored.scope, stored.source) == (Scope(own_domains=True), "authority")

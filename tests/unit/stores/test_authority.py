@@ -6,6 +6,7 @@ from sqlalchemy import update
 
 from smime_proxy.certs.authority import create_authority, issue
 from smime_proxy.stores import anchors, authority, keys, schema
+from smime_proxy.stores.anchors import Scope
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.vault import AUTHORITY_KEY
@@ -33,13 +34,15 @@ def test_an_authority_comes_back_able_to_issue(store: Store, act: Act) -> None:
 
 def test_an_authority_is_trusted_by_its_own_proxy(store: Store, act: Act) -> None:
     authority.init(store, act, ROOT, KEY)
-    assert [anchor.certificate for anchor in anchors.listing(store)] == [ROOT]
+    (anchor,) = anchors.listing(store)
+    assert (anchor.certificate, anchor.source) == (ROOT, "authority")
+    assert anchor.scope == Scope(own_domains=True)
 
 
 def test_what_was_trusted_for_less_stays_so(store: Store, act: Act) -> None:
-    anchors.add(store, act, [ROOT], ["example.com"])
+    anchors.add(store, act, [ROOT], Scope(("example.com",)))
     authority.init(store, act, ROOT, KEY)
-    assert anchors.listing(store)[0].domains == ("example.com",)
+    assert anchors.listing(store)[0].scope == Scope(("example.com",))
 
 
 def test_a_second_authority_is_refused(store: Store, act: Act) -> None:

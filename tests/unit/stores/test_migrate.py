@@ -5,11 +5,17 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, insert, inspect, text
 
+from smime_proxy.stores import anchors, schema
+from smime_proxy.stores.anchors import Scope
 from smime_proxy.stores.connection import make_engine
 from smime_proxy.stores.migrate import MIGRATIONS, upgrade
 from smime_proxy.stores.schema import SCHEMA_VERSION
+from tests import pki
+
+ROOT = pki.root(kind="p256").certificate
+OTHER = pki.root("Other Root", kind="p256").certificate
 
 
 def scripts() -> ScriptDirectory:
@@ -47,13 +53,39 @@ def test_a_current_store_is_left_as_it_is(tmp_path: Path) -> None:
     assert version == SCHEMA_VERSION
 
 
+def upgrade_to(connection: Connection, version: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, version)
+
+
+def test_anchors_of_before_go_on_vouching_for_whom_they_did(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "store.sqlite")
+    with engine.begin() as connection:
+        upgrade_to(connection, "0002")
+        for number, root in enumerate((ROOT, OTHER), 1):
+            row = {"id": number, "fingerprint": root.fingerprint, "der": root.der, "locator": b""}
+            connection.execute(insert(schema.certificate).values(row))
+            added = {"certificate_id": number, "added_at": "2026-01-01 00:00:00.000000"}
+            names = "INSERT INTO anchor (certificate_id, added_at)"
+            connection.execute(text(f"{names} VALUES (:certificate_id, :added_at)"), added)
+        limit = {"certificate_id": 2, "domain": "example.org"}
+        connection.execute(insert(schema.anchor_domain).values(limit))
+    with engine.begin() as connection:
+        upgrade(connection)
+        known = {anchor.certificate: anchor for anchor in anchors.load(connection)}
+    assert known[ROOT].scope == Scope(own_domains=True)
+    assert known[OTHER].scope == Scope(("example.org",))
+    assert {(a.source, a.by_hand, a.distrust_after) for a in known.values()} == {
+        ("manual", True, None)
+    }
+
+
 def test_a_store_of_the_first_version_keeps_what_it_has(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "store.sqlite")
     with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        upgrade_to(connection, "0001")
         assert "capabilities" not in inspect(connection).get_table_names()
         connection.execute(text("INSERT INTO state (id, revision, key_check) VALUES (1, 7, 'x')"))
     with engine.begin() as connection:

@@ -20,6 +20,7 @@ from smime_proxy.cms.verify import Integrity, verify
 from smime_proxy.gateway.ports import Directory, KeyUnavailable, SeenCapabilities
 from smime_proxy.policy.rules import Account, Kind
 from smime_proxy.stores import accounts, anchors, certificates, keys, partners, schema
+from smime_proxy.stores.anchors import Scope
 from smime_proxy.stores.capabilities import remember
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.snapshot import Opened, Snapshot
@@ -236,12 +237,21 @@ def test_a_partners_certificate_comes_with_chain_pin_and_bindings(store: Store, 
 
 
 def test_anchors_are_those_added_and_pinned_ones_as_themselves(store: Store, act: Act) -> None:
-    anchors.add(store, act, [ROOT.certificate], ["example.org"])
+    anchors.add(store, act, [ROOT.certificate], Scope(("example.org",)))
     add_partner(store, act, pinned=True)
     assert load(store).anchors() == (
         Anchor(ROOT.certificate, ("example.org",)),
         Anchor(SOMEONE.certificate, pinned=True),
     )
+
+
+def test_our_own_domains_are_those_served_and_those_of_accounts(store: Store, act: Act) -> None:
+    accounts.add(store, act, account("alice@example.com", "al@example.net"))
+    anchors.add(store, act, [ROOT.certificate])
+    with store.reading() as connection:
+        snapshot = Snapshot.load(connection, store.vault, own_domains=frozenset({"served.example"}))
+    (anchor,) = snapshot.anchors()
+    assert anchor.unless == ("example.com", "example.net", "served.example")
 
 
 def test_what_is_in_chains_completes_others(store: Store, act: Act) -> None:

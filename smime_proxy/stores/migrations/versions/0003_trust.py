@@ -9,7 +9,31 @@ down_revision = "0002"
 
 def upgrade() -> None:
     """Make the tables and columns of each area, one function an area below."""
+    _anchors()
     _harvest()
+
+
+def _anchors() -> None:
+    """Say where anchors come from; those of before keep their word, own domains included."""
+    for column in (
+        sa.Column("source", sa.String, nullable=False, server_default="manual"),
+        sa.Column("source_version", sa.String, nullable=False, server_default=""),
+        sa.Column("by_hand", sa.Boolean, nullable=False, server_default=sa.true()),
+        sa.Column("own_domains", sa.Boolean, nullable=False, server_default=sa.true()),
+        sa.Column("distrust_after", sa.DateTime),
+    ):
+        op.add_column("anchor", column)
+    # What was limited to domains stays limited to them.
+    limited = sa.text(
+        "UPDATE anchor SET own_domains = :no"
+        " WHERE certificate_id IN (SELECT certificate_id FROM anchor_domain)"
+    )
+    op.get_bind().execute(limited, {"no": False})
+    op.create_table(
+        "declined_anchor",
+        sa.Column("fingerprint", sa.String, primary_key=True),
+        sa.Column("declined_at", sa.DateTime, nullable=False),
+    )
 
 
 def _harvest() -> None:

@@ -1,0 +1,1 @@
+"""What is found outside the store: authorities, directories, answers about certificates."""
