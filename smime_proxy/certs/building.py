@@ -5,30 +5,15 @@ RFC 4158 (path building), RFC 5280 6.1; the budget answers path bombs, where lib
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import islice
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-
 from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.profile import MAIL, Profile
+from smime_proxy.certs.signature import is_signed_by
 
 MAX_POOL = 1024  # issuers considered: 20 of the message, then those we know; bounds memory
 MAX_SIGNATURE_CHECKS = 64  # a search; a clean chain needs three
 MAX_PATH = 8  # certificates from leaf to anchor; the longest seen in mail has five
-REMEMBERED_SIGNATURES = 2048  # (certificate, issuer) pairs of one organisation; bounds memory
-
-
-@lru_cache(maxsize=REMEMBERED_SIGNATURES)
-def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool:
-    """Verify the signature over a certificate with its issuer's key (RFC 5280 6.1.3 (a)(1)).
-
-    False also for algorithms the library will not verify: SHA-1, MD5, unknown curves.
-    """
-    try:
-        certificate.x509().verify_directly_issued_by(issuer.x509())
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
 
 
 @dataclass(slots=True)
@@ -36,6 +21,7 @@ class PathSearch:
     """One search; `obstacles` collects in one line each why a way ended."""
 
     anchors: Sequence[Certificate]
+    profile: Profile = MAIL
     obstacles: list[str] = field(default_factory=list)
     _issuers: dict[bytes, list[Certificate]] = field(default_factory=dict)
     _anchored: frozenset[Certificate] = frozenset()
@@ -76,16 +62,21 @@ class PathSearch:
         # RFC 4158 3.5.12 and RFC 5280 4.2.1.1: the key identifier is a hint, not a condition.
         return child.aki != issuer.ski, issuer not in self._anchored, issuer.fingerprint
 
+    def _unfit(self, issuer: Certificate) -> str:
+        if issuer.weak_key and not self.profile.unsafe_weak:
+            return issuer.weak_key
+        # An anchor of version 1 has no extensions to say it in; somebody decided to trust it.
+        old = issuer.version == 1 and issuer in self._anchored
+        return "" if issuer.may_issue or old else "may not issue certificates for mail"
+
     def _accepts(self, child: Certificate, issuer: Certificate) -> bool:
         # Oversized keys are not even tried: each try would cost what the attacker likes.
-        unfit = issuer.weak_key or (
-            "" if issuer.may_issue else "may not issue certificates for mail"
-        )
+        unfit = self._unfit(issuer)
         if unfit:
             self.obstacles.append(f"{issuer.subject}: {unfit}")
             return False
         self._checks_left -= 1
-        if not is_signed_by(child, issuer):
+        if not is_signed_by(child, issuer, unsafe_weak=self.profile.unsafe_weak):
             self.obstacles.append(
                 f"the signature of {issuer.subject} over {child.subject} cannot be verified"
                 + (f" ({child.weak})" if child.weak else "")

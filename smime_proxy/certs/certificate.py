@@ -25,7 +25,7 @@ from smime_proxy.certs.public_key import encrypts_only, public_key, signs_only
 
 MAX_CERTIFICATE_OCTETS = 100_000  # largest seen in mail 9 kB; a post-quantum one has about 20 kB
 
-_WEAK_DIGESTS = frozenset({"md2", "md4", "md5", "sha1"})
+WEAK_DIGESTS = frozenset({"md2", "md4", "md5", "sha1"})
 _CERTIFICATE_LABELS = frozenset({"CERTIFICATE", "X509 CERTIFICATE"})
 _PKCS7_LABELS = frozenset({"PKCS7", "CMS"})
 _OBJECT_IDENTIFIER = 0x06
@@ -33,7 +33,7 @@ _INTEGER = b"\x02"
 _INDEFINITE = 0x80  # length octet, X.690 8.1.3.6
 _VERSION_TAG = 0xA0  # RFC 5280 4.1: version is [0] EXPLICIT
 # What `cryptography` raises on odd certificates: measured on 1,038 of them, 105 raise somewhere.
-_LIBRARY_ERRORS = (
+LIBRARY_ERRORS = (
     ValueError,
     TypeError,
     UnsupportedAlgorithm,
@@ -107,6 +107,11 @@ class Certificate:
         same_key = self.aki is None or self.ski is None or self.aki == self.ski
         return self.subject_key == self.issuer_key and same_key
 
+    @property
+    def subject_der(self) -> bytes:
+        """Give the encoded subject, cut out of the certificate (RFC 5280 4.1.2.6)."""
+        return _name_ders(self.der)[1]
+
     def valid_at(self, at: datetime) -> Validity:
         """Compare a time, aware UTC, with the dates of the certificate (RFC 5280 4.1.2.5)."""
         if at < self.not_before:
@@ -133,7 +138,7 @@ class Certificate:
         """Give the public key; raises `CertificateError` when the library cannot read it."""
         try:
             return public_key(self.x509())
-        except _LIBRARY_ERRORS as error:
+        except LIBRARY_ERRORS as error:
             raise CertificateError("the public key is unreadable or of an unknown type") from error
 
 
@@ -201,7 +206,7 @@ def _read(der: bytes) -> Certificate:
         version = parsed.version.value + 1
         not_before, not_after = parsed.not_valid_before_utc, parsed.not_valid_after_utc
         issuer_der, subject_der = _name_ders(der)
-    except (*_LIBRARY_ERRORS, IndexError) as error:
+    except (*LIBRARY_ERRORS, IndexError) as error:
         raise CertificateError(f"not a readable certificate: {_one_line(error)}") from error
     defects: list[str] = []
     extensions = _guard(lambda: read_extensions(parsed.extensions), None, "extensions", defects)
@@ -246,7 +251,7 @@ def _read(der: bytes) -> Certificate:
 def _guard(read: Callable[[], T], otherwise: T, what: str, defects: list[str]) -> T:
     try:
         return read()
-    except _LIBRARY_ERRORS as error:
+    except LIBRARY_ERRORS as error:
         defects.append(f"{what} unreadable: {_one_line(error)}")
         return otherwise
 
@@ -292,6 +297,6 @@ def _clean(addresses: tuple[str, ...], defects: list[str]) -> tuple[Mailbox, ...
 
 def _weakness(key: KeyFacts, digest: str, *, self_issued: bool) -> str:
     # Nothing rests on the signature a certificate makes over itself.
-    if digest in _WEAK_DIGESTS and not self_issued:
+    if digest in WEAK_DIGESTS and not self_issued:
         return f"signed with {digest}"
     return weakness_of_key(key)

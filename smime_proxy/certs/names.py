@@ -35,6 +35,19 @@ def name_key(der: bytes) -> bytes:
         return b"\x00" + der
 
 
+def relative_name_keys(der: bytes) -> tuple[bytes, ...] | None:
+    """Give the keys of the RDNs of a name, outermost first; None when it cannot be read.
+
+    A name lies below another in the directory when that one's keys begin its own.
+    """
+    if len(der) > MAX_NAME_OCTETS:
+        return None
+    try:
+        return tuple(_relative_name_key(rdn) for rdn in _members(der, _SEQUENCE))
+    except (ValueError, IndexError):
+        return None
+
+
 def _relative_name_key(rdn: bytes) -> bytes:
     attributes = sorted(_attribute_key(attribute) for attribute in _members(rdn, _SET))
     return _framed(b"".join(attributes))

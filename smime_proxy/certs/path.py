@@ -5,7 +5,7 @@ RFC 5280 6 (path validation), RFC 8550 4 (S/MIME), RFC 5280 6.1.1 (d) (trust anc
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import assert_never
@@ -13,8 +13,9 @@ from typing import assert_never
 from smime_proxy.address import AddressError, Mailbox, fold_domain
 from smime_proxy.certs.building import MAX_POOL, PathSearch
 from smime_proxy.certs.certificate import Certificate, Validity
-from smime_proxy.certs.engine import objection, window
 from smime_proxy.certs.errors import CertificateError
+from smime_proxy.certs.processing import process, window
+from smime_proxy.certs.profile import MAIL, Profile
 
 MAX_PATHS_JUDGED = 8  # cross-certified authorities have two or three ways up
 
@@ -85,11 +86,15 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class PathResult:
-    """The fact, the way it rests on (leaf first, anchor last), and why not in one line."""
+    """The fact, the way it rests on (leaf first, anchor last), and why not in one line.
+
+    `policies` are the certificate policies that hold for all of a trusted way (dotted OIDs).
+    """
 
     status: ChainStatus
     path: tuple[Certificate, ...]
     reason: str = ""
+    policies: frozenset[str] = frozenset()
 
 
 def validate(
@@ -100,6 +105,7 @@ def validate(
     *,
     mailbox: Mailbox | None = None,
     purpose: Purpose,
+    profile: Profile = MAIL,
 ) -> PathResult:
     """Find and judge ways from `leaf` over `pool` to an anchor, at a time, aware UTC.
 
@@ -107,16 +113,16 @@ def validate(
     leaf itself pins it. The pool may be hostile: work is bounded. Addresses are not compared
     beyond the domains of anchors. Never raises, never fetches (RFC 5280 6.1).
     """
-    if not _fits(leaf, purpose):
+    if profile.for_mail and not _fits(leaf, purpose):
         reason = f"the certificate may not be used to {purpose.value} mail"
         return PathResult(ChainStatus.UNTRUSTED, (leaf,), reason)
     vouching = [a.certificate for a in anchors if not a.silence(leaf, mailbox)]
     if leaf in vouching:
         return _dated((leaf,), at)
-    search = PathSearch(vouching)
+    search = PathSearch(vouching, profile)
     best = PathResult(ChainStatus.UNTRUSTED, (leaf,))
     for path in islice(search.paths(leaf, pool), MAX_PATHS_JUDGED):
-        result = _judged(path, at)
+        result = _judged(path, at, profile)
         if result.status is ChainStatus.TRUSTED:
             return result
         if _PREFERENCE[result.status] > _PREFERENCE[best.status] or not best.reason:
@@ -170,11 +176,14 @@ def _fits(leaf: Certificate, purpose: Purpose) -> bool:
             assert_never(purpose)
 
 
-def _judged(path: tuple[Certificate, ...], at: datetime) -> PathResult:
-    reason = objection(path)
-    if reason:
-        return PathResult(ChainStatus.UNTRUSTED, path, reason)
-    return _dated(path, at)
+def _judged(path: tuple[Certificate, ...], at: datetime, profile: Profile) -> PathResult:
+    processed = process(path, profile)
+    if processed.objection:
+        return PathResult(ChainStatus.UNTRUSTED, path, processed.objection)
+    dated = _dated(path, at)
+    if dated.status is not ChainStatus.TRUSTED:
+        return dated
+    return replace(dated, policies=processed.policies)
 
 
 def _dated(path: tuple[Certificate, ...], at: datetime) -> PathResult:

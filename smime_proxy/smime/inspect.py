@@ -137,6 +137,7 @@ def _signer(signer: Signer) -> dict[str, object]:
         "integrity": report.integrity.value,
         "chain": signer.chain.value,
         "identity": signer.identity.value,
+        "validation": signer.validation.value,
         "email": [str(mailbox) for mailbox in certificate.mailboxes] if certificate else [],
         "subject": certificate.subject if certificate else "",
         "issuer": certificate.issuer if certificate else report.issuer,

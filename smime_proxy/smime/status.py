@@ -132,7 +132,7 @@ def _signature(report: Report) -> str:
             f"chain={signer.chain.value}",
             f"identity={signer.identity.value}",
             f"signer={_identifier(signer) or 'unknown'}",
-            "validation=unknown",
+            f"validation={signer.validation.value}",
         )
     )
 

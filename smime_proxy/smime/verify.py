@@ -12,6 +12,7 @@ from smime_proxy.address import Mailbox
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.path import Anchor, ChainStatus, Purpose, validate
+from smime_proxy.certs.validation import Validation, validation_of
 from smime_proxy.cms import oids
 from smime_proxy.cms.der import Content
 from smime_proxy.cms.structures import Identifier, SignedData
@@ -55,7 +56,7 @@ class Signer:
     """One signature judged; `reasons` says in short lines what keeps it from `pass`, if anything.
 
     `certificate` is None when it is nowhere to be had; `mailbox` is the From mailbox when the
-    certificate carries it.
+    certificate carries it. `validation` is what a trusted chain says of who he is.
     """
 
     report: SignerReport
@@ -64,6 +65,7 @@ class Signer:
     identity: Identity
     reasons: tuple[str, ...]
     mailbox: Mailbox | None = None
+    validation: Validation = Validation.UNKNOWN
 
     @property
     def result(self) -> str:
@@ -120,7 +122,8 @@ def _judge(
         _time_reason(report.signing_time, claim.date, at),
     )
     told = tuple(filter(None, reasons))
-    return Signer(report, certificate, path.status, identity, told, mailbox)
+    validation = validation_of(path.policies)
+    return Signer(report, certificate, path.status, identity, told, mailbox, validation)
 
 
 def _identity(certificate: Certificate, claim: Claim) -> Identity:

@@ -1,11 +1,6 @@
 """Path building within a budget (RFC 4158, RFC 5280 6.1); row E82."""
 
-from smime_proxy.certs.building import (
-    MAX_PATH,
-    MAX_SIGNATURE_CHECKS,
-    PathSearch,
-    is_signed_by,
-)
+from smime_proxy.certs.building import MAX_PATH, MAX_SIGNATURE_CHECKS, PathSearch
 from smime_proxy.certs.certificate import Certificate
 from tests import pki
 
@@ -19,20 +14,6 @@ def chains(
 ) -> tuple[list[tuple[Certificate, ...]], PathSearch]:
     search = PathSearch([anchor.certificate for anchor in anchors])
     return list(search.paths(leaf.certificate, pool)), search
-
-
-def test_signatures_are_verified() -> None:
-    assert is_signed_by(ALICE.certificate, ISSUING.certificate)
-    assert not is_signed_by(ALICE.certificate, ROOT.certificate)
-    impostor = pki.intermediate(ROOT, label="impostor", kind="p256")
-    assert not is_signed_by(ALICE.certificate, impostor.certificate)
-
-
-def test_signatures_with_old_digests_are_not_verified() -> None:
-    root = pki.root("RSA root")
-    assert not is_signed_by(
-        pki.person(root, "a@x.y", weak_digest="sha1").certificate, root.certificate
-    )
 
 
 def test_a_plain_chain_is_found() -> None:

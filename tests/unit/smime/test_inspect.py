@@ -78,6 +78,7 @@ def test_a_decrypted_and_signed_message_is_told_layer_by_layer() -> None:
                 "integrity": "intact",
                 "chain": "trusted",
                 "identity": "match",
+                "validation": "unknown",
                 "email": [ALICE],
                 "subject": certificate.subject,
                 "issuer": certificate.issuer,

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from smime_proxy.address import parse_mailbox
+from smime_proxy.certs.validation import Validation
 from smime_proxy.message.header import HeaderBlock, field_line
 from smime_proxy.smime.report import Report
 from smime_proxy.smime.status import (
@@ -113,6 +114,14 @@ def test_the_fields_of_a_decrypted_and_signed_mail() -> None:
         ("X-SMIME-Badge", "green"),
         ("X-SMIME-Lock", "green"),
     )
+
+
+def test_what_a_public_authority_confirmed_is_told() -> None:
+    signer = received(message(clear())).report.signer
+    assert signer is not None
+    confirmed = replace(signer, validation=Validation.ORGANISATION)
+    report = replace(received(message(clear())).report, signer=confirmed)
+    assert dict(result_fields(report, ID))["X-SMIME-Signature"].endswith("validation=class2")
 
 
 @pytest.mark.parametrize(

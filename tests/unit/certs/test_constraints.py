@@ -1,0 +1,181 @@
+"""Names held against name constraints, each form by its own rule (RFC 5280 4.2.1.10); E73, E82."""
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from smime_proxy.certs.constraints import (
+    MAX_COMPARISONS,
+    MAX_SUBTREES,
+    ConstraintFault,
+    Constraints,
+)
+from tests import pki
+
+ROOT = pki.root(kind="p256")
+
+
+def directory(*pairs: tuple[x509.ObjectIdentifier, str]) -> x509.DirectoryName:
+    return x509.DirectoryName(x509.Name([x509.NameAttribute(*pair) for pair in pairs]))
+
+
+COMPANY = directory((NameOID.COUNTRY_NAME, "DE"), (NameOID.ORGANIZATION_NAME, "Example"))
+BELOW_COMPANY = x509.Name(
+    [
+        x509.NameAttribute(NameOID.COUNTRY_NAME, "de"),
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "EXAMPLE "),
+        x509.NameAttribute(NameOID.COMMON_NAME, "Alice"),
+    ]
+)
+
+
+def check(
+    *mailboxes: str,
+    permitted: list[x509.GeneralName] | None = None,
+    excluded: list[x509.GeneralName] | None = None,
+    raw_names: tuple[x509.GeneralName, ...] = (),
+    **declared: object,
+) -> None:
+    leaf = pki.person(ROOT, *mailboxes, kind="p256", raw_names=raw_names, **declared).certificate
+    constraints = Constraints([])
+    constraints.add(x509.NameConstraints(permitted, excluded))
+    names = [
+        name
+        for extension in leaf.x509().extensions
+        if isinstance(extension.value, x509.SubjectAlternativeName)
+        for name in extension.value
+    ]
+    constraints.check(leaf, names)
+
+
+@pytest.mark.parametrize(
+    ("base", "inside", "outside"),
+    [
+        ("example.test", "a@example.test", "a@sub.example.test"),
+        ("EXAMPLE.test", "a@Example.TEST", "a@notexample.test"),
+        (".example.test", "a@sub.example.test", "a@example.test"),
+        ("a@example.test", "A@example.test", "b@example.test"),
+        ("xn--mller-kva.test", "a@xn--mller-kva.test", "a@muller.test"),
+    ],
+)
+def test_an_address_lies_in_a_host_a_domain_or_is_one(base: str, inside: str, outside: str) -> None:
+    permitted: list[x509.GeneralName] = [x509.RFC822Name(base)]
+    check(inside, permitted=permitted)
+    with pytest.raises(ConstraintFault, match="do not permit the address"):
+        check(outside, permitted=permitted)
+    with pytest.raises(ConstraintFault, match="do not permit"):
+        check(inside, outside, permitted=permitted)
+    check(outside, excluded=permitted)
+    with pytest.raises(ConstraintFault, match="exclude the address"):
+        check(inside, excluded=permitted)
+
+
+def test_an_international_address_is_held_against_them_too() -> None:
+    """E76, RFC 9598 6."""
+    permitted: list[x509.GeneralName] = [x509.RFC822Name("example.test")]
+    check("mü@example.test", permitted=permitted)
+    with pytest.raises(ConstraintFault, match="do not permit"):
+        check("mü@evil.test", permitted=permitted)
+
+
+@pytest.mark.parametrize("mailboxes", [(), ("a@example.test",)])
+def test_so_is_an_address_in_the_subject(mailboxes: tuple[str, ...]) -> None:
+    """E73: whether there is another one or not."""
+    permitted: list[x509.GeneralName] = [x509.RFC822Name("example.test")]
+    check(*mailboxes, permitted=permitted, dn_address="b@example.test")
+    with pytest.raises(ConstraintFault, match="do not permit"):
+        check(*mailboxes, permitted=permitted, dn_address="b@evil.test")
+
+
+def test_a_directory_name_lies_below_one_that_it_begins_with_by_value() -> None:
+    permitted: list[x509.GeneralName] = [COMPANY]
+    check("a@b.test", permitted=permitted, subject=BELOW_COMPANY)
+    check("a@b.test", permitted=permitted, subject=COMPANY.value)
+    with pytest.raises(ConstraintFault, match="do not permit the directory name"):
+        check("a@b.test", permitted=permitted)
+    with pytest.raises(ConstraintFault, match="exclude the directory name"):
+        check("a@b.test", excluded=permitted, subject=BELOW_COMPANY)
+    other = (directory((NameOID.COUNTRY_NAME, "FR")),)
+    with pytest.raises(ConstraintFault, match="do not permit"):
+        check("a@b.test", permitted=permitted, subject=BELOW_COMPANY, raw_names=other)
+
+
+@pytest.mark.parametrize(
+    ("base", "inside", "outside"),
+    [
+        (
+            x509.DNSName("example.test"),
+            x509.DNSName("a.Example.test"),
+            x509.DNSName("xexample.test"),
+        ),
+        (
+            x509.UniformResourceIdentifier(".example.test"),
+            x509.UniformResourceIdentifier("http://a.example.test/x"),
+            x509.UniformResourceIdentifier("http://example.test/"),
+        ),
+        (
+            x509.UniformResourceIdentifier("example.test"),
+            x509.UniformResourceIdentifier("http://u@example.test:80/"),
+            x509.UniformResourceIdentifier("http://a.example.test"),
+        ),
+    ],
+)
+def test_other_forms_are_held_against_theirs(
+    base: x509.GeneralName, inside: x509.GeneralName, outside: x509.GeneralName
+) -> None:
+    check("a@b.test", permitted=[base], raw_names=(inside,))
+    with pytest.raises(ConstraintFault, match="do not permit"):
+        check("a@b.test", permitted=[base], raw_names=(outside,))
+    with pytest.raises(ConstraintFault, match="exclude"):
+        check("a@b.test", excluded=[base], raw_names=(inside,))
+
+
+def test_a_form_nobody_can_compare_is_refused_where_it_is_constrained() -> None:
+    form = x509.RegisteredID(x509.ObjectIdentifier("1.2.3"))
+    check("a@b.test", permitted=[form])
+    check("a@b.test", permitted=[x509.RFC822Name("b.test")], raw_names=(form,))
+    with pytest.raises(ConstraintFault, match="cannot be held against"):
+        check("a@b.test", permitted=[form], raw_names=(form,))
+
+
+@pytest.mark.parametrize("uri", ["http://10.0.0.1/", "urn:x", "http://[::1]/", "http://["])
+def test_a_uri_without_a_host_name_is_refused_where_uris_are_constrained(uri: str) -> None:
+    """RFC 5280 4.2.1.10."""
+    with pytest.raises(ConstraintFault, match="cannot be held against"):
+        check(
+            "a@b.test",
+            excluded=[x509.UniformResourceIdentifier("example.test")],
+            raw_names=(x509.UniformResourceIdentifier(uri),),
+        )
+
+
+def test_what_no_constraint_speaks_of_is_free() -> None:
+    check("a@b.test", permitted=[x509.DNSName("example.test")])
+    Constraints([]).check(pki.person(ROOT, "a@b.test", kind="p256").certificate, [])
+
+
+def test_constraints_gather_on_the_way_down() -> None:
+    constraints = Constraints([])
+    constraints.add(x509.NameConstraints([x509.RFC822Name("example.test")], None))
+    constraints.add(None)
+    constraints.add(x509.NameConstraints([x509.RFC822Name(".test")], None))
+    leaf = pki.person(ROOT, "a@example.test", kind="p256").certificate
+    constraints.check(leaf, [x509.RFC822Name("a@example.test")])
+    constraints.add(x509.NameConstraints(None, [x509.RFC822Name("a@example.test")]))
+    with pytest.raises(ConstraintFault, match="exclude"):
+        constraints.check(leaf, [x509.RFC822Name("a@example.test")])
+
+
+def test_comparing_ends_at_a_limit() -> None:
+    """A thousand constraints and five hundred names are half a million comparisons."""
+    constraints = Constraints([])
+    bases: list[x509.GeneralName] = [x509.RFC822Name(f"x{n}.test") for n in range(1000)]
+    constraints.add(x509.NameConstraints([*bases, x509.RFC822Name("b.test")], None))
+    leaf = pki.person(ROOT, "a@b.test", kind="p256").certificate
+    names = [x509.RFC822Name("a@b.test")] * 500
+    with pytest.raises(ConstraintFault, match="too many"):
+        constraints.check(leaf, names)
+    assert constraints.left > -2 * MAX_SUBTREES
+    with pytest.raises(ConstraintFault, match="more than"):
+        constraints.add(x509.NameConstraints(bases * 3, None))
+    assert MAX_COMPARISONS < 1000 * 500
