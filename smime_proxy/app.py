@@ -8,14 +8,16 @@ import asyncio
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smime_proxy.admin.cli.program import run
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from smime_proxy.address import Mailbox
     from smime_proxy.admin.cli.adapters import Adapters
     from smime_proxy.admin.engine import Outlet, ServiceEngine
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from smime_proxy.settings import Settings
     from smime_proxy.settings.tables import Upstream as UpstreamTable
     from smime_proxy.smtp.admission import ListenerOptions
+    from smime_proxy.smtp.service import Overview, ServeStatus
     from smime_proxy.stores.connection import Store
     from smime_proxy.stores.open import Opened
     from smime_proxy.tokens.source import TokenKeys
@@ -229,7 +232,6 @@ def _serve(settings: "Settings") -> int:
     from smime_proxy.admin.cli.errors import CommandError
     from smime_proxy.admin.cli.ownership import ensure
     from smime_proxy.admin.logs import configure
-    from smime_proxy.admin.status import serve_status
     from smime_proxy.smtp.errors import SmtpError
     from smime_proxy.smtp.service import ServiceOptions
     from smime_proxy.smtp.workers import run_service
@@ -248,11 +250,26 @@ def _serve(settings: "Settings") -> int:
         return run_service(
             options,
             lambda: _engine(settings, makers, listeners),
-            serve_status,
+            _status_server(settings),
             lambda: _prepare(settings),
         )
     except SmtpError as error:
         raise CommandError(str(error)) from None
+
+
+def _status_server(settings: "Settings") -> "ServeStatus":
+    """Prepare the status endpoint, which needs no master key for what it publishes."""
+    from smime_proxy.admin.publication import Publication
+    from smime_proxy.admin.status import serve_status
+    from smime_proxy.stores.open import STORE_FILE
+    from smime_proxy.stores.revocation_lists import published
+
+    store = settings.service.state_dir / STORE_FILE
+
+    def serve(sock: "socket", overview: "Overview") -> "Coroutine[Any, Any, None]":
+        return serve_status(sock, overview, Publication(lambda: published(store)))
+
+    return serve
 
 
 def _prepare(settings: "Settings") -> None:
@@ -283,6 +300,7 @@ async def _engine(
     from smime_proxy.gateway.pipeline import Gateway
     from smime_proxy.settings.checks import signs_opaque
     from smime_proxy.stores.notes import CapabilityNotes
+    from smime_proxy.stores.revocation_lists import keep_signed
     from smime_proxy.stores.watch import SnapshotSource
 
     store = _open_store(settings).store
@@ -301,6 +319,7 @@ async def _engine(
         },
         background=loop.create_task(source.watch()),
         learning=loop.create_task(notes.write_always()),
+        chores={"revocation lists": loop.create_task(keep_signed(store))},
         reload=lambda: _reload_certificates(settings, listeners),
         release=store.close,
     )

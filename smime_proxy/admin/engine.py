@@ -6,6 +6,7 @@ Implements `smtp.service.Engine`. RFC 5321 2.2.1 (extensions are offered hop by 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -79,13 +80,14 @@ class ServiceEngine:
         *,
         background: asyncio.Task[None],
         learning: asyncio.Task[None],
+        chores: Mapping[str, asyncio.Task[None]],
         reload: Callable[[], None],
         release: Callable[[], None],
     ) -> None:
-        """Take over what was built; both tasks are cancelled and `release` called at the end.
+        """Take over what was built; all tasks are cancelled and `release` called at the end.
 
         `background` watches the store, without which no mail is taken; `learning` writes what is
-        learnt from mail, which mail can do without.
+        learnt from mail, which mail can do without, as without the `chores`, named by what they do.
         """
         self.gateway = gateway
         self.measures = measures
@@ -94,6 +96,9 @@ class ServiceEngine:
         background.add_done_callback(_tell_of_end)
         self._learning = learning
         learning.add_done_callback(_tell_of_ignorance)
+        self._chores = tuple(chores.values())
+        for name, chore in chores.items():
+            chore.add_done_callback(partial(_tell_of_idleness, name))
         self._reload = reload
         self._release = release
 
@@ -120,7 +125,7 @@ class ServiceEngine:
 
     async def close(self) -> None:
         """Let go of everything."""
-        tasks = [self._background, self._learning]
+        tasks = [self._background, self._learning, *self._chores]
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -140,6 +145,11 @@ def _tell_of_ignorance(learning: asyncio.Task[None]) -> None:
     if not learning.cancelled():
         error = learning.exception()
         _log.error("capabilities no longer written", consequence="old ones in use", exc_info=error)
+
+
+def _tell_of_idleness(name: str, chore: asyncio.Task[None]) -> None:
+    if not chore.cancelled():
+        _log.error("a chore has ended", chore=name, exc_info=chore.exception())
 
 
 def offered(extensions: Extensions, role: Role, *, opaque: bool = False) -> Extensions:

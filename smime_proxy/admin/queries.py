@@ -3,16 +3,18 @@
 No RFC; each view is a flat value whose names are those of the JSON.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.selection import PartnerCertificate, choose_recipient, choose_signing
-from smime_proxy.stores import accounts, anchors, keys, partners
+from smime_proxy.stores import accounts, anchors, issued, keys, partners
 from smime_proxy.stores.accounts import StoredAccount
 from smime_proxy.stores.anchors import StoredAnchor
+from smime_proxy.stores.authority import ISSUES
 from smime_proxy.stores.connection import Store
+from smime_proxy.stores.issued import Issued
 from smime_proxy.stores.keys import StoredKey
 from smime_proxy.stores.partners import StoredPartner
 from smime_proxy.stores.snapshot import Snapshot
@@ -107,6 +109,22 @@ class AnchorView:
     certificate: CertificateView
 
 
+@dataclass(frozen=True, slots=True)
+class IssuedView:
+    """What the built-in authority issued; an issuing authority has no address.
+
+    `state` is valid, expired, not-yet-valid or revoked.
+    """
+
+    address: str
+    uses: str
+    state: str
+    issued_at: datetime
+    revoked_at: datetime | None
+    reason: str
+    certificate: CertificateView
+
+
 def account_list(store: Store, at: datetime) -> list[AccountView]:
     """Give all accounts, sorted by address."""
     return [_account(store, stored, at) for stored in accounts.listing(store)]
@@ -131,6 +149,11 @@ def partner_list(store: Store, mailbox: Mailbox | None, at: datetime) -> list[Pa
 def partner(store: Store, fingerprint: str, at: datetime) -> PartnerView:
     """Give one partner certificate; raises `StoreError` unless exactly one begins so."""
     return _partner(partners.find(store, fingerprint), _snapshot(store), at)
+
+
+def issued_list(store: Store, mailbox: Mailbox | None, at: datetime) -> list[IssuedView]:
+    """Give all the built-in authority issued, or to one address, the newest first."""
+    return [_issued(one, at) for one in issued.listing(store, mailbox)]
 
 
 def anchor_list(store: Store, at: datetime) -> list[AnchorView]:
@@ -182,6 +205,19 @@ def certificate_view(certificate: Certificate, at: datetime) -> CertificateView:
     )
 
 
+def _issued(one: Issued, at: datetime) -> IssuedView:
+    view = certificate_view(one.certificate, at)
+    return IssuedView(
+        address=one.address,
+        uses=one.uses.value if one.uses else ISSUES,
+        state="revoked" if one.revoked_at else view.validity,
+        issued_at=one.issued_at,
+        revoked_at=one.revoked_at,
+        reason=one.reason.value if one.reason else "",
+        certificate=view,
+    )
+
+
 def _hexadecimal(serial: int) -> str:
     digits = f"{abs(serial):X}"
     return ("-" if serial < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
@@ -221,6 +257,7 @@ def _partner(stored: StoredPartner, snapshot: Snapshot, at: datetime) -> Partner
         bound_to=stored.bound,
         source=stored.source,
     )
+    candidate = replace(candidate, chain=(*stored.chain, *snapshot.intermediates()))
     trusted = snapshot.anchors()
     choices = [choose_recipient([candidate], mailbox, at, trusted) for mailbox in stored.addresses]
     usable = any(choice.chosen for choice in choices)

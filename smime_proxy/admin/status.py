@@ -1,4 +1,4 @@
-"""The status endpoint: /livez, /readyz and /metrics for probes and Prometheus, nothing else.
+"""The status endpoint: /livez, /readyz, /metrics and the authority's /crl, nothing else.
 
 RFC 9110, RFC 9112 (HTTP/1.1). Read-only and without names of people, so it asks for no login.
 """
@@ -7,14 +7,18 @@ import asyncio
 import socket
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import PurePosixPath
 
 from smime_proxy import __version__
 from smime_proxy.admin.metrics import render
+from smime_proxy.admin.publication import MEDIA_TYPES, Publication
 from smime_proxy.smtp.service import Overview
+from smime_proxy.stores.errors import StoreError
 
 MAX_HEADER_OCTETS = 8192  # probes and Prometheus send a few hundred
 HEADER_SECONDS = 5  # from connecting to the end of the header; probes are near
 MAX_CLIENTS = 50  # at once; a probe and a few scrapers
+CACHE_SECONDS = 3600  # of lists and certificates; a list holds for days
 _TEXT = "text/plain; charset=utf-8"
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -26,6 +30,7 @@ class Answer:
     status: HTTPStatus
     content: bytes
     content_type: str = _TEXT
+    caching: str = "no-store"
 
     def encode(self, *, head: bool) -> bytes:
         """Give the wire form; to HEAD without the content (RFC 9110 9.3.2)."""
@@ -34,12 +39,14 @@ class Answer:
             f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\n"
             f"Content-Type: {self.content_type}\r\n"
             f"Content-Length: {len(self.content)}\r\n"
-            f"{allow}Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+            f"{allow}Cache-Control: {self.caching}\r\nConnection: close\r\n\r\n"
         )
         return header.encode("ascii") + (b"" if head else self.content)
 
 
-async def serve_status(sock: socket.socket, overview: Overview) -> None:
+async def serve_status(
+    sock: socket.socket, overview: Overview, publication: Publication | None = None
+) -> None:
     """Answer on a listening socket until cancelled."""
     clients: set[asyncio.StreamWriter] = set()
 
@@ -50,7 +57,7 @@ async def serve_status(sock: socket.socket, overview: Overview) -> None:
         clients.add(writer)
         try:
             async with asyncio.timeout(HEADER_SECONDS):
-                writer.write(await _respond(reader, overview))
+                writer.write(await _respond(reader, overview, publication))
                 await writer.drain()
         except (TimeoutError, ConnectionError):
             writer.transport.abort()
@@ -66,7 +73,9 @@ async def serve_status(sock: socket.socket, overview: Overview) -> None:
             writer.transport.abort()
 
 
-async def _respond(reader: asyncio.StreamReader, overview: Overview) -> bytes:
+async def _respond(
+    reader: asyncio.StreamReader, overview: Overview, publication: Publication | None
+) -> bytes:
     try:
         header = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError:
@@ -75,7 +84,23 @@ async def _respond(reader: asyncio.StreamReader, overview: Overview) -> bytes:
     except asyncio.IncompleteReadError:
         return b""
     words = header.partition(b"\r\n")[0].split(b" ")
-    return answer(words, overview).encode(head=words[0] == b"HEAD")
+    said = answer(words, overview)
+    if said.status is HTTPStatus.NOT_FOUND and publication is not None:
+        prefix, _, name = words[1].partition(b"?")[0].rpartition(b"/")
+        if prefix == b"/crl":
+            said = await _answer_published(name.decode("ascii", "replace"), publication)
+    return said.encode(head=words[0] == b"HEAD")
+
+
+async def _answer_published(name: str, publication: Publication) -> Answer:
+    try:
+        content = await publication.find(name)
+    except StoreError:  # says where the store lies, which is nobody's business here
+        return Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"the store cannot be read\n")
+    if content is None:
+        return Answer(HTTPStatus.NOT_FOUND, b"not found\n")
+    media_type = MEDIA_TYPES[PurePosixPath(name).suffix]
+    return Answer(HTTPStatus.OK, content, media_type, f"max-age={CACHE_SECONDS}")
 
 
 def answer(words: list[bytes], overview: Overview) -> Answer:

@@ -1,16 +1,19 @@
-"""The built-in certificate authority: a root, certificates for mailboxes, key files.
+"""The built-in certificate authority: root, issuing authority, certificates for mailboxes, files.
 
-RFC 5280 4 (profile), RFC 8550 4.4 (S/MIME extensions), RFC 9598 3, RFC 7292 (PKCS #12).
+RFC 5280 4 (profile), RFC 8550 4.4 (S/MIME extensions), RFC 9598 3, RFC 7292 (PKCS #12). Shapes are
+those of the CA/Browser Forum's S/MIME requirements 7.1.2 (key usages, lengths, where the CRL is).
 """
 
-from collections.abc import Sequence
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.certificate import Certificate
@@ -42,58 +45,133 @@ _CURVE_DIGESTS: dict[str, hashes.SHA384 | hashes.SHA512] = {
 }
 
 
+class KeyUses(enum.Enum):
+    """What a certificate for a mailbox is for, in the words of the store and of `ca list`."""
+
+    BOTH = "signing and encryption"
+    SIGNING = "signing"
+    ENCRYPTION = "encryption"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedAt:
+    """Where people find what an authority has revoked, and its certificate (URLs)."""
+
+    crl: str
+    certificate: str
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """An authority's certificate with its key, and where its own list and certificate are."""
+
+    certificate: Certificate
+    private_key: PrivateKey = field(repr=False)
+    published: PublishedAt | None = None
+
+
 def create_authority(
     name: str, at: datetime, years: int, key: PrivateKey, *, serial: int
 ) -> Certificate:
-    """Make the self-signed root of an authority that issues end entities only (RFC 5280 4.2.1.9).
+    """Make the self-signed root above issuing authorities and nothing else (RFC 5280 4.2.1.9).
 
     `name` becomes the common name; valid from shortly before `at` for `years` years.
     """
     subject = _common_name(name)
     builder = (
         _builder(subject, subject, key.public_key(), serial, at, timedelta(days=365 * years))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
         .add_extension(_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
     )
     return _signed(builder, key)
 
 
+def may_certify_authorities(root: Certificate) -> bool:
+    """Tell whether its path length leaves room for an authority below it."""
+    length = root.x509().extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+    return length is None or length > 0
+
+
+def create_issuing(
+    root: Issuer,
+    name: str,
+    public_key: PublicKey,
+    at: datetime,
+    *,
+    serial: int,
+    domains: Iterable[str] = (),
+) -> Certificate:
+    """Certify an authority for mail that issues end entities only, until the end of the root.
+
+    With `domains` (A-labels) it may speak for addresses there alone (RFC 5280 4.2.1.10).
+    Raises `CertificateError` when the root is past its end.
+    """
+    above = root.certificate
+    lifetime = _lifetime(above, at, above.not_after - at)
+    builder = (
+        _builder(_common_name(name), above.x509().subject, public_key, serial, at, lifetime)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False
+        )
+        .add_extension(authority_identifier(above), critical=False)
+    )
+    permitted = [x509.RFC822Name(domain) for domain in domains]
+    if permitted:
+        builder = builder.add_extension(x509.NameConstraints(permitted, None), critical=True)
+    return _signed(_pointing(builder, root.published), root.private_key)
+
+
+def permitted_domains(issuer: Certificate) -> tuple[str, ...]:
+    """Give the domains an authority of ours is limited to, none when it is not."""
+    try:
+        found = issuer.x509().extensions.get_extension_for_class(x509.NameConstraints).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(name.value for name in found.permitted_subtrees or ())
+
+
 def issue(
-    root: Certificate,
-    root_key: PrivateKey,
+    issuer: Issuer,
     mailbox: Mailbox,
     public_key: PublicKey,
     at: datetime,
     days: int,
     *,
-    signing_only: bool,
     serial: int,
+    uses: KeyUses = KeyUses.BOTH,
 ) -> Certificate:
     """Certify one mailbox for S/MIME, by default for signing and encryption (RFC 8550 4.4).
 
-    Team accounts get `signing_only` ones. The end is cut at the root's. Raises
-    `CertificateError` when the root is past its end.
+    Team accounts get ones for signing. The end is cut at the issuer's. Raises
+    `CertificateError` when that is past its end or limited to other domains.
     """
-    lifetime = min(timedelta(days=days), root.not_after - at)
-    if lifetime <= timedelta(0):
-        raise CertificateError("the authority's certificate has expired")
-    issuer = root.x509().subject
+    above = issuer.certificate
+    domains = permitted_domains(above)
+    if domains and not (mailbox.local.isascii() and mailbox.domain in domains):
+        raise CertificateError(
+            f"the authority is limited to plain addresses at {', '.join(domains)}"
+        )
+    lifetime = _lifetime(above, at, timedelta(days=days))
+    encrypts = uses is not KeyUses.SIGNING
     usage = _key_usage(
-        digital_signature=True,
-        key_encipherment=not signing_only and isinstance(public_key, rsa.RSAPublicKey),
-        key_agreement=not signing_only and isinstance(public_key, ec.EllipticCurvePublicKey),
+        digital_signature=uses is not KeyUses.ENCRYPTION,
+        key_encipherment=encrypts and isinstance(public_key, rsa.RSAPublicKey),
+        key_agreement=encrypts and isinstance(public_key, ec.EllipticCurvePublicKey),
     )
+    name = _common_name(mailbox.text)
     builder = (
-        _builder(_common_name(mailbox.text), issuer, public_key, serial, at, lifetime)
+        _builder(name, above.x509().subject, public_key, serial, at, lifetime)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False
         )
         .add_extension(x509.SubjectAlternativeName([general_name(mailbox)]), critical=False)
-        .add_extension(_authority_identifier(root), critical=False)
+        .add_extension(authority_identifier(above), critical=False)
     )
-    return _signed(builder, root_key)
+    return _signed(_pointing(builder, issuer.published), issuer.private_key)
 
 
 def write_pkcs12(
@@ -160,10 +238,40 @@ def _common_name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cut)])
 
 
-def _authority_identifier(root: Certificate) -> x509.AuthorityKeyIdentifier:
-    if root.ski is None:
+def authority_identifier(issuer: Certificate) -> x509.AuthorityKeyIdentifier:
+    """Name the issuer's key (RFC 5280 4.2.1.1); raises `CertificateError` when it has no name."""
+    if issuer.ski is None:
         raise CertificateError("the authority's certificate has no subjectKeyIdentifier")
-    return x509.AuthorityKeyIdentifier(root.ski, None, None)
+    return x509.AuthorityKeyIdentifier(issuer.ski, None, None)
+
+
+def digest_for(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:
+    """Give the digest to sign with, as strong as the key (RFC 5480 4)."""
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return _CURVE_DIGESTS.get(key.curve.name, hashes.SHA256())
+    return hashes.SHA256()
+
+
+def _lifetime(issuer: Certificate, at: datetime, wanted: timedelta) -> timedelta:
+    lifetime = min(wanted, issuer.not_after - at)
+    if lifetime <= timedelta(0):
+        raise CertificateError("the authority's certificate has expired")
+    return lifetime
+
+
+def _pointing(
+    builder: x509.CertificateBuilder, published: PublishedAt | None
+) -> x509.CertificateBuilder:
+    """Say where the issuer's CRL and certificate are (RFC 5280 4.2.1.13 and 4.2.2.1)."""
+    if published is None:
+        return builder
+    crl = x509.UniformResourceIdentifier(published.crl)
+    above = x509.UniformResourceIdentifier(published.certificate)
+    access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, above)
+    points = x509.CRLDistributionPoints([x509.DistributionPoint([crl], None, None, None)])
+    return builder.add_extension(points, critical=False).add_extension(
+        x509.AuthorityInformationAccess([access]), critical=False
+    )
 
 
 def _key_usage(
@@ -188,8 +296,5 @@ def _key_usage(
 
 
 def _signed(builder: x509.CertificateBuilder, key: PrivateKey) -> Certificate:
-    digest: hashes.SHA256 | hashes.SHA384 | hashes.SHA512 = hashes.SHA256()
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        digest = _CURVE_DIGESTS.get(key.curve.name, digest)
-    signed = builder.sign(key, digest)
+    signed = builder.sign(key, digest_for(key))
     return Certificate.from_der(signed.public_bytes(serialization.Encoding.DER))

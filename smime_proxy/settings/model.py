@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from smime_proxy.settings.authority import Authority
 from smime_proxy.settings.fields import Domain, is_domain, read_address, read_domain
 from smime_proxy.settings.tables import (
     Admin,
@@ -77,6 +78,8 @@ class Settings(BaseSettings):
     """Where accounts, keys and certificates are kept."""
     keys: Keys = Field(default_factory=Keys)
     """What protects private keys at rest."""
+    authority: Authority = Field(default_factory=Authority)
+    """The built-in certificate authority."""
     pkcs11: Pkcs11 = Field(default_factory=Pkcs11)
     """The token private keys may lie on."""
     admin: Admin = Field(default_factory=Admin)

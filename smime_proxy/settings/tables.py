@@ -143,7 +143,7 @@ class Admin(Table):
 
 
 class Status(Table):
-    """`[status]`: /livez, /readyz and /metrics, nothing else."""
+    """`[status]`: /livez, /readyz, /metrics and /crl, nothing else."""
 
     bind: OptionalBind = Bind("127.0.0.1", 8026)
     """Address and port; empty for off."""

@@ -117,6 +117,7 @@ def _drop_unused(connection: Connection, ids: Iterable[int]) -> None:
         schema.partner.c.certificate_id,
         schema.anchor.c.certificate_id,
         schema.authority.c.certificate_id,
+        schema.issued.c.certificate_id,
         schema.chain.c.issuer_id,
     )
     used = or_(*(exists().where(column == table.c.id) for column in users))

@@ -184,15 +184,34 @@ anchor_domain = Table(
     Column("domain", String, primary_key=True),
 )
 
-# The built-in authority: at most one.
+# The built-in authority's certificates with their keys, roots and what issues below them, and what
+# each says was revoked; the newest issues.
 authority = Table(
     "authority",
     metadata,
-    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
-    Column("certificate_id", ForeignKey("certificate.id"), nullable=False),
+    Column("id", Integer, primary_key=True),
+    Column("certificate_id", ForeignKey("certificate.id"), nullable=False, unique=True),
     Column("wrapped", LargeBinary, nullable=False),
     Column("key_version", Integer, nullable=False),
     Column("created_at", Moment, nullable=False),
+    Column("crl_number", Integer, nullable=False),
+    Column("crl", LargeBinary),
+    Column("crl_until", Moment),
+)
+
+# What the authority issued; an issuing authority has no address.
+issued = Table(
+    "issued",
+    metadata,
+    Column("certificate_id", ForeignKey("certificate.id"), primary_key=True),
+    Column("authority_id", ForeignKey("authority.id"), nullable=False),
+    Column("key", String, nullable=False),
+    Column("address", String, nullable=False),
+    Column("uses", String, nullable=False),
+    Column("issued_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
+    Column("reason", String, nullable=False),
+    Index("issued_key", "key"),
 )
 
 # Certificates found in signed mail that nobody has decided about. They are kept apart from all

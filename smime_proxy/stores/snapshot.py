@@ -25,7 +25,7 @@ from smime_proxy.cms.errors import CmsError, MalformedCms
 from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.gateway.ports import KeyUnavailable
 from smime_proxy.policy.rules import Account, Kind
-from smime_proxy.stores import accounts, anchors, capabilities, certificates, schema
+from smime_proxy.stores import accounts, anchors, authority, capabilities, certificates, schema
 from smime_proxy.stores.connection import revision
 from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.keys import unwrapped
@@ -127,7 +127,9 @@ class Snapshot:
             partners=partners,
             remembered=capabilities.load(connection),
             trusted=_anchors(connection, shelf, partners, own_domains | _domains(by_address)),
-            issuers=shelf.issuers(),
+            issuers=tuple(
+                dict.fromkeys((*shelf.issuers(), *authority.certificates_of(connection)))
+            ),
             opened=before.opened.of(key_ids) if before else Opened(),
         )
 

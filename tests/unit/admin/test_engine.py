@@ -40,6 +40,9 @@ def engine(outlet: FakeOutlet, **more: Any) -> tuple[ServiceEngine, Remembering,
         ways,
         background=asyncio.get_running_loop().create_task(more.get("watch", asyncio.sleep)(60)),
         learning=asyncio.get_running_loop().create_task(more.get("learn", asyncio.sleep)(60)),
+        chores={
+            "lists": asyncio.get_running_loop().create_task(more.get("chore", asyncio.sleep)(60))
+        },
         reload=more.get("reload", lambda: said.append("reload")),
         release=lambda: said.append("release"),
     )
@@ -131,3 +134,17 @@ async def test_what_may_be_signed_opaque_still_fits() -> None:
     await upstream.open()
     assert built.extensions("out").size == size
     await built.close()
+
+
+async def test_mail_goes_on_when_a_chore_ends() -> None:
+    async def ends(_seconds: float) -> None:
+        raise OSError("gone")
+
+    with capture_logs() as logged:
+        built, _, _ = engine(FakeOutlet(Extensions()), chore=ends)
+        await asyncio.sleep(0.01)
+        assert built.not_ready() == ""
+        await built.close()
+    assert [entry["chore"] for entry in logged if entry["event"] == "a chore has ended"] == [
+        "lists"
+    ]

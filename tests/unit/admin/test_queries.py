@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.admin import queries
-from smime_proxy.certs.authority import PrivateKey, create_authority, issue
+from smime_proxy.certs.authority import Issuer, PrivateKey, create_authority, issue
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.pkcs12 import KeyBundle
 from smime_proxy.policy.rules import Account, Encrypt, Override, Sign
@@ -30,13 +30,11 @@ RSA_KEY = rsa.generate_private_key(65537, 2048)
 def certified(address: str, at: datetime, serial: int, key: PrivateKey | None = None) -> KeyBundle:
     key = key or ec.generate_private_key(ec.SECP256R1())
     certificate = issue(
-        ROOT,
-        ROOT_KEY,
+        Issuer(ROOT, ROOT_KEY),
         parse_mailbox(address),
         key.public_key(),
         at,
         365,
-        signing_only=False,
         serial=serial,
     )
     return KeyBundle(key, certificate, (ROOT,), (), ())

@@ -7,7 +7,9 @@ from socket import create_server
 
 import pytest
 
+from smime_proxy.admin.publication import Publication
 from smime_proxy.admin.status import MAX_HEADER_OCTETS, serve_status
+from smime_proxy.stores.errors import StoreError
 
 
 class Seen:
@@ -24,9 +26,9 @@ class Seen:
 
 
 @asynccontextmanager
-async def served(overview: Seen) -> AsyncIterator[int]:
+async def served(overview: Seen, publication: Publication | None = None) -> AsyncIterator[int]:
     sock = create_server(("127.0.0.1", 0))
-    task = asyncio.ensure_future(serve_status(sock, overview))
+    task = asyncio.ensure_future(serve_status(sock, overview, publication))
     try:
         yield sock.getsockname()[1]
     finally:
@@ -35,8 +37,10 @@ async def served(overview: Seen) -> AsyncIterator[int]:
             await task
 
 
-async def ask(request: bytes, overview: Seen | None = None) -> str:
-    async with served(overview or Seen()) as port:
+async def ask(
+    request: bytes, overview: Seen | None = None, publication: Publication | None = None
+) -> str:
+    async with served(overview or Seen(), publication) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request)
         text = await asyncio.wait_for(reader.read(), 10)
@@ -96,3 +100,47 @@ async def test_half_a_request_gets_no_answer() -> None:
         writer.write_eof()
         assert await reader.read() == b""
         writer.close()
+
+
+def shown() -> Publication:
+    return Publication(lambda: {"ab12.crl": b"list", "ab12.cer": b"certificate"})
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type", "content"),
+    [
+        ("/crl/ab12.crl", "application/pkix-crl", "list"),
+        ("/crl/ab12.crl?x=1", "application/pkix-crl", "list"),
+        ("/crl/ab12.cer", "application/pkix-cert", "certificate"),
+    ],
+)
+async def test_lists_and_certificates_come_as_what_they_are(
+    path: str, media_type: str, content: str
+) -> None:
+    answer = await ask(get(path), publication=shown())
+    assert answer.startswith("HTTP/1.1 200 ")
+    assert f"Content-Type: {media_type}\r\n" in answer
+    assert "Cache-Control: max-age=3600\r\n" in answer
+    assert answer.endswith(f"\r\n\r\n{content}")
+    head = await ask(get(path).replace(b"GET", b"HEAD"), publication=shown())
+    assert head.endswith(f"Content-Length: {len(content)}\r\n" + head[head.index("Cache-") :])
+    assert head.endswith("\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "path", ["/crl", "/crl/", "/crl/none.crl", "/crl/../livez", "/crl/x/ab12.crl", "/ab12.crl"]
+)
+async def test_no_other_file_is_shown(path: str) -> None:
+    assert (await ask(get(path), publication=shown())).startswith("HTTP/1.1 404 ")
+    assert (await ask(get("/crl/ab12.crl"))).startswith("HTTP/1.1 404 ")
+    posted = get("/crl/ab12.crl").replace(b"GET", b"PUT")
+    assert (await ask(posted, publication=shown())).startswith("HTTP/1.1 405 ")
+
+
+async def test_an_unreadable_store_says_nothing_of_itself() -> None:
+    def broken() -> Mapping[str, bytes]:
+        raise StoreError("/secret/place")
+
+    answer = await ask(get("/crl/ab12.crl"), publication=Publication(broken))
+    assert answer.startswith("HTTP/1.1 503 ")
+    assert "secret" not in answer

@@ -1,6 +1,6 @@
 """The built-in authority (RFC 5280 4, RFC 8550 4.4, RFC 9598 3)."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -10,10 +10,16 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.authority import (
     CLOCK_SKEW,
+    Issuer,
+    KeyUses,
     PublicKey,
+    PublishedAt,
     create_authority,
+    create_issuing,
     general_name,
     issue,
+    may_certify_authorities,
+    permitted_domains,
     write_pkcs12,
 )
 from smime_proxy.certs.certificate import Certificate
@@ -29,16 +35,19 @@ ROOT = create_authority("Example mail CA", pki.NOW, 10, ROOT_KEY, serial=7)
 
 
 def issued(
-    public_key: PublicKey | None = None, *, signing_only: bool = False, address: str = ALICE.text
+    public_key: PublicKey | None = None,
+    *,
+    uses: KeyUses = KeyUses.BOTH,
+    published: PublishedAt | None = None,
+    address: str = ALICE.text,
 ) -> Certificate:
     return issue(
-        ROOT,
-        ROOT_KEY,
+        Issuer(ROOT, ROOT_KEY, published),
         parse_mailbox(address),
         public_key or pki.rsa_key("alice").public_key(),
         pki.NOW,
         365,
-        signing_only=signing_only,
+        uses=uses,
         serial=0x1234,
     )
 
@@ -47,7 +56,7 @@ def trusted(certificate: Certificate, purpose: Purpose) -> ChainStatus:
     return validate(certificate, (), [Anchor(ROOT)], pki.NOW, purpose=purpose).status
 
 
-def test_the_root_issues_end_entities_only() -> None:
+def test_the_root_stands_above_issuing_authorities() -> None:
     assert ROOT.subject == "CN=Example mail CA"
     assert ROOT.is_self_signed
     assert ROOT.may_issue
@@ -57,7 +66,7 @@ def test_the_root_issues_end_entities_only() -> None:
     assert ROOT.not_after == pki.NOW + timedelta(days=3650)
     constraints = ROOT.x509().extensions.get_extension_for_class(x509.BasicConstraints)
     assert constraints.critical
-    assert constraints.value.path_length == 0
+    assert constraints.value.path_length == 1
 
 
 def test_an_issued_certificate_signs_and_encrypts_for_its_mailbox() -> None:
@@ -76,10 +85,12 @@ def test_an_issued_certificate_signs_and_encrypts_for_its_mailbox() -> None:
 def test_signing_only_certificates_are_not_fit_to_encrypt_to(kind: str) -> None:
     key = pki.key(kind, "alice").public_key()
     assert isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)
-    team = issued(key, signing_only=True)
+    team = issued(key, uses=KeyUses.SIGNING)
     assert (team.may_sign, team.may_encrypt) == (True, False)
     both = issued(key)
     assert (both.may_sign, both.may_encrypt) == (True, True)
+    other = issued(key, uses=KeyUses.ENCRYPTION)
+    assert (other.may_sign, other.may_encrypt) == (False, True)
 
 
 @pytest.mark.parametrize("kind", ["p256", "p384", "p521"])
@@ -88,17 +99,17 @@ def test_an_authority_may_have_an_elliptic_key(kind: str) -> None:
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     root = create_authority("EC", pki.NOW, 1, key, serial=1)
     public = pki.rsa_key("alice").public_key()
-    alice = issue(root, key, ALICE, public, pki.NOW, 30, signing_only=False, serial=2)
+    alice = issue(Issuer(root, key), ALICE, public, pki.NOW, 30, serial=2)
     result = validate(alice, (), [Anchor(root)], pki.NOW, purpose=Purpose.SIGN)
     assert result.status is ChainStatus.TRUSTED
 
 
 def test_a_certificate_never_outlives_the_authority() -> None:
     public = pki.rsa_key("alice").public_key()
-    made = issue(ROOT, ROOT_KEY, ALICE, public, pki.NOW, 9999, signing_only=False, serial=3)
+    made = issue(Issuer(ROOT, ROOT_KEY), ALICE, public, pki.NOW, 9999, serial=3)
     assert made.not_after == ROOT.not_after
     with pytest.raises(CertificateError, match="has expired"):
-        issue(ROOT, ROOT_KEY, ALICE, public, ROOT.not_after, 1, signing_only=False, serial=3)
+        issue(Issuer(ROOT, ROOT_KEY), ALICE, public, ROOT.not_after, 1, serial=3)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +140,7 @@ def test_an_authority_needs_a_name_and_an_identifier() -> None:
     bare = pki.root("bare", identifiers=False)
     public = pki.rsa_key("alice").public_key()
     with pytest.raises(CertificateError, match="subjectKeyIdentifier"):
-        issue(bare.certificate, ROOT_KEY, ALICE, public, pki.NOW, 1, signing_only=False, serial=1)
+        issue(Issuer(bare.certificate, ROOT_KEY), ALICE, public, pki.NOW, 1, serial=1)
 
 
 def test_long_names_are_cut_to_what_the_standard_allows() -> None:
@@ -154,3 +165,59 @@ def test_kinds_of_keys_that_fit_no_pkcs12_are_refused() -> None:
     assert isinstance(key, MLDSA44PrivateKey)
     with pytest.raises(CertificateError, match="PEM only"):
         write_pkcs12(key, issued(), [], b"secret")
+
+
+PUBLISHED = PublishedAt("http://pki.example.test/crl/a.crl", "http://pki.example.test/crl/a.cer")
+ISSUING_KEY = pki.rsa_key("issuing authority")
+
+
+def issuing(*domains: str, root: Certificate = ROOT, at: datetime = pki.NOW) -> Certificate:
+    public = ISSUING_KEY.public_key()
+    above = Issuer(root, ROOT_KEY, PUBLISHED)
+    return create_issuing(above, "Issuing", public, at, serial=8, domains=domains)
+
+
+def by_issuing(issuer: Certificate, address: str) -> Certificate:
+    public = pki.rsa_key("alice").public_key()
+    mailbox = parse_mailbox(address)
+    return issue(Issuer(issuer, ISSUING_KEY), mailbox, public, pki.NOW, 30, serial=9)
+
+
+def test_an_issuing_authority_issues_end_entities_for_mail_only() -> None:
+    middle = issuing()
+    assert may_certify_authorities(ROOT)
+    assert not may_certify_authorities(middle)
+    assert middle.not_after == ROOT.not_after
+    assert (middle.aki, middle.may_issue, middle.weak) == (ROOT.ski, True, "")
+    extensions = middle.x509().extensions
+    assert list(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [pki.EMAIL]
+    alice = by_issuing(middle, "alice@example.test")
+    result = validate(alice, [middle], [Anchor(ROOT)], pki.NOW, purpose=Purpose.SIGN)
+    assert result.status is ChainStatus.TRUSTED
+    assert result.path == (alice, middle, ROOT)
+    with pytest.raises(CertificateError, match="has expired"):
+        issuing(at=ROOT.not_after)
+
+
+def test_an_issuing_authority_may_be_limited_to_domains() -> None:
+    middle = issuing("example.test", "xn--bcher-kva.test")
+    assert permitted_domains(middle) == ("example.test", "xn--bcher-kva.test")
+    assert permitted_domains(issuing()) == permitted_domains(ROOT) == ()
+    for address in ("alice@Example.test", "alice@bücher.test"):
+        made = by_issuing(middle, address)
+        result = validate(made, [middle], [Anchor(ROOT)], pki.NOW, purpose=Purpose.SIGN)
+        assert result.status is ChainStatus.TRUSTED
+    for address in ("alice@sub.example.test", "alice@example.org", "ä@example.test"):
+        with pytest.raises(CertificateError, match=r"limited to plain .* example.test, x"):
+            by_issuing(middle, address)
+
+
+def test_a_certificate_says_where_its_issuers_crl_and_certificate_are() -> None:
+    for made in (issued(published=PUBLISHED), issuing()):
+        extensions = made.x509().extensions
+        (point,) = extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+        assert point.full_name == [x509.UniformResourceIdentifier(PUBLISHED.crl)]
+        (access,) = extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+        assert access.access_location.value == PUBLISHED.certificate
+    bare = {extension.oid for extension in issued().x509().extensions}
+    assert x509.CRLDistributionPoints.oid not in bare

@@ -2,7 +2,7 @@
 
 import pytest
 
-from smime_proxy.certs.authority import create_authority
+from smime_proxy.certs.authority import Issuer, create_authority
 from smime_proxy.stores import anchors, authority, partners
 from smime_proxy.stores.anchors import Scope
 from smime_proxy.stores.connection import Act, Store
@@ -108,7 +108,7 @@ def test_an_anchor_for_our_own_domains_too_says_so(store: Store, act: Act) -> No
 def test_the_built_in_authority_goes_on_speaking_for_ourselves(store: Store, act: Act) -> None:
     key = pki.rsa_key("authority")
     made = create_authority("Ours", NOW, 10, key, serial=1)
-    authority.init(store, act, made, key)
+    authority.init(store, act, Issuer(made, key))
     anchors.add(store, act, [made], Scope(("example.org",)))
     anchors.add(store, act, [made])
     (stored,) = anchors.listing(store)

@@ -1,5 +1,6 @@
 """The migrations lead from nothing to the version the program compares with."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from alembic import command
@@ -7,12 +8,18 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, insert, inspect, text
 
-from smime_proxy.stores import anchors, schema
+from smime_proxy.certs.authority import Issuer, issue
+from smime_proxy.certs.crl import Reason
+from smime_proxy.stores import anchors, authority, issued, keys, schema
 from smime_proxy.stores.anchors import Scope
-from smime_proxy.stores.connection import make_engine
+from smime_proxy.stores.connection import Act, Store, make_engine
 from smime_proxy.stores.migrate import MIGRATIONS, upgrade
+from smime_proxy.stores.revocation_lists import sign_due
 from smime_proxy.stores.schema import SCHEMA_VERSION
+from smime_proxy.stores.vault import AUTHORITY_KEY, KEY_VERSION
 from tests import pki
+from tests.pki import NOW
+from tests.unit.stores.made import ALICE
 
 ROOT = pki.root(kind="p256").certificate
 OTHER = pki.root("Other Root", kind="p256").certificate
@@ -111,3 +118,43 @@ def test_partners_of_the_second_version_were_imported_by_hand(tmp_path: Path) ->
         upgrade(connection)
         row = connection.execute(text("SELECT source, decided_by FROM partner")).one()
     assert tuple(row) == ("manual", "")
+
+
+def test_an_authority_of_before_goes_on_issuing_and_can_be_renewed(
+    store: Store, act: Act, tmp_path: Path
+) -> None:
+    """Schema 0002 knew one root, which issued by itself, and no list of what it did."""
+    key = pki.rsa_key("authority")
+    root = pki.root("Old", label="authority", path_length=0).certificate
+    alice = issue(Issuer(root, key), ALICE, pki.rsa_key("a").public_key(), NOW, 30, serial=5)
+    old = make_engine(tmp_path / "old.sqlite")
+    with old.begin() as connection:
+        upgrade_to(connection, "0002")
+        for number, one in enumerate((root, alice), 1):
+            row = {"id": number, "fingerprint": one.fingerprint, "der": one.der, "locator": b""}
+            connection.execute(insert(schema.certificate).values(row))
+        wrapped = store.vault.wrap(keys.pkcs8(key), AUTHORITY_KEY, root.fingerprint)
+        moment = "2026-01-01 00:00:00.000000"
+        said = {"wrapped": wrapped, "moment": moment, "version": KEY_VERSION}
+        for line in (
+            "INSERT INTO state VALUES (1, 0, '')",
+            "INSERT INTO authority VALUES (1, 1, :wrapped, :version, :moment)",
+            "INSERT INTO anchor VALUES (1, :moment)",
+            "INSERT INTO account VALUES (1, 'personal', NULL, NULL, NULL, 1, :moment)",
+            "INSERT INTO account_address VALUES ('alice@example.com', 'alice@example.com', 1, 0)",
+            "INSERT INTO account_address VALUES ('al@example.com', 'al@example.com', 1, 1)",
+            "INSERT INTO key VALUES ('k', 1, 2, '', 1, 0, NULL, :moment, 'issued')",
+        ):
+            connection.execute(text(line), {k: v for k, v in said.items() if f":{k}" in line})
+    with old.begin() as connection:
+        upgrade(connection)
+    migrated = replace(store, path=tmp_path / "old.sqlite", engine=old)
+    found = authority.find(migrated)
+    assert found is not None
+    assert (found.certificate, found.chain) == (root, ())
+    (anchor,) = anchors.listing(migrated)
+    assert (anchor.source, anchor.scope) == ("authority", Scope(own_domains=True))
+    (known,) = issued.listing(migrated)
+    assert (known.certificate, known.address) == (alice, "alice@example.com")
+    assert sign_due(migrated, NOW) == 1
+    assert issued.revoke(migrated, act, "5", Reason.SUPERSEDED)[1]

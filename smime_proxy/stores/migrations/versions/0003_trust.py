@@ -11,6 +11,7 @@ def upgrade() -> None:
     """Make the tables and columns of each area, one function an area below."""
     _anchors()
     _harvest()
+    _authority()
 
 
 def _anchors() -> None:
@@ -63,4 +64,58 @@ def _harvest() -> None:
         sa.Column("key", sa.String, primary_key=True),
         sa.Column("fingerprint", sa.String, primary_key=True),
         sa.Column("declined_at", sa.DateTime, nullable=False),
+    )
+
+
+def _authority() -> None:
+    """Make room for more than one certificate; the root of before goes on issuing."""
+    op.rename_table("authority", "former_authority")
+    op.create_table(
+        "authority",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column(
+            "certificate_id",
+            sa.Integer,
+            sa.ForeignKey("certificate.id"),
+            nullable=False,
+            unique=True,
+        ),
+        sa.Column("wrapped", sa.LargeBinary, nullable=False),
+        sa.Column("key_version", sa.Integer, nullable=False),
+        sa.Column("created_at", sa.DateTime, nullable=False),
+        sa.Column("crl_number", sa.Integer, nullable=False),
+        sa.Column("crl", sa.LargeBinary),
+        sa.Column("crl_until", sa.DateTime),
+    )
+    op.execute(
+        "INSERT INTO authority"
+        " (id, certificate_id, wrapped, key_version, created_at, crl_number)"
+        " SELECT id, certificate_id, wrapped, key_version, created_at, 0 FROM former_authority"
+    )
+    op.drop_table("former_authority")
+    op.execute(
+        "UPDATE anchor SET source = 'authority'"
+        " WHERE certificate_id IN (SELECT certificate_id FROM authority)"
+    )
+    op.create_table(
+        "issued",
+        sa.Column("certificate_id", sa.Integer, sa.ForeignKey("certificate.id"), primary_key=True),
+        sa.Column("authority_id", sa.Integer, sa.ForeignKey("authority.id"), nullable=False),
+        sa.Column("key", sa.String, nullable=False),
+        sa.Column("address", sa.String, nullable=False),
+        sa.Column("uses", sa.String, nullable=False),
+        sa.Column("issued_at", sa.DateTime, nullable=False),
+        sa.Column("revoked_at", sa.DateTime),
+        sa.Column("reason", sa.String, nullable=False),
+    )
+    op.create_index("issued_key", "issued", ["key"])
+    # Those given to accounts are known; `uses` is a guess that only a reissue reads.
+    op.execute(
+        "INSERT INTO issued (certificate_id, authority_id, key, address, uses, issued_at, reason)"
+        " SELECT k.certificate_id, a.id, n.key, n.text,"
+        " CASE WHEN o.kind = 'team' THEN 'signing' ELSE 'signing and encryption' END,"
+        " MIN(k.imported_at), ''"
+        " FROM key k JOIN account o ON o.id = k.account_id"
+        " JOIN account_address n ON n.account_id = o.id AND NOT n.is_alias"
+        " CROSS JOIN authority a WHERE k.provenance = 'issued' GROUP BY k.certificate_id"
     )

@@ -1,6 +1,12 @@
+"""`ca`: the built-in authority makes, gives, revokes and lists."""
+
 from pathlib import Path
 
-from smime_proxy.certs.certificate import read_certificates
+import pytest
+from cryptography import x509
+
+from smime_proxy.admin.cli.arguments import to_pem
+from smime_proxy.certs.certificate import Certificate, read_certificates
 from smime_proxy.certs.pkcs12 import read_key_file
 
 from .conftest import Cli
@@ -55,3 +61,156 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_issued(cli:
     out = cli.directory / "no" / "such" / "directory.pem"
     assert "No such file" in cli.refused("ca", "issue", "alice@example.test", "--out", out)
     assert cli.done("account", "keys", "alice@example.test").out == before
+
+
+def certificate_of(pem: str) -> Certificate:
+    (certificate,) = read_certificates(pem.encode())
+    return certificate
+
+
+def revoked(cli: Cli) -> list[set[int]]:
+    """Give the serial numbers on each list, the newest authority's first."""
+    blocks = cli.done("ca", "crl").out.split("-----BEGIN")[1:]
+    lists = [x509.load_pem_x509_crl(f"-----BEGIN{block}".encode()) for block in blocks]
+    return [{entry.serial_number for entry in one} for one in lists]
+
+
+def current(cli: Cli, address: str) -> set[str]:
+    keys = cli.done("account", "keys", address, "--json").json
+    return {key["certificate"]["fingerprint"] for key in keys if key["state"] == "current"}
+
+
+def test_what_is_issued_comes_from_below_the_root(cli: Cli) -> None:
+    root = certificate_of(cli.done("ca", "init").out)
+    out = cli.directory / "x.pem"
+    cli.done("ca", "issue", "x@example.org", "--out", out)
+    bundle = read_key_file(out.read_bytes(), None)
+    issuing, above = bundle.chain
+    assert above == root
+    assert bundle.certificate.aki == issuing.ski
+    assert issuing.aki == root.ski
+    assert issuing.subject == "CN=smime-proxy internal CA issuing 1"
+
+
+def test_signing_and_encryption_may_be_two_certificates(cli: Cli) -> None:
+    for option, fit in (("--signing-only", (True, False)), ("--encryption-only", (False, True))):
+        made = certificate_of(cli.done("ca", "issue", "alice@example.test", option).out)
+        assert (made.may_sign, made.may_encrypt) == fit
+    both = cli("ca", "issue", "alice@example.test", "--signing-only", "--encryption-only")
+    assert both.code == 2
+    refusal = cli.refused("ca", "issue", "team@example.test", "--encryption-only")
+    assert "is a team" in refusal
+    again = cli.done("ca", "reissue", "alice@example.test")
+    one, two = read_certificates(again.out.encode())
+    assert {(c.may_sign, c.may_encrypt) for c in (one, two)} == {(True, False), (False, True)}
+    assert "one at a time" in " ".join(
+        cli.refused("ca", "reissue", "alice@example.test", "--out", cli.directory / "x").split()
+    )
+
+
+def test_what_was_issued_is_listed(cli: Cli) -> None:
+    everything = cli.done("ca", "list", "--json").json
+    assert {one["address"] for one in everything} == {
+        "alice@example.test", "team@example.test", "partner@example.org", "",
+    }  # fmt: skip
+    (team,) = cli.done("ca", "list", "TEAM@example.test", "--json").json
+    assert (team["uses"], team["state"], team["reason"]) == ("signing", "valid", "")
+    assert "issuing authority" in cli.done("ca", "list").out
+
+
+@pytest.mark.parametrize("name", ["serial", "fingerprint"])
+def test_a_revoked_certificate_is_on_the_list_and_its_key_signs_no_more(
+    cli: Cli, name: str
+) -> None:
+    (alice,) = cli.done("ca", "list", "alice@example.test", "--json").json
+    assert revoked(cli) == [set(), set()]
+    line = ["ca", "revoke", alice["certificate"][name], "--reason", "keyCompromise"]
+    assert cli.done(*line).out.endswith(" revoked\n")
+    assert revoked(cli) == [{int(alice["certificate"]["serial"], 16)}, set()]
+    assert current(cli, "alice@example.test") == set()
+    (after,) = cli.done("ca", "list", "alice@example.test", "--json").json
+    assert (after["state"], after["reason"]) == ("revoked", "keyCompromise")
+    assert "is revoked since" in cli.done(*line).out
+    assert "revoked (keyCompromise)" in cli.done("ca", "list").out
+    assert cli("ca", "revoke", "00", "--reason", "boredom").code == 2
+    assert "no certificate issued" in cli.refused("ca", "revoke", "0123456789")
+
+
+def test_a_reissued_certificate_signs_from_now_on(cli: Cli) -> None:
+    before = current(cli, "alice@example.test")
+    made = certificate_of(cli.done("ca", "reissue", "alice@example.test").out)
+    assert current(cli, "alice@example.test") == before | {made.fingerprint}
+    assert revoked(cli)[0] == set()
+    done = cli.done("ca", "reissue", "alice@example.test", "--revoke")
+    assert "2 former certificates revoked" in done.err
+    assert current(cli, "alice@example.test") == {certificate_of(done.out).fingerprint}
+    assert len(revoked(cli)[0]) == 2
+    (team,) = read_certificates(cli.done("ca", "reissue", "team@example.test").out.encode())
+    assert not team.may_encrypt
+    assert "nothing was issued" in cli.refused("ca", "reissue", "nobody@example.test")
+    out = cli.directory / "again.pem"
+    assert "no account" in cli.refused("ca", "reissue", "partner@example.org")
+    cli.done("ca", "reissue", "partner@example.org", "--out", out)
+    assert len(read_key_file(out.read_bytes(), None).chain) == 2
+
+
+def test_an_authority_may_be_limited_to_domains(empty: Cli) -> None:
+    empty.done("ca", "init", "--domain", "Example.test")
+    empty.done("account", "add", "a@example.test")
+    empty.done("ca", "issue", "a@example.test")
+    out = empty.directory / "x.pem"
+    assert "limited to" in empty.refused("ca", "issue", "a@example.org", "--out", out)
+    assert "--domain takes a domain" in empty.refused("ca", "renew", "--domain", "a b")
+    assert "limited to" in empty.refused("ca", "issue", "a@example.org", "--out", out)
+    empty.done("ca", "renew")
+    empty.done("ca", "issue", "a@example.org", "--out", out)
+
+
+def test_a_renewed_authority_issues_below_the_same_root_or_a_new_one(cli: Cli) -> None:
+    root = certificate_of(cli.done("ca", "init").out)
+    renewed = cli.done("ca", "renew")
+    assert certificate_of(renewed.out) == root
+    assert "CN=smime-proxy internal CA issuing 2 issues from now on" in renewed.err
+    anew = cli.done("ca", "renew", "--root")
+    other = certificate_of(anew.out)
+    assert other.subject == "CN=smime-proxy internal CA 2"
+    assert "others have to be told" in anew.err
+    assert certificate_of(cli.done("ca", "init").out) == other
+    assert len(cli.done("trust", "list", "--json").json) == 2
+    assert len(revoked(cli)) == 5
+    made = certificate_of(cli.done("ca", "issue", "alice@example.test").out)
+    assert made.issuer == "CN=smime-proxy internal CA issuing 3"
+
+
+def test_without_an_authority_there_is_nothing_to_renew_or_print(empty: Cli) -> None:
+    empty.done("account", "list")
+    for line in (["ca", "renew"], ["ca", "crl"]):
+        assert "make it with `ca init`" in empty.refused(*line)
+    assert empty.done("ca", "list").out == ""
+
+
+def test_lists_can_be_written_to_a_file(cli: Cli) -> None:
+    out = cli.directory / "lists.pem"
+    assert cli.done("ca", "crl", "--out", out).out == ""
+    assert out.read_text() == cli.done("ca", "crl").out
+
+
+def test_certificates_say_where_lists_are_once_there_is_a_url(cli: Cli) -> None:
+    cli.environment["SMIME_PROXY_AUTHORITY__URL"] = "http://pki.example.test/smime/"
+    made = certificate_of(cli.done("ca", "issue", "alice@example.test").out)
+    issuing = next(
+        one["certificate"]["fingerprint"]
+        for one in cli.done("ca", "list", "--json").json
+        if not one["address"]
+    )
+    (point,) = made.x509().extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    assert point.full_name is not None
+    assert point.full_name[0].value == f"http://pki.example.test/smime/crl/{issuing[:16]}.crl"
+
+
+def test_a_partner_known_by_the_leaf_alone_is_usable(cli: Cli) -> None:
+    """The issuing authority is ours, so nobody has to bring it."""
+    bundle = read_key_file((cli.directory / "partner.pem").read_bytes(), None)
+    cli.done("cert", "import", cli.file("leaf.pem", to_pem(bundle.certificate)))
+    (view,) = cli.done("cert", "list", "partner@example.org", "--json").json
+    assert (view["usable"], view["reason"]) == (True, "")
