@@ -43,7 +43,8 @@ class Anchor:
     """A certificate trusted by decision; with `domains` only for addresses exactly there.
 
     `unless` are domains it does not speak for, `distrust_after` is when it lost trust for what it
-    issues from then on. A `pinned` one is a person's, trusted as itself and never as an issuer.
+    issues from then on, `revoked` are fingerprints of what it took back and we know without a list.
+    A `pinned` one is a person's, trusted as itself and never as an issuer.
     Domains are folded for comparison; raises `CertificateError` for what is no domain.
     """
 
@@ -52,6 +53,7 @@ class Anchor:
     pinned: bool = False
     unless: tuple[str, ...] = ()
     distrust_after: datetime | None = None
+    revoked: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for name in ("domains", "unless"):
@@ -116,6 +118,12 @@ def validate(
     if profile.for_mail and not _fits(leaf, purpose):
         reason = f"the certificate may not be used to {purpose.value} mail"
         return PathResult(ChainStatus.UNTRUSTED, (leaf,), reason)
+    revoked = frozenset[str]().union(*(anchor.revoked for anchor in anchors))
+    if leaf.fingerprint in revoked:
+        reason = "revoked by the authority that issued it"
+        return PathResult(ChainStatus.REVOKED, (leaf,), reason)
+    if revoked:
+        pool = [issuer for issuer in pool if issuer.fingerprint not in revoked]
     vouching = [a.certificate for a in anchors if not a.silence(leaf, mailbox)]
     if leaf in vouching:
         return _dated((leaf,), at)

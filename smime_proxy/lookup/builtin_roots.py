@@ -1,7 +1,8 @@
 """The authorities Mozilla trusts for mail, read from the module that NSS brings them in.
 
 NSS pkcs11n.h (CKO_NSS_TRUST, CKA_TRUST_EMAIL_PROTECTION, CKA_NSS_EMAIL_DISTRUST_AFTER), PKCS #11
-2.40. The file of roots for TLS servers says nothing of mail and is never read.
+3.2 (CKO_TRUST, which newer modules have instead). The file of roots for TLS servers says nothing of
+mail and is never read.
 """
 
 import hashlib
@@ -26,13 +27,14 @@ from smime_proxy.lookup.errors import LookupFailed
 MODULE = "libnssckbi.so"  # of libnss3 (Debian), nss (others)
 # Where distributions put libraries; the first with the module is taken.
 DIRECTORIES = ("/usr/lib/*-linux-gnu*", "/usr/lib/*-linux-gnu*/nss", "/usr/lib64", "/usr/lib")
-MANUFACTURER = "Mozilla Foundation"
+MANUFACTURERS = ("Mozilla Foundation", "Mozilla Corporation")
 READ_SECONDS = 30  # NSS's own takes 0.2 s
 UTC_TIME = re.compile(rb"\d{12}Z")
 MAX_ANSWER = 32 * 1024 * 1024  # octets; NSS 3.87 gives 420 kB
 
 _NSS = 0x80000000 | 0x4E534350  # CKT_NSS
-_TRUSTED_DELEGATOR = _NSS + 2  # "an authority whose word on mailboxes is taken"
+# An authority whose word on mailboxes is taken: CKT_NSS_TRUSTED_DELEGATOR, CKT_TRUST_ANCHOR.
+_TRUSTED = {"nss-trust": _NSS + 2, "trust": 2}
 _Object: TypeAlias = Mapping[str, str | None]
 _NO_DATE = b"\0"  # CK_FALSE: there is no such date
 
@@ -49,10 +51,10 @@ class BuiltinRoots:
 class _Trust:
     """A trust object: what is said of the certificate with this hash, or issuer and serial."""
 
-    sha1: bytes
+    digest: bytes
     issuer: bytes
     serial: bytes
-    email: int
+    for_mail: bool
 
     def names(self, certificate: Certificate) -> bool:
         named = bool(self.issuer) and name_key(self.issuer) == certificate.issuer_key
@@ -94,7 +96,7 @@ def judge(lines: Sequence[_Object]) -> BuiltinRoots:
     """
     about, *objects = lines
     _refuse_others(about)
-    trusts = [_trust(one) for one in objects if one.get("kind") == "trust"]
+    trusts = [_trust(one) for one in objects if one.get("kind") in _TRUSTED]
     roots = [
         Anchor(certificate, distrust_after=_date(one))
         for one in objects
@@ -124,9 +126,11 @@ def _failure(done: subprocess.CompletedProcess[bytes]) -> str:
 
 def _refuse_others(about: _Object) -> None:
     made_by = f"{about.get('manufacturer')}"
-    if made_by != MANUFACTURER:
+    if made_by not in MANUFACTURERS:
         # p11-kit puts a module of the same name there, with the roots of TLS servers.
-        raise LookupFailed(f"it is made by {made_by!a}: only {MANUFACTURER!a} has Mozilla's list")
+        raise LookupFailed(
+            f"it is made by {made_by!a}: only {MANUFACTURERS[0]!a} has Mozilla's list"
+        )
 
 
 def _lines(done: subprocess.CompletedProcess[bytes]) -> list[_Object]:
@@ -152,22 +156,28 @@ def _octets(one: _Object, name: str) -> bytes:
 
 
 def _trust(one: _Object) -> _Trust:
-    email = int.from_bytes(_octets(one, "email"), sys.byteorder)  # CK_ULONG
-    return _Trust(_octets(one, "sha1"), _octets(one, "issuer"), _octets(one, "serial"), email)
+    word = int.from_bytes(_octets(one, "email"), sys.byteorder)  # CK_ULONG
+    return _Trust(
+        digest=_octets(one, "hash"),
+        issuer=_octets(one, "issuer"),
+        serial=_octets(one, "serial"),
+        for_mail=word == _TRUSTED[f"{one['kind']}"],
+    )
 
 
 def _certificate(der: bytes, trusts: Sequence[_Trust]) -> Certificate | None:
     """Read a certificate that is trusted for mail; None for any other."""
-    digest = hashlib.sha1(der, usedforsecurity=False).digest()
-    said = [trust.email for trust in trusts if trust.sha1 == digest]
+    # The standard's name the certificate by SHA-1 or SHA-256, NSS's own by SHA-1.
+    digests = {hashlib.sha1(der, usedforsecurity=False).digest(), hashlib.sha256(der).digest()}
+    said = [trust.for_mail for trust in trusts if trust.digest in digests]
     if not said:
         return None
     try:
         certificate = Certificate.from_der(der)
     except CertificateError:
         return None  # what cannot be read vouches for nobody
-    said += [trust.email for trust in trusts if trust.names(certificate)]
-    return certificate if all(word == _TRUSTED_DELEGATOR for word in said) else None
+    said += [trust.for_mail for trust in trusts if trust.names(certificate)]
+    return certificate if all(said) else None
 
 
 def _date(one: _Object) -> datetime | None:

@@ -1,7 +1,8 @@
 """Prints the certificates and trust objects of a PKCS #11 module; a program of its own.
 
-PKCS #11 2.40 (C_GetFunctionList, C_FindObjects), NSS pkcs11n.h (its trust objects). It runs by its
-path in a process of its own and imports nothing of ours: a foreign library may end a process.
+PKCS #11 2.40 (C_GetFunctionList, C_FindObjects), 3.2 (trust objects), NSS pkcs11n.h (those of
+before). It runs by its path in a process of its own and imports nothing of ours: a foreign library
+may end a process.
 """
 
 import ctypes
@@ -24,13 +25,19 @@ _NSS = 0x80000000 | 0x4E534350  # CKO_NSS and CKA_NSS
 _INITIALIZE, _GET_INFO, _GET_SLOT_LIST, _OPEN_SESSION = 0, 2, 4, 12
 _GET_ATTRIBUTE, _FIND_INIT, _FIND, _FIND_FINAL = 24, 26, 27, 28
 
-_CLASSES = {"certificate": _CERTIFICATE, "trust": _NSS + 3}
+_CLASSES = {"certificate": _CERTIFICATE, "nss-trust": _NSS + 3, "trust": 0x0B}
 _ATTRIBUTES = {
     "certificate": {"der": 0x11, "distrust_after": _NSS + 36},  # CKA_NSS_EMAIL_DISTRUST_AFTER
     "trust": {
         "issuer": 0x81,
         "serial": 0x82,
-        "sha1": _NSS + 0x2000 + 100,  # CKA_CERT_SHA1_HASH
+        "hash": 0x635,  # CKA_HASH_OF_CERTIFICATE
+        "email": 0x62F,  # CKA_TRUST_EMAIL_PROTECTION of the standard
+    },
+    "nss-trust": {
+        "issuer": 0x81,
+        "serial": 0x82,
+        "hash": _NSS + 0x2000 + 100,  # CKA_CERT_SHA1_HASH
         "email": _NSS + 0x2000 + 11,  # CKA_TRUST_EMAIL_PROTECTION
     },
 }

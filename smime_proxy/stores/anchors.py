@@ -4,7 +4,7 @@ RFC 5280 6.1.1 (d) (trust anchors); what they vouch for is decided in `certs.pat
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -53,13 +53,22 @@ class StoredAnchor:
     by_hand: bool = True
     distrust_after: datetime | None = None
 
-    def anchor(self, own: Iterable[str]) -> Anchor:
-        """Give what paths are judged by; `own` are our own domains."""
+    def anchor(self, own: Iterable[str], revoked: frozenset[str] = frozenset()) -> Anchor:
+        """Give what paths are judged by; `own` are our own domains.
+
+        `revoked` are fingerprints of what the built-in authority took back.
+        """
         domains, mine = self.scope.domains, tuple(own)
         if self.scope.own_domains and domains:
             domains = (*domains, *mine)
         unless = () if self.scope.own_domains or domains else mine
-        return Anchor(self.certificate, domains, unless=unless, distrust_after=self.distrust_after)
+        return Anchor(
+            self.certificate,
+            domains,
+            unless=unless,
+            distrust_after=self.distrust_after,
+            revoked=revoked if self.source == AUTHORITY else frozenset(),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +125,14 @@ def remove(store: Store, act: Act, fingerprint: str) -> StoredAnchor:
 
 
 def load(
-    connection: Connection, wanted: ColumnElement[bool] | None = None
+    connection: Connection,
+    wanted: ColumnElement[bool] | None = None,
+    read: Callable[[int], Certificate] | None = None,
 ) -> tuple[StoredAnchor, ...]:
-    """Give the trust anchors a condition holds for, sorted by subject."""
+    """Give the trust anchors a condition holds for, sorted by subject.
+
+    `read` gives certificates by id where they have been read already.
+    """
     limits: defaultdict[int, list[str]] = defaultdict(list)
     for number, domain in connection.execute(select(schema.anchor_domain)):
         limits[number].append(domain)
@@ -128,7 +142,9 @@ def load(
         statement = statement.where(wanted)
     found = [
         StoredAnchor(
-            certificate=certificates.stored(row.der),
+            certificate=(
+                read(row.certificate_id) if read is not None else certificates.stored(row.der)
+            ),
             scope=Scope(tuple(sorted(limits[row.certificate_id])), row.own_domains),
             added_at=row.added_at,
             source=row.source,

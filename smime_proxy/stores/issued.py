@@ -62,6 +62,13 @@ def listing(store: Store, mailbox: Mailbox | None = None) -> tuple[Issued, ...]:
         return tuple(issued for _, issued in _load(connection, wanted))
 
 
+def revoked(connection: Connection) -> frozenset[str]:
+    """Give the fingerprints of all that is revoked."""
+    table, known = schema.issued, schema.certificate
+    joined = select(known.c.fingerprint).join(table, known.c.id == table.c.certificate_id)
+    return frozenset(connection.execute(joined.where(table.c.revoked_at.is_not(None))).scalars())
+
+
 def revoke(store: Store, act: Act, identifier: str, reason: Reason) -> tuple[Issued, bool]:
     """Revoke a certificate by serial number or fingerprint (or its start), and sign the list.
 

@@ -25,7 +25,15 @@ from smime_proxy.cms.errors import CmsError, MalformedCms
 from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.gateway.ports import KeyUnavailable
 from smime_proxy.policy.rules import Account, Kind
-from smime_proxy.stores import accounts, anchors, authority, capabilities, certificates, schema
+from smime_proxy.stores import (
+    accounts,
+    anchors,
+    authority,
+    capabilities,
+    certificates,
+    issued,
+    schema,
+)
 from smime_proxy.stores.connection import revision
 from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.keys import unwrapped
@@ -301,6 +309,8 @@ def _anchors(
     connection: Connection, shelf: Shelf, partners: Partners, own: frozenset[str]
 ) -> tuple[Anchor, ...]:
     mine = sorted(own)
-    trusted = [known.anchor(mine) for known in anchors.load(connection)]
+    taken_back = issued.revoked(connection)
+    stored = anchors.load(connection, read=shelf.certificate)
+    trusted = [known.anchor(mine, taken_back) for known in stored]
     pinned = [Anchor(shelf.certificate(n), pinned=True) for n in sorted(partners.pinned)]
     return (*trusted, *pinned)

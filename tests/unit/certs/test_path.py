@@ -211,6 +211,18 @@ def test_what_was_issued_after_an_anchor_lost_trust_is_untrusted() -> None:
     assert f"not trusted for certificates issued after {end:%Y-%m-%d}" in result.reason
 
 
+def test_what_an_anchor_took_back_is_revoked() -> None:
+    known = Anchor(ROOT.certificate, revoked=frozenset({ALICE.certificate.fingerprint}))
+    result = judged(ALICE, known)
+    assert (result.status, result.reason) == (
+        ChainStatus.REVOKED, "revoked by the authority that issued it",
+    )  # fmt: skip
+    other = pki.person(ISSUING, "bob@example.test", kind="p256")
+    assert judged(other, known).status is ChainStatus.TRUSTED
+    above = Anchor(ROOT.certificate, revoked=frozenset({ISSUING.certificate.fingerprint}))
+    assert judged(other, above).status is ChainStatus.UNTRUSTED
+
+
 def test_a_scope_holds_for_pinned_certificates_too() -> None:
     pinned = Anchor(ALICE.certificate, ("example.org",))
     assert judged(ALICE, pinned, mailbox="alice@example.test").status is ChainStatus.UNTRUSTED

@@ -38,8 +38,8 @@ def trust(
     number = root.certificate.serial
     octets = number.to_bytes(number.bit_length() // 8 + 1, "big")
     return {
-        "kind": "trust",
-        "sha1": sha1(root.der) if by_hash else "",
+        "kind": "nss-trust",
+        "hash": sha1(root.der) if by_hash else "",
         "issuer": root.certificate.x509().issuer.public_bytes().hex(),
         "serial": (bytes([2, len(octets)]) + octets).hex(),
         "email": email.to_bytes(8, sys.byteorder).hex(),
@@ -62,6 +62,18 @@ def test_a_root_is_trusted_by_the_bit_for_mail_alone() -> None:
     assert subjects(certificate(ROOT)) == []
     assert subjects(certificate(OTHER), good) == []
     assert subjects(certificate(ROOT), trust(ROOT, DELEGATOR, by_hash=False)) == []
+
+
+@pytest.mark.parametrize("digest", ["sha1", "sha256"])
+def test_trust_objects_of_the_standard_say_the_same(digest: str) -> None:
+    """PKCS #11 3.2: CKT_TRUST_ANCHOR is 2, CKT_NOT_TRUSTED 3."""
+    found, name = certificate(ROOT), hashlib.new(digest, ROOT.der).hexdigest()
+    assert subjects(found, trust(ROOT, 2, kind="trust", hash=name)) == [ROOT.certificate.subject]
+    for word in (0, 1, 3, 4, DELEGATOR):
+        assert subjects(found, trust(ROOT, word, kind="trust", hash=name)) == []
+    against = trust(ROOT, 3, kind="trust", hash="")
+    assert subjects(found, trust(ROOT, DELEGATOR), against) == []
+    assert subjects(found, trust(ROOT, 2)) == []
 
 
 @pytest.mark.parametrize("by_hash", [True, False])
@@ -93,7 +105,7 @@ def test_the_date_trust_ends_comes_with_the_root(said: bytes, date: datetime | N
 
 def test_what_is_no_certificate_vouches_for_nobody() -> None:
     junk = certificate(ROOT) | {"der": "3000"}
-    claimed = trust(ROOT, DELEGATOR, sha1=sha1(bytes.fromhex("3000")))
+    claimed = trust(ROOT, DELEGATOR, hash=sha1(bytes.fromhex("3000")))
     assert subjects(junk, claimed, certificate(OTHER), trust(OTHER, DELEGATOR)) == [
         OTHER.certificate.subject
     ]

@@ -11,10 +11,11 @@ from smime_proxy.certs.authority import Issuer, KeyUses, create_authority, issue
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.crl import Reason
 from smime_proxy.certs.pkcs12 import KeyBundle
-from smime_proxy.stores import accounts, authority, issued, keys, revocation_lists
+from smime_proxy.stores import accounts, anchors, authority, issued, keys, revocation_lists
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.issued import Issued
+from smime_proxy.stores.snapshot import Snapshot
 from tests import pki
 from tests.pki import NOW
 from tests.unit.stores.made import ALICE, BOB, account, audited
@@ -125,3 +126,15 @@ def test_a_certificate_that_was_issued_outlives_its_account(ready: Store, act: A
     keys.import_key(ready, act, ALICE, bundle)
     accounts.remove(ready, act, ALICE, destroy_keys=True)
     assert issued.revoke(ready, act, "10", Reason.CESSATION_OF_OPERATION)[1]
+
+
+def test_a_snapshot_knows_what_is_revoked_without_a_list(ready: Store, act: Act) -> None:
+    certificate = given(ready, act, ALICE, 0x10)
+    given(ready, act, BOB, 0x11)
+    anchors.add(ready, act, [pki.root("Other", kind="p256").certificate])
+    issued.revoke(ready, act, "10", Reason.UNSPECIFIED)
+    with ready.reading() as connection:
+        snapshot = Snapshot.load(connection, ready.vault)
+    known = {anchor.certificate: anchor.revoked for anchor in snapshot.anchors()}
+    assert known.pop(ROOT) == {certificate.fingerprint}
+    assert list(known.values()) == [frozenset()]

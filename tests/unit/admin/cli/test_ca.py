@@ -214,3 +214,11 @@ def test_a_partner_known_by_the_leaf_alone_is_usable(cli: Cli) -> None:
     cli.done("cert", "import", cli.file("leaf.pem", to_pem(bundle.certificate)))
     (view,) = cli.done("cert", "list", "partner@example.org", "--json").json
     assert (view["usable"], view["reason"]) == (True, "")
+
+
+def test_mail_is_not_encrypted_to_what_is_revoked(cli: Cli) -> None:
+    cli.done("cert", "import", cli.directory / "partner.pem")
+    (issued,) = cli.done("ca", "list", "partner@example.org", "--json").json
+    cli.done("ca", "revoke", issued["certificate"]["serial"])
+    (view,) = cli.done("cert", "list", "partner@example.org", "--json").json
+    assert (view["usable"], "revoked" in view["reason"]) == (False, True)
