@@ -14,7 +14,7 @@ from smime_proxy.certs.authority import KeyUses
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.crl import Reason
 from smime_proxy.stores import certificates, revocation_lists, schema
-from smime_proxy.stores.authority import ISSUES, StoredAuthority
+from smime_proxy.stores.authority import ISSUES, StoredAuthority, certificates_of
 from smime_proxy.stores.connection import Act, Store, Writing
 from smime_proxy.stores.errors import StoreError
 
@@ -120,8 +120,12 @@ def _named(connection: Connection, identifier: str) -> Sequence[tuple[int, Issue
     """Find by serial number in hexadecimal, else by fingerprint or the start of it."""
     digits = identifier.replace(":", "").replace(" ", "").lower()
     if digits and set(digits) <= set("0123456789abcdef"):
-        serial = int(digits, 16)
-        found = [one for one in _load(connection) if one[1].certificate.serial == serial]
+        # Found by the database: reading every certificate to compare would take seconds.
+        named = [
+            certificates.locator(issuer.subject_key, int(digits, 16))
+            for issuer in certificates_of(connection)
+        ]
+        found = _load(connection, schema.certificate.c.locator.in_(named))
         if found:
             return found
     return _load(connection, certificates.begins_with(identifier))

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, inspect, text
 
 from smime_proxy.certs.authority import Issuer, issue
 from smime_proxy.certs.crl import Reason
-from smime_proxy.stores import anchors, authority, issued, keys, schema
+from smime_proxy.stores import anchors, authority, certificates, issued, keys, schema
 from smime_proxy.stores.anchors import Scope
 from smime_proxy.stores.connection import Act, Store, make_engine
 from smime_proxy.stores.migrate import MIGRATIONS, upgrade
@@ -131,7 +131,8 @@ def test_an_authority_of_before_goes_on_issuing_and_can_be_renewed(
     with old.begin() as connection:
         upgrade_to(connection, "0002")
         for number, one in enumerate((root, alice), 1):
-            row = {"id": number, "fingerprint": one.fingerprint, "der": one.der, "locator": b""}
+            name = certificates.locator(one.issuer_key, one.serial)
+            row = {"id": number, "fingerprint": one.fingerprint, "der": one.der, "locator": name}
             connection.execute(insert(schema.certificate).values(row))
         wrapped = store.vault.wrap(keys.pkcs8(key), AUTHORITY_KEY, root.fingerprint)
         moment = "2026-01-01 00:00:00.000000"

@@ -6,8 +6,13 @@ import pytest
 from cryptography import x509
 
 from smime_proxy.admin.cli.arguments import to_pem
+from smime_proxy.certs.authority import Issuer
 from smime_proxy.certs.certificate import Certificate, read_certificates
 from smime_proxy.certs.pkcs12 import read_key_file
+from smime_proxy.stores import authority
+from smime_proxy.stores.connection import Act
+from smime_proxy.stores.open import open_store
+from tests import pki
 
 from .conftest import Cli
 
@@ -222,3 +227,22 @@ def test_mail_is_not_encrypted_to_what_is_revoked(cli: Cli) -> None:
     cli.done("ca", "revoke", issued["certificate"]["serial"])
     (view,) = cli.done("cert", "list", "partner@example.org", "--json").json
     assert (view["usable"], "revoked" in view["reason"]) == (False, True)
+
+
+def test_a_root_of_an_earlier_version_issues_until_it_is_renewed(empty: Cli) -> None:
+    """It has path length 0, so nothing can stand between it and people."""
+    old = pki.root("Old", label="authority", path_length=0)
+    opened = open_store("sqlite", empty.state, None, migrate=False)
+    root = Issuer(old.certificate, pki.rsa_key("authority"))
+    authority.init(opened.store, Act("test", pki.NOW), root)
+    opened.store.close()
+    empty.done("account", "add", "a@example.test")
+    before = certificate_of(empty.done("ca", "issue", "a@example.test").out)
+    assert before.issuer == old.certificate.subject
+    renewed = empty.done("ca", "renew")
+    new = certificate_of(renewed.out)
+    assert new != old.certificate
+    assert "others have to be told" in renewed.err
+    assert certificate_of(empty.done("ca", "issue", "a@example.test").out).aki != new.ski
+    empty.done("ca", "revoke", before.fingerprint)
+    assert [len(one) for one in revoked(empty)] == [0, 0, 1]

@@ -65,6 +65,7 @@ def test_without_limits_our_own_domains_are_left_out_and_the_warning_says_so(cli
     assert "example.org, own domains" in cli.done("trust", "list").out
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
 def test_the_authorities_mozilla_trusts_for_mail(cli: Cli) -> None:
     require("nss-roots")
     first = cli.done("trust", "add", "--mozilla")
