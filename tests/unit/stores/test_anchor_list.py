@@ -78,7 +78,9 @@ def test_limits_said_of_one_by_hand_outlive_lists(store: Store, act: Act) -> Non
     assert (one.scope, one.distrust_after) == (Scope(("example.org",)), NOW)
     assert (one.source, one.by_hand) == ("mozilla", True)
     assert two.scope == Scope(own_domains=True)
-    change = follow(store, act, Anchor(TWO))
+    follow(store, act, Anchor(ONE), Anchor(TWO), Anchor(THREE))
+    assert known(store)[THREE.subject].scope == Scope(own_domains=True)  # and not that of ONE
+    change = follow(store, act, Anchor(TWO), Anchor(THREE))
     assert [a.certificate for a in change.removed] == [ONE]  # Mozilla's, whatever its limits
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from smime_proxy.admin.cli.arguments import to_pem
 from smime_proxy.certs.authority import Issuer
 from smime_proxy.certs.certificate import Certificate, read_certificates
 from smime_proxy.certs.pkcs12 import read_key_file
@@ -213,11 +212,13 @@ def test_certificates_say_where_lists_are_once_there_is_a_url(cli: Cli) -> None:
     assert point.full_name[0].value == f"http://pki.example.test/smime/crl/{issuing[:16]}.crl"
 
 
-def test_a_partner_known_by_the_leaf_alone_is_usable(cli: Cli) -> None:
+def test_a_partner_known_by_the_leaf_alone_is_usable(empty: Cli) -> None:
     """The issuing authority is ours, so nobody has to bring it."""
-    bundle = read_key_file((cli.directory / "partner.pem").read_bytes(), None)
-    cli.done("cert", "import", cli.file("leaf.pem", to_pem(bundle.certificate)))
-    (view,) = cli.done("cert", "list", "partner@example.org", "--json").json
+    empty.done("ca", "init")
+    out = empty.directory / "x.pem"
+    leaf = empty.done("ca", "issue", "x@example.org", "--out", out).out
+    empty.done("cert", "import", empty.file("leaf.pem", leaf))
+    (view,) = empty.done("cert", "list", "x@example.org", "--json").json
     assert (view["usable"], view["reason"]) == (True, "")
 
 
