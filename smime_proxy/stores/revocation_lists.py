@@ -14,6 +14,7 @@ from sqlalchemy import Connection, or_, select, update
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.crl import CRL_LIFETIME, Reason, Revoked, sign_crl
 from smime_proxy.certs.errors import CertificateError
+from smime_proxy.gateway.ports import KeyUnavailable
 from smime_proxy.stores import authority, certificates, schema
 from smime_proxy.stores.connection import Store, make_engine, one_line
 from smime_proxy.stores.errors import StoreError
@@ -101,7 +102,7 @@ async def keep_signed(store: Store, seconds: float = LOOK_SECONDS) -> None:
     while True:
         try:
             number = await asyncio.to_thread(sign_due, store, datetime.now(UTC))
-        except (StoreError, CertificateError) as error:
+        except (StoreError, CertificateError, KeyUnavailable) as error:
             if not failing:
                 _log.error("revocation lists not signed", reason=str(error), consequence="they end")
             failing = True

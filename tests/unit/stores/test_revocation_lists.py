@@ -1,6 +1,7 @@
 """Revocation lists are signed in time, numbered without a gap, and published by name."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from structlog.testing import capture_logs
 
 from smime_proxy.certs.authority import Issuer, create_authority, create_issuing
 from smime_proxy.certs.crl import CRL_LIFETIME
+from smime_proxy.gateway.ports import KeyUnavailable
 from smime_proxy.stores import authority, revocation_lists, schema
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.revocation_lists import RENEW_BEFORE, list_id, published, sign_due
+from smime_proxy.stores.vault import Vault
 from tests import pki
 from tests.pki import NOW
 
@@ -74,12 +77,24 @@ def test_a_store_without_authority_publishes_nothing(store: Store, tmp_path: Pat
         published(tmp_path / "none" / "store.sqlite")
 
 
-async def test_the_service_says_once_when_it_cannot_sign(ready: Store) -> None:
+class Away:
+    """A master key on a token that is not there."""
+
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
+        raise KeyUnavailable("the token is away")
+
+    decrypt = encrypt
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_the_service_says_once_when_it_cannot_sign(ready: Store, away: bool) -> None:
     with ready.engine.begin() as connection:
         connection.execute(update(schema.authority).values(wrapped=b"x" * 100))
+    store = replace(ready, vault=Vault(Away())) if away else ready
     with capture_logs() as logged:
-        keeping = asyncio.ensure_future(revocation_lists.keep_signed(ready, 0.01))
+        keeping = asyncio.ensure_future(revocation_lists.keep_signed(store, 0.01))
         await asyncio.sleep(0.3)
+        assert not keeping.done()
         keeping.cancel()
     assert [entry["event"] for entry in logged] == ["revocation lists not signed"]
 
