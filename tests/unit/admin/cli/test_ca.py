@@ -1,9 +1,13 @@
 """`ca`: the built-in authority makes, gives, revokes and lists."""
 
+import base64
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from smime_proxy.certs.authority import Issuer
 from smime_proxy.certs.certificate import Certificate, read_certificates
@@ -247,3 +251,22 @@ def test_a_root_of_an_earlier_version_issues_until_it_is_renewed(empty: Cli) -> 
     assert certificate_of(empty.done("ca", "issue", "a@example.test").out).aki != new.ski
     empty.done("ca", "revoke", before.fingerprint)
     assert [len(one) for one in revoked(empty)] == [0, 0, 1]
+
+
+def test_a_signature_with_a_revoked_certificate_fails(cli: Cli) -> None:
+    bundle = read_key_file((cli.directory / "partner.pem").read_bytes(), None)
+    assert isinstance(bundle.private_key, rsa.RSAPrivateKey)
+    builder = pkcs7.PKCS7SignatureBuilder().set_data(b"Content-Type: text/plain\r\n\r\nhello\r\n")
+    signer = (bundle.certificate.x509(), bundle.private_key, hashes.SHA256())
+    der = builder.add_signer(*signer).sign(Encoding.DER, [pkcs7.PKCS7Options.Binary])
+    head = (
+        b"From: partner@example.org\nContent-Type: application/pkcs7-mime; smime-type=signed-data\n"
+    )
+    encoding = b"Content-Transfer-Encoding: base64\n\n"
+    mail = cli.file("mail.eml", head + encoding + base64.encodebytes(der))
+    assert cli.done("inspect", mail, "--json").json["signature"] == "pass"
+    cli.done("ca", "revoke", bundle.certificate.fingerprint)
+    verdict = cli.done("inspect", mail, "--json").json
+    assert (verdict["signature"], verdict["badge"]) == ("fail", "red")
+    (signer_,) = verdict["layers"][0]["signers"]
+    assert (signer_["chain"], signer_["integrity"]) == ("revoked", "intact")
