@@ -43,6 +43,10 @@ class FakeKey:
     def certificate(self) -> Certificate:
         return self.identity.certificate
 
+    @property
+    def chain(self) -> tuple[Certificate, ...]:
+        return self.identity.chain
+
 
 @dataclass
 class FakeDirectory:

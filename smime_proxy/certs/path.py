@@ -16,8 +16,11 @@ from smime_proxy.certs.certificate import Certificate, Validity
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.processing import process, window
 from smime_proxy.certs.profile import MAIL, Profile
+from smime_proxy.certs.revocation import Mode, Revocation, Standing, Status, standing
+from smime_proxy.certs.signature import is_signed_by
 
 MAX_PATHS_JUDGED = 8  # cross-certified authorities have two or three ways up
+MAX_VOUCHING = 3  # keys of one authority that sign lists for one another; bounds the asking
 
 
 class ChainStatus(enum.Enum):
@@ -108,12 +111,15 @@ def validate(
     mailbox: Mailbox | None = None,
     purpose: Purpose,
     profile: Profile = MAIL,
+    revocation: Revocation | None = None,
 ) -> PathResult:
     """Find and judge ways from `leaf` over `pool` to an anchor, at a time, aware UTC.
 
     EXPIRED and NOT_YET_VALID mean that everything but the dates is good. An anchor that is the
     leaf itself pins it. The pool may be hostile: work is bounded. Addresses are not compared
-    beyond the domains of anchors. Never raises, never fetches (RFC 5280 6.1).
+    beyond the domains of anchors. With `revocation` every certificate below the anchor is held
+    against the answers at hand: REVOKED, or UNKNOWN in hard mode, is then no longer TRUSTED. Never
+    raises, never fetches (RFC 5280 6.1).
     """
     if profile.for_mail and not _fits(leaf, purpose):
         reason = f"the certificate may not be used to {purpose.value} mail"
@@ -125,12 +131,13 @@ def validate(
     if revoked:
         pool = [issuer for issuer in pool if issuer.fingerprint not in revoked]
     vouching = [a.certificate for a in anchors if not a.silence(leaf, mailbox)]
+    check = _Check(revocation, pool, vouching, at, profile)
     if leaf in vouching:
-        return _dated((leaf,), at)
+        return check.of_pinned(_dated((leaf,), at))
     search = PathSearch(vouching, profile)
     best = PathResult(ChainStatus.UNTRUSTED, (leaf,))
     for path in islice(search.paths(leaf, pool), MAX_PATHS_JUDGED):
-        result = _judged(path, at, profile)
+        result = check.of_path(_judged(path, at, profile))
         if result.status is ChainStatus.TRUSTED:
             return result
         if _PREFERENCE[result.status] > _PREFERENCE[best.status] or not best.reason:
@@ -142,15 +149,119 @@ def validate(
     return PathResult(ChainStatus.UNTRUSTED, (leaf,), reason)
 
 
+def revoked(
+    leaf: Certificate,
+    pool: Sequence[Certificate],
+    anchors: Sequence[Certificate],
+    at: datetime,
+    revocation: Revocation | None,
+) -> str:
+    """Say in one line that a certificate was revoked, ``""`` when nothing at hand says so.
+
+    For certificates whose chain nobody asks for: our own, and pinned ones.
+    """
+    check = _Check(revocation, pool, anchors, at, MAIL)
+    result = check.of_pinned(PathResult(ChainStatus.TRUSTED, (leaf,)))
+    return result.reason if result.status is ChainStatus.REVOKED else ""
+
+
 # Among failures the one that is nearest to trust says most.
 _PREFERENCE = {
-    ChainStatus.UNKNOWN: 0,
     ChainStatus.UNTRUSTED: 0,
-    ChainStatus.REVOKED: 0,
     ChainStatus.NOT_YET_VALID: 1,
     ChainStatus.EXPIRED: 2,
-    ChainStatus.TRUSTED: 3,
+    ChainStatus.UNKNOWN: 3,
+    ChainStatus.REVOKED: 4,
+    ChainStatus.TRUSTED: 5,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """Holds ways that are good otherwise against what is known of revocations."""
+
+    revocation: Revocation | None
+    pool: Sequence[Certificate]
+    anchors: Sequence[Certificate]
+    at: datetime
+    profile: Profile
+
+    def of_path(self, result: PathResult) -> PathResult:
+        """Check every certificate of a way below its anchor, the anchor's own first."""
+        path = result.path
+        pairs = [(path[n], path[n + 1]) for n in range(len(path) - 2, -1, -1)]
+        return self._checked(result, pairs)
+
+    def of_pinned(self, result: PathResult) -> PathResult:
+        """Check a pinned certificate where its issuer is known; who it is does not matter."""
+        if self.revocation is None:
+            return result
+        leaf = result.path[0]
+        named = (one for one in islice(self.pool, MAX_POOL) if one.subject_key == leaf.issuer_key)
+        issuer = next((one for one in named if is_signed_by(leaf, one)), None)
+        if issuer is None:
+            return result
+        checked = self._checked(result, [(leaf, issuer)])
+        # Whoever pinned it decided without asking anybody.
+        return result if checked.status is ChainStatus.UNKNOWN else checked
+
+    def _checked(
+        self, result: PathResult, pairs: Sequence[tuple[Certificate, Certificate]]
+    ) -> PathResult:
+        revocation = self.revocation
+        judged = result.status in {ChainStatus.TRUSTED, ChainStatus.EXPIRED}
+        if revocation is None or revocation.mode is Mode.OFF or not judged:
+            return result
+        for certificate, issuer in pairs:
+            told = self._standing(certificate, issuer, ())
+            if told.status is Status.REVOKED:
+                return PathResult(ChainStatus.REVOKED, result.path, told.reason)
+            if told.status is Status.UNKNOWN and revocation.mode is Mode.HARD:
+                reason = f"{certificate.subject}: {told.reason}"
+                return PathResult(ChainStatus.UNKNOWN, result.path, reason)
+        return result
+
+    def _standing(
+        self, certificate: Certificate, issuer: Certificate, asked: tuple[Certificate, ...]
+    ) -> Standing:
+        assert self.revocation is not None  # noqa: S101 - nobody asks without
+        return standing(
+            certificate,
+            issuer,
+            self.revocation.answers,
+            self.at,
+            signers=(*self.anchors, *islice(self.pool, MAX_POOL)),
+            vouch=lambda signer: self._vouch(signer, asked),
+            unsafe_weak=self.profile.unsafe_weak,
+        )
+
+    def _vouch(self, signer: Certificate, asked: tuple[Certificate, ...]) -> str:
+        """Say why another than the issuer may not sign its list: no way, or itself revoked.
+
+        RFC 5280 6.3.3 (f). Whoever signs the list that says so of the signer is asked likewise,
+        but for those who are being asked: an authority may point to a list that its signer's own
+        certificate is on.
+        """
+        if signer in self.anchors or signer in asked:
+            return ""
+        if len(asked) == MAX_VOUCHING:
+            return "too many sign for one another"
+        profile = replace(self.profile, for_mail=False)
+        search = PathSearch(self.anchors, profile)
+        for path in islice(search.paths(signer, self.pool), MAX_PATHS_JUDGED):
+            if _judged(path, self.at, profile).status is not ChainStatus.TRUSTED:
+                continue
+            told = self._standing(signer, path[1], (*asked, signer))
+            if told.status is Status.REVOKED:
+                return told.reason
+            if told.status is Status.UNKNOWN and self._is_hard:
+                return told.reason
+            return ""
+        return "no trusted way leads to it"
+
+    @property
+    def _is_hard(self) -> bool:
+        return self.revocation is not None and self.revocation.mode is Mode.HARD
 
 
 def _silent_anchor(

@@ -5,14 +5,15 @@ notBefore wins.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.certificate import Certificate, Validity
 from smime_proxy.certs.keys import USABLE_CURVES
-from smime_proxy.certs.path import Anchor, ChainStatus, Purpose, validate
+from smime_proxy.certs.path import Anchor, ChainStatus, PathResult, Purpose, revoked, validate
+from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.source import MinimumSource, Source
 
 _ONLY_SIGN = frozenset({"ed25519", "ed448", "mldsa44", "mldsa65", "mldsa87"})
@@ -33,6 +34,10 @@ class KeyEntry(Holder, Protocol):
     @property
     def former(self) -> bool:
         """Tell whether it was retired, replaced or came in unfit."""
+
+    @property
+    def chain(self) -> tuple[Certificate, ...]:
+        """Give what links the certificate to its root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +73,14 @@ class PassedOver:
 
 @dataclass(frozen=True, slots=True)
 class Choice(Generic[HolderT]):
-    """What was chosen, or None, and why each of the others was not."""
+    """What was chosen, or None, and why each of the others was not.
+
+    `waits`: nothing was chosen because it cannot be told now whether one was revoked.
+    """
 
     chosen: HolderT | None
     passed_over: tuple[PassedOver, ...] = ()
+    waits: bool = False
 
     @property
     def why_none(self) -> str:
@@ -82,12 +91,15 @@ class Choice(Generic[HolderT]):
 
 
 def choose_signing(
-    entries: Iterable[KeyEntryT], mailbox: Mailbox, at: datetime
+    entries: Iterable[KeyEntryT],
+    mailbox: Mailbox,
+    at: datetime,
+    revocation: Revocation | None = None,
 ) -> Choice[KeyEntryT]:
     """Choose the key that signs for a mailbox at a time, aware UTC.
 
-    Its certificate carries exactly that mailbox, is in its dates, fit and strong enough to sign,
-    and not former; trust in its chain is not asked.
+    Its certificate carries exactly that mailbox, is in its dates, not known to be revoked, fit and
+    strong enough to sign, and not former; trust in its chain is not asked.
     """
 
     def objection(entry: KeyEntryT) -> str:
@@ -98,7 +110,10 @@ def choose_signing(
             return "a former key, which only decrypts"
         return _date_objection(certificate, at) or _signing_objection(certificate)
 
-    return _choose(entries, objection, lambda _entry: "", lambda _entry: 0)
+    def distrust(entry: KeyEntryT) -> str:
+        return revoked(entry.certificate, entry.chain, (), at, revocation)
+
+    return _choose(entries, objection, distrust, lambda _entry: 0)
 
 
 def choose_recipient(
@@ -107,13 +122,14 @@ def choose_recipient(
     at: datetime,
     anchors: Sequence[Anchor],
     minimum: MinimumSource = MinimumSource.HARVESTED,
+    revocation: Revocation | None = None,
 ) -> Choice[PartnerCertificate]:
     """Choose the certificate to encrypt to for a mailbox at a time, aware UTC.
 
-    It is for that mailbox, in its dates, fit and strong enough to encrypt to, and pinned or of a
-    trusted chain; only DISCOVERED ones, where `minimum` lets them in, have nothing to vouch for
-    them. One of a lesser source is taken only when no better source has a usable one. Chains are
-    validated best and newest first, and only until one is good.
+    It is for that mailbox, in its dates, not known to be revoked, fit and strong enough to encrypt
+    to, and pinned or of a trusted chain; only DISCOVERED ones, where `minimum` lets them in, have
+    nothing to vouch for them. One of a lesser source is taken only when no better source has a
+    usable one. Chains are validated best and newest first, and only until one is good.
     """
 
     def objection(candidate: PartnerCertificate) -> str:
@@ -123,10 +139,18 @@ def choose_recipient(
         unfit = _date_objection(certificate, at) or _encryption_objection(certificate)
         return unfit or _source_objection(candidate.source, minimum)
 
-    def distrust(candidate: PartnerCertificate) -> str:
-        return _trust_objection(candidate, mailbox, at, anchors)
+    waiting: list[PartnerCertificate] = []
 
-    return _choose(candidates, objection, distrust, lambda candidate: candidate.source.rank)
+    def distrust(candidate: PartnerCertificate) -> str:
+        result = _trusted(candidate, mailbox, at, anchors, revocation)
+        if result.status is ChainStatus.TRUSTED:
+            return ""
+        if result.status is ChainStatus.UNKNOWN:
+            waiting.append(candidate)
+        return f"its chain is {result.status.value}: {result.reason}"
+
+    choice = _choose(candidates, objection, distrust, lambda candidate: candidate.source.rank)
+    return replace(choice, waits=choice.chosen is None and bool(waiting))
 
 
 def _choose(
@@ -196,20 +220,26 @@ def _encryption_objection(certificate: Certificate) -> str:
     return certificate.weak_key
 
 
-def _trust_objection(
-    candidate: PartnerCertificate, mailbox: Mailbox, at: datetime, anchors: Sequence[Anchor]
-) -> str:
+def _trusted(
+    candidate: PartnerCertificate,
+    mailbox: Mailbox,
+    at: datetime,
+    anchors: Sequence[Anchor],
+    revocation: Revocation | None,
+) -> PathResult:
+    certificate = candidate.certificate
     # An administrator who lets in what a directory gives unproven asks for no proof.
     if candidate.pinned or candidate.source is Source.DISCOVERED:
-        return ""
-    result = validate(
-        candidate.certificate,
+        roots = tuple(anchor.certificate for anchor in anchors if not anchor.pinned)
+        reason = revoked(certificate, (*candidate.chain, *roots), roots, at, revocation)
+        status = ChainStatus.REVOKED if reason else ChainStatus.TRUSTED
+        return PathResult(status, (certificate,), reason)
+    return validate(
+        certificate,
         candidate.chain,
         anchors,
         at,
         mailbox=mailbox,
         purpose=Purpose.ENCRYPT,
+        revocation=revocation,
     )
-    if result.status is ChainStatus.TRUSTED:
-        return ""
-    return f"its chain is {result.status.value}: {result.reason}"

@@ -5,7 +5,6 @@ RFC 5280 4.1.1.2, 4.1.2.3 and 6.1.3 (a)(1); names are compared elsewhere, by val
 
 from functools import lru_cache
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import (
@@ -37,39 +36,63 @@ def is_signed_by(
     """
     if certificate.signature_digest in WEAK_DIGESTS and not unsafe_weak:
         return False
+    signed = certificate.x509()
     try:
-        if not _names_one_algorithm(certificate.der):
-            return False
-        _verify(certificate.x509(), issuer.x509().public_key(), unsafe_weak=unsafe_weak)
-    except (*LIBRARY_ERRORS, InvalidSignature, UnsupportedAlgorithm, IndexError):
+        return _names_one_algorithm(certificate.der) and verifies(
+            issuer.x509().public_key(),
+            signed.signature,
+            signed.tbs_certificate_bytes,
+            signed.signature_algorithm_parameters,
+            signed.signature_hash_algorithm,
+            signed.signature_algorithm_oid.dotted_string,
+            unsafe_weak=unsafe_weak,
+        )
+    except (*LIBRARY_ERRORS, IndexError):
+        return False
+
+
+def verifies(
+    key: object,
+    signature: bytes,
+    octets: bytes,
+    parameters: object,
+    digest: hashes.HashAlgorithm | None,
+    oid: str,
+    *,
+    unsafe_weak: bool = False,
+) -> bool:
+    """Verify what `cryptography` gives of a signed object: certificate, CRL or OCSP response.
+
+    `oid` is that of the signature algorithm, dotted. False for old digests unless `unsafe_weak`,
+    and for a key of another kind than the signature.
+    """
+    if digest is not None and digest.name in WEAK_DIGESTS and not unsafe_weak:
+        return False
+    try:
+        match key, parameters, digest:
+            case rsa.RSAPublicKey(), padding.PKCS1v15() | padding.PSS(), hashes.HashAlgorithm():
+                key.verify(signature, octets, parameters, digest)
+            case ec.EllipticCurvePublicKey(), ec.ECDSA(), _:
+                key.verify(signature, octets, parameters)
+            case (
+                (
+                    ed25519.Ed25519PublicKey()
+                    | ed448.Ed448PublicKey()
+                    | mldsa.MLDSA44PublicKey()
+                    | mldsa.MLDSA65PublicKey()
+                    | mldsa.MLDSA87PublicKey()
+                ),
+                _,
+                _,
+            ) if _is_of(oid, key):
+                key.verify(signature, octets)
+            case dsa.DSAPublicKey(), _, hashes.HashAlgorithm() if unsafe_weak:
+                key.verify(signature, octets, digest)
+            case _:
+                return False
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
-
-
-def _verify(signed: x509.Certificate, key: object, *, unsafe_weak: bool) -> None:
-    signature, octets = signed.signature, signed.tbs_certificate_bytes
-    digest, parameters = signed.signature_hash_algorithm, signed.signature_algorithm_parameters
-    match key, parameters, digest:
-        case rsa.RSAPublicKey(), padding.PKCS1v15() | padding.PSS(), hashes.HashAlgorithm():
-            key.verify(signature, octets, parameters, digest)
-        case ec.EllipticCurvePublicKey(), ec.ECDSA(), _:
-            key.verify(signature, octets, parameters)
-        case (
-            (
-                ed25519.Ed25519PublicKey()
-                | ed448.Ed448PublicKey()
-                | mldsa.MLDSA44PublicKey()
-                | mldsa.MLDSA65PublicKey()
-                | mldsa.MLDSA87PublicKey()
-            ),
-            _,
-            _,
-        ) if _is_of(signed, key):
-            key.verify(signature, octets)
-        case dsa.DSAPublicKey(), _, hashes.HashAlgorithm() if unsafe_weak:
-            key.verify(signature, octets, digest)
-        case _:
-            raise ValueError("the signature is of another kind than the key")
 
 
 # Signatures without a digest of their own are named like the key (RFC 8410 3, RFC 9881 3).
@@ -82,9 +105,8 @@ _NAMED_LIKE_KEYS: dict[type, str] = {
 }
 
 
-def _is_of(signed: x509.Certificate, key: object) -> bool:
-    named = signed.signature_algorithm_oid.dotted_string
-    return any(named == oid for kind, oid in _NAMED_LIKE_KEYS.items() if isinstance(key, kind))
+def _is_of(oid: str, key: object) -> bool:
+    return any(oid == named for kind, named in _NAMED_LIKE_KEYS.items() if isinstance(key, kind))
 
 
 def _names_one_algorithm(der: bytes) -> bool:

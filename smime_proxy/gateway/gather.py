@@ -4,10 +4,10 @@ RFC 5322 3.6.2 (originators), RFC 8551 3 (what protection is there already).
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 
 from smime_proxy.address import AddressError, Mailbox, parse_mailbox
-from smime_proxy.certs.selection import KeyEntry, PartnerCertificate, choose_signing
+from smime_proxy.certs.revocation import Revocation
+from smime_proxy.certs.selection import PartnerCertificate, choose_signing
 from smime_proxy.certs.source import MinimumSource
 from smime_proxy.cms.capabilities import Capabilities, parse_capabilities
 from smime_proxy.cms.decrypt import matches
@@ -38,6 +38,7 @@ def gather(
     rules: Rules,
     *,
     may_report: bool,
+    revocation: Revocation | None = None,
 ) -> Facts:
     """Collect everything `decide` may ask; no I/O, one snapshot.
 
@@ -49,7 +50,7 @@ def gather(
     if not outbound:
         recipients = tuple(_inbound_recipients(envelope, outline, directory))
         return Facts(message, recipients, may_report=may_report)
-    sender = _sender_facts(envelope, entity, directory)
+    sender = _sender_facts(envelope, entity, directory, revocation)
     chosen = policy_of(sender, rules)
 
     def least(mailbox: Mailbox) -> MinimumSource:
@@ -97,7 +98,9 @@ def _message_facts(
     )
 
 
-def _sender_facts(envelope: Envelope, entity: Entity, directory: Directory) -> SenderFacts:
+def _sender_facts(
+    envelope: Envelope, entity: Entity, directory: Directory, revocation: Revocation | None
+) -> SenderFacts:
     try:
         mailbox = from_mailbox(entity.header)
     except FromError as error:
@@ -107,7 +110,10 @@ def _sender_facts(envelope: Envelope, entity: Entity, directory: Directory) -> S
     account = directory.account(mailbox)
     if account is None:
         return SenderFacts(mailbox, named=named)
-    entry, problem = _signing_entry(directory, account, mailbox, envelope.received_at)
+    held = directory.keys(account)
+    choice = choose_signing(held, mailbox, envelope.received_at, revocation)
+    entry = choice.chosen
+    problem = "" if entry is not None else f"{mailbox}: {choice.why_none}"
     unavailable = False
     if entry is not None:
         try:
@@ -115,13 +121,6 @@ def _sender_facts(envelope: Envelope, entity: Entity, directory: Directory) -> S
         except KeyUnavailable as error:
             entry, problem, unavailable = None, str(error), True
     return SenderFacts(mailbox, "", account, named, entry, problem, unavailable)
-
-
-def _signing_entry(
-    directory: Directory, account: Account, mailbox: Mailbox, at: datetime
-) -> tuple[KeyEntry | None, str]:
-    choice = choose_signing(directory.keys(account), mailbox, at)
-    return choice.chosen, f"{mailbox}: {choice.why_none}" if choice.chosen is None else ""
 
 
 def _accounts(directory: Directory, mailboxes: Iterable[Mailbox]) -> tuple[Account, ...]:

@@ -94,6 +94,7 @@ def facts_of(context: Context, envelope: Envelope, entity: Entity, directory: Di
         context.choices,
         context.rules,
         may_report=_may_report(context, envelope),
+        revocation=context.revocation,
     )
 
 
@@ -119,7 +120,12 @@ def _material(
         entity=entity,
         words=subject_words(context.rules.words),
         authserv_id=context.authserv_id,
-        trust=Trust(directory.anchors(), directory.intermediates(), directory.known_certificates),
+        trust=Trust(
+            directory.anchors(),
+            directory.intermediates(),
+            directory.known_certificates,
+            context.revocation,
+        ),
         signer=lambda key: directory.signer(key.account, key.entry),
         decryption_keys=lambda account: tuple(directory.decryption_keys(account)),
         random=context.random,

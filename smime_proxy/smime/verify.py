@@ -12,6 +12,7 @@ from smime_proxy.address import Mailbox
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.path import Anchor, ChainStatus, Purpose, validate
+from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.validation import Validation, validation_of
 from smime_proxy.cms import oids
 from smime_proxy.cms.der import Content
@@ -35,11 +36,13 @@ class Trust:
     """What chains are judged by.
 
     `known(issuer, serial)` gives stored certificates (DER) for signatures that bring none, E58.
+    Without `revocation` nobody's certificate was revoked.
     """
 
     anchors: Sequence[Anchor]
     intermediates: Sequence[Certificate]
     known: Callable[[bytes, int], Sequence[bytes]]
+    revocation: Revocation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ class Signer:
             return "fail"
         if self.report.integrity is Integrity.UNKNOWN:
             return "permerror" if self.certificate is None else "neutral"
+        if self.chain is ChainStatus.UNKNOWN:
+            return "temperror"
         return "policy" if self.reasons else "pass"
 
 
@@ -110,7 +115,15 @@ def _judge(
         reason = report.reason or "the signer's certificate cannot be read"
         return Signer(report, None, ChainStatus.UNKNOWN, Identity.NONE, (reason,))
     mailbox = claim.mailbox if claim.mailbox and certificate.carries(claim.mailbox) else None
-    path = validate(certificate, pool, trust.anchors, at, mailbox=mailbox, purpose=Purpose.SIGN)
+    path = validate(
+        certificate,
+        pool,
+        trust.anchors,
+        at,
+        mailbox=mailbox,
+        purpose=Purpose.SIGN,
+        revocation=trust.revocation,
+    )
     identity = _identity(certificate, claim)
     reasons = (
         report.reason,

@@ -32,6 +32,7 @@ FUTURE = datetime(2030, 1, 1, tzinfo=UTC)
 class Key:
     certificate: Certificate
     former: bool = False
+    chain: tuple[Certificate, ...] = ()
 
 
 def made(*mailboxes: str, **declared: object) -> Certificate:
