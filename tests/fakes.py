@@ -58,6 +58,7 @@ class FakeDirectory:
     roots: list[Anchor] = field(default_factory=list)
     remembered: dict[Mailbox, Capabilities] = field(default_factory=dict)
     unavailable: set[Mailbox] = field(default_factory=set)
+    partner_domains: dict[str, list[PartnerCertificate]] = field(default_factory=dict)
 
     def add(
         self, address: str, *identities: Identity, kind: Kind = Kind.PERSONAL, **more: object
@@ -75,6 +76,13 @@ class FakeDirectory:
         """Add a partner certificate."""
         found = PartnerCertificate(identity.certificate, identity.chain, pinned=pinned)
         self.partners.setdefault(parse_mailbox(address), []).append(found)
+
+    def know_domain(self, domain: str, identity: Identity, *, pinned: bool = False) -> None:
+        """Add a certificate for all mailboxes of a partner's domain."""
+        found = PartnerCertificate(
+            identity.certificate, identity.chain, pinned=pinned, domains=(domain,)
+        )
+        self.partner_domains.setdefault(domain, []).append(found)
 
     def account(self, mailbox: Mailbox) -> Account | None:
         return self.by_address.get(mailbox)
@@ -103,6 +111,9 @@ class FakeDirectory:
 
     def partner_certificates(self, mailbox: Mailbox) -> Sequence[PartnerCertificate]:
         return self.partners.get(mailbox, [])
+
+    def domain_certificates(self, domain: str) -> Sequence[PartnerCertificate]:
+        return self.partner_domains.get(domain, [])
 
     def capabilities(self, mailbox: Mailbox) -> Capabilities | None:
         return self.remembered.get(mailbox)

@@ -45,7 +45,8 @@ class PartnerCertificate:
     """A certificate mail may be encrypted to.
 
     `pinned` was trusted itself (`--trust`); `bound_to` are mailboxes it was imported for by name,
-    whatever it says itself. `source` is who gave it to us.
+    whatever it says itself, and `domains` those for all mailboxes of which it was (RFC 3183 3).
+    `source` is who gave it to us.
     """
 
     certificate: Certificate
@@ -53,9 +54,14 @@ class PartnerCertificate:
     pinned: bool = False
     bound_to: tuple[Mailbox, ...] = ()
     source: Source = Source.MANUAL
+    domains: tuple[str, ...] = ()
 
     def serves(self, mailbox: Mailbox) -> bool:
         """Tell whether it is for this mailbox, by its own words or by decision."""
+        return self.is_personal(mailbox) or mailbox.domain in self.domains
+
+    def is_personal(self, mailbox: Mailbox) -> bool:
+        """Tell whether it is for this very mailbox and not only for its domain."""
         return self.certificate.carries(mailbox) or mailbox in self.bound_to
 
 
@@ -136,8 +142,8 @@ def choose_recipient(
         certificate = candidate.certificate
         if not candidate.serves(mailbox):
             return f"does not carry {mailbox}"
-        unfit = _date_objection(certificate, at) or _encryption_objection(certificate)
-        return unfit or _source_objection(candidate.source, minimum)
+        unfit = _date_objection(certificate, at) or encryption_objection(certificate)
+        return unfit or source_objection(candidate.source, minimum)
 
     waiting: list[PartnerCertificate] = []
 
@@ -151,6 +157,53 @@ def choose_recipient(
 
     choice = _choose(candidates, objection, distrust, lambda candidate: candidate.source.rank)
     return replace(choice, waits=choice.chosen is None and bool(waiting))
+
+
+def newest_first(holders: Iterable[HolderT]) -> list[HolderT]:
+    """Order certificates as they are chosen from: by notBefore, then by how long they last."""
+    return sorted(holders, key=_age_rank, reverse=True)
+
+
+def encryption_objection(certificate: Certificate) -> str:
+    """Say why mail is not encrypted to a certificate whatever the time and its chain, or ``""``."""
+    if certificate.key_type in _ONLY_SIGN:
+        return f"a key of type {certificate.key_type} cannot encrypt"
+    if not certificate.may_encrypt:
+        return "its key usage does not allow encrypting mail"
+    if certificate.curve and certificate.curve not in USABLE_CURVES:
+        return f"mail is not encrypted to keys on {certificate.curve}"
+    return certificate.weak_key
+
+
+def trust_in(
+    candidate: PartnerCertificate,
+    mailbox: Mailbox,
+    at: datetime,
+    anchors: Sequence[Anchor],
+    revocation: Revocation | None = None,
+) -> PathResult:
+    """Judge the chain of a certificate that serves a mailbox, at a time, aware UTC.
+
+    Of anchors that vouch for some domains only, one that vouches for the mailbox's vouches for the
+    certificate of that domain too, if it does for all addresses this carries, and there is one.
+    """
+    carried: Mailbox | None = mailbox
+    if not candidate.is_personal(mailbox):
+        carried = None
+        anchors = [one for one in anchors if _speaks_for(one, mailbox.domain)]
+    return validate(
+        candidate.certificate,
+        candidate.chain,
+        anchors,
+        at,
+        mailbox=carried,
+        purpose=Purpose.ENCRYPT,
+        revocation=revocation,
+    )
+
+
+def _speaks_for(anchor: Anchor, domain: str) -> bool:
+    return domain not in anchor.unless and (not anchor.domains or domain in anchor.domains)
 
 
 def _choose(
@@ -185,7 +238,8 @@ def _named(holder: Holder) -> str:
     return f" serial {holder.certificate.serial:x}"
 
 
-def _source_objection(source: Source, minimum: MinimumSource) -> str:
+def source_objection(source: Source, minimum: MinimumSource) -> str:
+    """Say why a source is not good enough, or ``""``."""
     if minimum.admits(source):
         return ""
     return f"{source.value}, and minimum_source is {minimum.value}"
@@ -210,16 +264,6 @@ def _signing_objection(certificate: Certificate) -> str:
     return certificate.weak_key
 
 
-def _encryption_objection(certificate: Certificate) -> str:
-    if certificate.key_type in _ONLY_SIGN:
-        return f"a key of type {certificate.key_type} cannot encrypt"
-    if not certificate.may_encrypt:
-        return "its key usage does not allow encrypting mail"
-    if certificate.curve and certificate.curve not in USABLE_CURVES:
-        return f"mail is not encrypted to keys on {certificate.curve}"
-    return certificate.weak_key
-
-
 def _trusted(
     candidate: PartnerCertificate,
     mailbox: Mailbox,
@@ -234,12 +278,4 @@ def _trusted(
         reason = revoked(certificate, (*candidate.chain, *roots), roots, at, revocation)
         status = ChainStatus.REVOKED if reason else ChainStatus.TRUSTED
         return PathResult(status, (certificate,), reason)
-    return validate(
-        certificate,
-        candidate.chain,
-        anchors,
-        at,
-        mailbox=mailbox,
-        purpose=Purpose.ENCRYPT,
-        revocation=revocation,
-    )
+    return trust_in(candidate, mailbox, at, anchors, revocation)

@@ -4,11 +4,13 @@ Validating a path costs more than all other decisions of a message (RFC 5280 6),
 changes only with the snapshot and the clock.
 """
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from smime_proxy.address import Mailbox
+from smime_proxy.certs.lapse import find_lapse
 from smime_proxy.certs.selection import PartnerCertificate, choose_recipient
 from smime_proxy.certs.source import MinimumSource
 from smime_proxy.gateway.ports import Directory
@@ -17,8 +19,21 @@ from smime_proxy.policy.rules import Account
 REMEMBER = timedelta(minutes=1)  # an expiry is noticed within this time
 MAX_REMEMBERED = 50_000  # recipients; bounds memory, then all are forgotten
 
-_Answer: TypeAlias = tuple[datetime, PartnerCertificate | None, str]
-_Known: TypeAlias = dict[tuple[str, MinimumSource], _Answer]
+
+@dataclass(frozen=True, slots=True)
+class RecipientChoice:
+    """The certificate to encrypt to for one recipient, or why there is none.
+
+    With a certificate `problem` says only what is worth knowing of it. `lapsed` says how the last
+    one that was usable ended, where there was one and the recipient has none of his own now.
+    """
+
+    certificate: PartnerCertificate | None
+    problem: str = ""
+    lapsed: str = ""
+
+
+_Known: TypeAlias = dict[tuple[str, MinimumSource], tuple[datetime, RecipientChoice]]
 
 
 class RecipientChoices:
@@ -36,11 +51,12 @@ class RecipientChoices:
         account: Account | None,
         at: datetime,
         minimum: MinimumSource = MinimumSource.HARVESTED,
-    ) -> tuple[PartnerCertificate | None, str]:
+    ) -> RecipientChoice:
         """Give the certificate to encrypt to for one recipient, or why there is none (E72).
 
         `minimum` is the least source that is good enough for him. For our own accounts it is their
-        own current certificate, which needs no anchor.
+        own current certificate, which needs no anchor. For others it is one of theirs, and where
+        none of these is usable that of their domain.
         """
         snapshot, known = self._state
         if directory is not snapshot or len(known) > MAX_REMEMBERED:
@@ -49,24 +65,55 @@ class RecipientChoices:
         name = (mailbox.key, minimum)
         before = known.get(name)
         if before is not None and timedelta(0) <= at - before[0] < REMEMBER:
-            return before[1], before[2]
-        candidates = _candidates(directory, mailbox, account)
-        choice = choose_recipient(candidates, mailbox, at, directory.anchors(), minimum)
-        known[name] = (at, choice.chosen, choice.why_none)
-        return choice.chosen, choice.why_none
+            return before[1]
+        choice = _chosen(directory, mailbox, account, at, minimum)
+        known[name] = (at, choice)
+        return choice
+
+
+def _chosen(
+    directory: Directory,
+    mailbox: Mailbox,
+    account: Account | None,
+    at: datetime,
+    minimum: MinimumSource,
+) -> RecipientChoice:
+    anchors = directory.anchors()
+    own = _candidates(directory, mailbox, account)
+    choice = choose_recipient(own, mailbox, at, anchors, minimum)
+    if choice.chosen is not None:
+        return RecipientChoice(choice.chosen)
+    shared = _of_domain(directory, mailbox) if account is None else ()
+    of_domain = choose_recipient(shared, mailbox, at, anchors, minimum)
+    lapse = find_lapse(own, mailbox, at, anchors, minimum)
+    if of_domain.chosen is not None:
+        told = f"encrypted to the certificate of {mailbox.domain}"
+        if lapse is not None:
+            return RecipientChoice(of_domain.chosen, f"{lapse.reason}; {told}", lapse.reason)
+        return RecipientChoice(of_domain.chosen, told)
+    lapse = lapse or find_lapse(shared, mailbox, at, anchors, minimum)
+    problem = choice.why_none if own else of_domain.why_none
+    return RecipientChoice(None, problem, lapse.reason if lapse else "")
 
 
 def _candidates(
     directory: Directory, mailbox: Mailbox, account: Account | None
 ) -> tuple[PartnerCertificate, ...]:
     if account is None:
-        known = tuple(directory.intermediates())
-        return tuple(
-            replace(candidate, chain=(*candidate.chain, *known))
-            for candidate in directory.partner_certificates(mailbox)
-        )
+        return _linked(directory, directory.partner_certificates(mailbox))
     return tuple(
         PartnerCertificate(entry.certificate, pinned=True, bound_to=(mailbox,))
         for entry in directory.keys(account)
         if not entry.former
     )
+
+
+def _of_domain(directory: Directory, mailbox: Mailbox) -> tuple[PartnerCertificate, ...]:
+    return _linked(directory, directory.domain_certificates(mailbox.domain))
+
+
+def _linked(
+    directory: Directory, candidates: Iterable[PartnerCertificate]
+) -> tuple[PartnerCertificate, ...]:
+    known = tuple(directory.intermediates())
+    return tuple(replace(candidate, chain=(*candidate.chain, *known)) for candidate in candidates)

@@ -35,7 +35,8 @@ class Explanation:
     """What one recipient gets: `action` in the words of the log, or `refuse` with its reply.
 
     `group` numbers the copies from 1, 0 for a refusal; `certificates` are SHA-256 fingerprints in
-    hexadecimal, the signer's first; `problem` says why he has no usable certificate. `algorithms`
+    hexadecimal, the signer's first; `problem` says why he has no usable certificate, or that it is
+    the one of his domain. `algorithms`
     are those of his copy and `sources` the table each was taken from, both by setting name; `reads`
     is what he says that he can read, `certificate_source` who gave us the certificate of a partner
     (`certs.source`).

@@ -140,12 +140,10 @@ def _outbound_recipients(
     named: frozenset[Mailbox] | None = None
     for mailbox in envelope.recipients:
         account = own_account(directory, mailbox)
-        certificate: PartnerCertificate | None
-        certificate, problem = choices.choose(
-            directory, mailbox, account, envelope.received_at, least(mailbox)
-        )
+        choice = choices.choose(directory, mailbox, account, envelope.received_at, least(mailbox))
+        certificate, problem = choice.certificate, choice.problem
         if certificate is None:
-            yield RecipientFacts(mailbox, account, problem=problem)
+            yield RecipientFacts(mailbox, account, problem=problem, lapsed=choice.lapsed)
             continue
         if named is None:  # To and Cc are read only for mail that may be encrypted
             named = visible_mailboxes(entity.header)
@@ -154,6 +152,7 @@ def _outbound_recipients(
             account,
             certificate,
             problem,
+            choice.lapsed,
             mailbox in named,
             capabilities=_capabilities(directory, mailbox, account, certificate),
         )
@@ -167,9 +166,11 @@ def _capabilities(
 ) -> Capabilities | None:
     """Give what a recipient can read: what he said last, else what his certificate says.
 
-    RFC 4262 1: a certificate speaks for the time before the first signed message.
+    RFC 4262 1: a certificate speaks for the time before the first signed message. What is encrypted
+    to a domain is opened by its gateway, whatever the person's own program reads.
     """
-    remembered = directory.capabilities(mailbox) if account is None else None
+    his_own = account is None and chosen.is_personal(mailbox)
+    remembered = directory.capabilities(mailbox) if his_own else None
     if remembered is not None or not chosen.certificate.capabilities:
         return remembered
     try:

@@ -125,6 +125,10 @@ class Directory(Protocol):
         """Give the known certificates of a partner, usable or not."""
         ...
 
+    def domain_certificates(self, domain: str) -> Sequence[PartnerCertificate]:
+        """Give the certificates that stand for all mailboxes of exactly this domain, folded."""
+        ...
+
     def capabilities(self, mailbox: Mailbox) -> Capabilities | None:
         """Give what a partner said last in signed mail that he can read (RFC 8551 2.5.2)."""
         ...

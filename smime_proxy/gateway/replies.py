@@ -37,6 +37,12 @@ REPLIES: Mapping[str, Template] = MappingProxyType(
         "certificate_missing": Template(
             550, 7, 5, "Ask for a certificate, or send without encryption."
         ),
+        "certificate_lapsed": Template(
+            550,
+            7,
+            5,
+            "Ask for a signed mail, it brings a new one; [plain] sends this one in clear.",
+        ),
         "meeting_not_encrypted": Template(
             550, 7, 1, "Invitations are never encrypted: send it without the request to encrypt."
         ),

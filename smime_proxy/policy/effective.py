@@ -14,6 +14,7 @@ from smime_proxy.policy.rules import (
     Account,
     Encrypt,
     Internal,
+    OnLapsedCertificate,
     OnMissingCertificate,
     OnMissingKey,
     Override,
@@ -87,6 +88,8 @@ def strictest(policies: Iterable[Effective]) -> Effective:
             sources[name] = other.sources[name]
         if other.policy.on_missing_certificate is OnMissingCertificate.REJECT_ALL:
             policy = replace(policy, on_missing_certificate=OnMissingCertificate.REJECT_ALL)
+        if other.policy.on_lapsed_certificate is OnLapsedCertificate.REJECT:
+            policy = replace(policy, on_lapsed_certificate=OnLapsedCertificate.REJECT)
         if other.policy.internal is Internal.ENCRYPT:
             policy = replace(policy, internal=Internal.ENCRYPT)
         if other.policy.on_missing_key is OnMissingKey.REJECT:

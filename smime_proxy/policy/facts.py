@@ -60,13 +60,15 @@ class RecipientFacts:
 
     `visible`: named in To or Cc, asked only where there is a certificate. `opens`: inbound, some
     RecipientInfo names a key of the account. `capabilities`: what he can read, as his last signed
-    mail says, or else his certificate.
+    mail says, or else his certificate. `lapsed` says since when there is no usable certificate of
+    his own any more, "" where there never was one or is one still.
     """
 
     mailbox: Mailbox
     account: Account | None = None
     certificate: PartnerCertificate | None = None
     problem: str = ""
+    lapsed: str = ""
     visible: bool = True
     opens: bool = False
     capabilities: Capabilities | None = None

@@ -12,7 +12,7 @@ from smime_proxy.policy.grouping import group, sent_copy
 from smime_proxy.policy.plan import Decision, Delivery, Plan, Refusal, Relay, SigningKey, Why
 from smime_proxy.policy.rules import Account, Kind, ListenerRule, OnMissingKey, Rules
 from smime_proxy.policy.team import refuse_for_teams
-from smime_proxy.policy.wish import Wish, settle_missing, team_address, wish_for
+from smime_proxy.policy.wish import Wish, lapses, settle_missing, team_address, wish_for
 
 _NO_KEY = "no valid key"
 _NULL_SENDER = "null reverse-path"  # RFC 5321 6.1: reports are never rewritten (E71)
@@ -167,11 +167,12 @@ def _join(
         return Refusal(Why.MALFORMED, detail, "encrypt: text in the header")
     untouched = facts.message.signed or key_rule == _NULL_SENDER
     unsigned = key is None and any(wish.wants_signature for wish in served)
-    exemption = f"unsigned: {key_rule}" if unsigned and not facts.message.signed else ""
+    exemptions = [f"unsigned: {key_rule}"] if unsigned and not facts.message.signed else []
+    exemptions += lapses(served)
     deliveries = group(served, key, key_rule, untouched=untouched)
     return Plan(
         deliveries,
         refused,
         sent_copy(facts, chosen, served, key),
-        (exemption,) if exemption else (),
+        tuple(exemptions),
     )

@@ -25,6 +25,7 @@ class Why(Enum):
     KEY_MISSING = "key_missing"
     KEY_UNAVAILABLE = "key_unavailable"
     CERTIFICATE_MISSING = "certificate_missing"
+    CERTIFICATE_LAPSED = "certificate_lapsed"
     MEETING_NOT_ENCRYPTED = "meeting_not_encrypted"
     TEAM_SENDS_NO_ENCRYPTED = "team_sends_no_encrypted"
     TEAM_GETS_NO_ENCRYPTED = "team_gets_no_encrypted"

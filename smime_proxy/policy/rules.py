@@ -58,6 +58,13 @@ class OnMissingCertificate(Enum):
     REJECT_THOSE = "reject_those"
 
 
+class OnLapsedCertificate(Enum):
+    """What happens when encryption was possible to a recipient once and no longer is."""
+
+    REJECT = "reject"
+    SEND_CLEAR = "send_clear"
+
+
 class Internal(Enum):
     """What recipients that are our own accounts get."""
 
@@ -73,6 +80,7 @@ class Policy:
     encrypt: Encrypt = Encrypt.WHEN_POSSIBLE
     on_missing_key: OnMissingKey = OnMissingKey.SEND_UNSIGNED
     on_missing_certificate: OnMissingCertificate = OnMissingCertificate.REJECT_ALL
+    on_lapsed_certificate: OnLapsedCertificate = OnLapsedCertificate.REJECT
     internal: Internal = Internal.SIGN
     sent_copy: str = ""
     request_by_sensitivity: bool = False
@@ -92,6 +100,7 @@ class Override:
     encrypt: Encrypt | None = None
     on_missing_key: OnMissingKey | None = None
     on_missing_certificate: OnMissingCertificate | None = None
+    on_lapsed_certificate: OnLapsedCertificate | None = None
     internal: Internal | None = None
     sent_copy: str | None = None
     request_by_sensitivity: bool | None = None

@@ -20,12 +20,23 @@ from smime_proxy.policy.effective import (
 )
 from smime_proxy.policy.facts import Facts, RecipientFacts, SenderFacts
 from smime_proxy.policy.plan import Refusal, Refused, Why
-from smime_proxy.policy.rules import Internal, Kind, OnMissingCertificate, Rules
+from smime_proxy.policy.rules import (
+    Internal,
+    Kind,
+    OnLapsedCertificate,
+    OnMissingCertificate,
+    Rules,
+)
+
+_NO_CERTIFICATE = frozenset({Why.CERTIFICATE_MISSING, Why.CERTIFICATE_LAPSED})
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What one recipient is to get: signed or not, encrypted to `recipient.certificate` or not."""
+    """What one recipient is to get: signed or not, encrypted to `recipient.certificate` or not.
+
+    `makeshift`: his own certificate ended, and this is what he gets instead.
+    """
 
     recipient: RecipientFacts
     sign: Level
@@ -33,6 +44,7 @@ class Wish:
     algorithms: Algorithms = field(default_factory=Algorithms)
     missing: Why | None = None
     encrypted: bool = False
+    makeshift: bool = False
 
     @property
     def wants_signature(self) -> bool:
@@ -70,8 +82,33 @@ def wish_for(
     if recipient.account is not None and recipient.account.kind is Kind.TEAM:
         return replace(wish, missing=Why.TEAM_GETS_NO_ENCRYPTED) if demanded else wish
     if recipient.certificate is None:
-        return replace(wish, missing=Why.CERTIFICATE_MISSING) if demanded else wish
-    return replace(wish, encrypted=True)
+        why = _without_certificate(recipient, chosen, demanded=demanded)
+        return replace(wish, missing=why, makeshift=bool(recipient.lapsed))
+    return replace(wish, encrypted=True, makeshift=bool(recipient.lapsed))
+
+
+def _without_certificate(
+    recipient: RecipientFacts, chosen: Effective, *, demanded: bool
+) -> Why | None:
+    """Say why mail to a recipient without a certificate is refused; None: it is sent clear.
+
+    Encryption that was done until yesterday does not just stop: nobody would notice.
+    """
+    if demanded:
+        return Why.CERTIFICATE_MISSING
+    if recipient.lapsed and chosen.policy.on_lapsed_certificate is OnLapsedCertificate.REJECT:
+        return Why.CERTIFICATE_LAPSED
+    return None
+
+
+def lapses(served: tuple[Wish, ...]) -> list[str]:
+    """Name, for the log, the recipients whose own certificate ended, and what they get instead."""
+    return [
+        f"{'domain certificate' if wish.encrypted else 'unencrypted'}:"
+        f" {wish.recipient.mailbox}: {wish.recipient.lapsed}"
+        for wish in served
+        if wish.makeshift
+    ]
 
 
 def partner_of(recipient: RecipientFacts, rules: Rules) -> Partner:
@@ -96,9 +133,11 @@ def settle_missing(
     first, why = missing[0]
     detail = "; ".join(_missing_detail(facts, wish, reason) for wish, reason in missing)
     rule = f"encrypt: {first.encrypt.source}, certificate missing"
+    if why is Why.CERTIFICATE_LAPSED:
+        rule = f"on_lapsed_certificate: {chosen.sources['on_lapsed_certificate']}"
     all_or_none = chosen.policy.on_missing_certificate is OnMissingCertificate.REJECT_ALL
     reportable = facts.message.answerable and facts.may_report
-    team = any(reason is not Why.CERTIFICATE_MISSING for _, reason in missing)
+    team = any(reason not in _NO_CERTIFICATE for _, reason in missing)
     if team or all_or_none or not reportable or len(missing) == len(wishes):
         return Refusal(why, detail, rule)
     return tuple(
@@ -112,7 +151,7 @@ def _missing_detail(facts: Facts, wish: Wish, why: Why) -> str:
         return f"{team_address(facts.sender)} is a team account"
     if why is Why.TEAM_GETS_NO_ENCRYPTED:
         return f"{wish.recipient.mailbox} is a team account"
-    return f"{wish.recipient.mailbox}: {wish.recipient.problem}"
+    return f"{wish.recipient.mailbox}: {wish.recipient.lapsed or wish.recipient.problem}"
 
 
 def team_address(sender: SenderFacts) -> Mailbox | str:

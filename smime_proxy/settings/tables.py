@@ -20,6 +20,7 @@ from smime_proxy.policy.algorithms import (
 from smime_proxy.policy.rules import (
     Encrypt,
     Internal,
+    OnLapsedCertificate,
     OnMissingCertificate,
     OnMissingKey,
     Sign,
@@ -235,6 +236,8 @@ class PolicyTable(Table):
     """send_unsigned or reject, for an account without a valid key."""
     on_missing_certificate: OnMissingCertificate = OnMissingCertificate.REJECT_ALL
     """reject_all or reject_those, for recipients without a usable certificate."""
+    on_lapsed_certificate: OnLapsedCertificate = OnLapsedCertificate.REJECT
+    """reject or send_clear, where encryption was possible once and no longer is."""
     internal: Internal = Internal.SIGN
     """sign or encrypt: what recipients that are our own accounts get."""
     minimum_source: MinimumSource = MinimumSource.HARVESTED
@@ -275,6 +278,8 @@ class DomainTable(Table):
     on_missing_key: OnMissingKey | None = None
     """As in [policy]."""
     on_missing_certificate: OnMissingCertificate | None = None
+    """As in [policy]."""
+    on_lapsed_certificate: OnLapsedCertificate | None = None
     """As in [policy]."""
     internal: Internal | None = None
     """As in [policy]."""

@@ -4,13 +4,13 @@ RFC 8550 3 (the addresses a certificate carries), RFC 5280 6.1 (chains).
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
 
-from smime_proxy.address import Mailbox
+from smime_proxy.address import AddressError, Mailbox, fold_domain
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.source import Source
 from smime_proxy.stores import certificates, schema
@@ -22,8 +22,9 @@ from smime_proxy.stores.errors import StoreError
 class StoredPartner:
     """A partner certificate: the addresses it serves, those of them the administrator gave it.
 
-    Where it came from: `source`, when, who took it in, and of a harvested one the Message-ID and
-    the fingerprint of the anchor it led to then ("" otherwise).
+    `domains` are those for all mailboxes of which it stands. Where it came from: `source`, when,
+    who took it in, and of a harvested one the Message-ID and the fingerprint of the anchor it led
+    to then ("" otherwise).
     """
 
     certificate: Certificate
@@ -36,6 +37,7 @@ class StoredPartner:
     decided_by: str = ""
     message_id: str = ""
     anchor: str = ""
+    domains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +55,32 @@ def import_certificate(
     bound_to: Mailbox | None = None,
     *,
     pinned: bool = False,
+    domains: Iterable[str] = (),
 ) -> ImportedPartner:
     """Take in a partner's certificate; `file` is all that `certs.read_certificates` found.
 
     The partner's is the first that names a mailbox and is no authority's, the others are its
-    chain. With `bound_to` it serves that address too, whatever it carries; `pinned` trusts
-    exactly this certificate whoever issued it. What is there already is extended: an import
-    never takes a binding or a pin away. Raises `StoreError` when it serves no address.
+    chain. With `bound_to` it serves that address too, whatever it carries, and with `domains` all
+    mailboxes there that have none of their own; `pinned` trusts exactly this certificate whoever
+    issued it. What is there already is extended: an import never takes a binding or a pin away.
+    Raises `StoreError` when it serves no address, or a domain is none.
     """
-    certificate, chain = _chosen(file, bound_to)
-    if bound_to is None and not certificate.identities():
+    folded = _folded(domains)
+    certificate, chain = _chosen(file, bound_to, folded)
+    if bound_to is None and not folded and not certificate.identities():
         raise StoreError(
             f"the certificate {certificate.subject or certificate.fingerprint[:16]} carries no"
-            " e-mail address: say whose it is with --address"
+            " e-mail address: say whose it is with --address, or --domain"
         )
     with store.writing(act) as writing:
         number = certificates.keep(writing.connection, certificate, chain)
         before = load(writing.connection, schema.certificate.c.id == number)
         changed = _write(writing, number, certificate, bound_to, pinned=pinned)
+        changed = _write_domains(writing, number, folded) or changed
         after = load(writing.connection, schema.certificate.c.id == number)[0]
         if changed or before != (after,):
-            words = (after.certificate.fingerprint, *(m.text for m in after.addresses))
+            served = (*(m.text for m in after.addresses), *after.domains)
+            words = (after.certificate.fingerprint, *served)
             what = " ".join((*words, "pinned") if after.pinned else words)
             writing.record("cert import", what)
             return ImportedPartner(after, is_new=True)
@@ -81,14 +88,27 @@ def import_certificate(
 
 
 def listing(store: Store, mailbox: Mailbox | None = None) -> tuple[StoredPartner, ...]:
-    """Give all partner certificates, or those that serve one address, the newest first."""
+    """Give all partner certificates, or those that serve one address, the newest first.
+
+    That of its domain serves an address too.
+    """
     table = schema.partner_address
     wanted: ColumnElement[bool] | None = None
     if mailbox is not None:
         served = select(table.c.certificate_id).where(table.c.key == mailbox.key)
-        wanted = schema.certificate.c.id.in_(served)
+        wanted = or_(schema.certificate.c.id.in_(served), _stands_for(mailbox.domain))
     with store.reading() as connection:
         return load(connection, wanted)
+
+
+def listing_of_domain(store: Store, domain: str) -> tuple[StoredPartner, ...]:
+    """Give the certificates that stand for all mailboxes of a domain, the newest first.
+
+    Raises `StoreError` for what is no domain.
+    """
+    (folded,) = _folded([domain])
+    with store.reading() as connection:
+        return load(connection, _stands_for(folded))
 
 
 def find(store: Store, fingerprint: str) -> StoredPartner:
@@ -130,6 +150,7 @@ def load(
     served: defaultdict[int, dict[Mailbox, bool]] = defaultdict(dict)
     for row in connection.execute(names.order_by(schema.partner_address.c.key)):
         served[row.certificate_id][Mailbox(row.text, row.key)] = row.bound
+    domains = _domains(connection)
     found = [
         StoredPartner(
             certificate=certificates.stored(row.der),
@@ -142,28 +163,69 @@ def load(
             decided_by=row.decided_by,
             message_id=row.message_id,
             anchor=row.anchor,
+            domains=domains.get(row.certificate_id, ()),
         )
         for row in connection.execute(statement)
     ]
     return tuple(sorted(found, key=lambda p: p.certificate.not_before, reverse=True))
 
 
+def _stands_for(domain: str) -> ColumnElement[bool]:
+    table = schema.partner_domain
+    served = select(table.c.certificate_id).where(table.c.domain == domain)
+    return schema.certificate.c.id.in_(served)
+
+
+def _domains(connection: Connection) -> dict[int, tuple[str, ...]]:
+    """Give the domains of each certificate; there are few such certificates."""
+    table = schema.partner_domain
+    found: defaultdict[int, tuple[str, ...]] = defaultdict(tuple)
+    for row in connection.execute(select(table).order_by(table.c.domain)):
+        found[row.certificate_id] += (row.domain,)
+    return dict(found)
+
+
+def _folded(domains: Iterable[str]) -> tuple[str, ...]:
+    try:
+        return tuple(sorted({fold_domain(domain) for domain in domains}))
+    except AddressError as error:
+        raise StoreError(f"--domain takes a domain: {error}") from error
+
+
 def _chosen(
-    file: Sequence[Certificate], bound_to: Mailbox | None
+    file: Sequence[Certificate], bound_to: Mailbox | None, domains: tuple[str, ...]
 ) -> tuple[Certificate, tuple[Certificate, ...]]:
     named_people = [c for c in file if c.identities() and not c.is_ca]
     # People who sign their own certificate often make it one of an authority (openssl req -x509).
     people = named_people or [c for c in file if not c.is_ca] or [c for c in file if c.identities()]
-    if bound_to is not None and len(file) == 1:
+    is_said = bound_to is not None or bool(domains)
+    if is_said and len(file) == 1:
         people = people or list(file)
     if not people:
         raise StoreError(
             "the file holds certificates of authorities only: `trust add` is for those; if one is"
-            " a person's own, say whose it is with --address"
+            " a person's own, say whose it is with --address, or --domain"
         )
-    named = (c for c in people if bound_to is not None and c.carries(bound_to))
+    named = (c for c in people if _is_named(c, bound_to, domains))
     certificate = next(named, people[0])
     return certificate, tuple(c for c in file if c != certificate)
+
+
+def _is_named(certificate: Certificate, bound_to: Mailbox | None, domains: tuple[str, ...]) -> bool:
+    """Tell whether a certificate itself names the address or a domain it is imported for."""
+    if bound_to is not None:
+        return certificate.carries(bound_to)
+    return any(mailbox.domain in domains for mailbox in certificate.identities())
+
+
+def _write_domains(writing: Writing, number: int, domains: tuple[str, ...]) -> bool:
+    """Add the domains a certificate does not yet stand for; False when there are none."""
+    table = schema.partner_domain
+    known = _domains(writing.connection).get(number, ())
+    fresh = [domain for domain in domains if domain not in known]
+    for domain in fresh:
+        writing.connection.execute(insert(table).values(domain=domain, certificate_id=number))
+    return bool(fresh)
 
 
 def _write(

@@ -152,6 +152,19 @@ partner_address = Table(
     Index("partner_address_certificate", "certificate_id"),
 )
 
+# Domains for all mailboxes of which a partner certificate stands, by decision of an administrator.
+partner_domain = Table(
+    "partner_domain",
+    metadata,
+    Column("domain", String, primary_key=True),
+    Column(
+        "certificate_id",
+        ForeignKey("partner.certificate_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Index("partner_domain_certificate", "certificate_id"),
+)
+
 # `by_hand`: what it vouches for was said of this one; `own_domains`: of our own domains too.
 anchor = Table(
     "anchor",

@@ -64,7 +64,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Partners:
-    """Which partner certificates serve an address, which are pinned, which bound to addresses.
+    """Which partner certificates serve an address or a domain, which are pinned, which bound.
 
     `sources` are those of the certificates no administrator imported.
     """
@@ -73,6 +73,8 @@ class Partners:
     pinned: frozenset[int] = field(repr=False)
     bound: Mapping[int, tuple[Mailbox, ...]] = field(repr=False)
     sources: Mapping[int, Source] = field(repr=False, default_factory=dict)
+    by_domain: Mapping[str, Sequence[int]] = field(repr=False, default_factory=dict)
+    domains: Mapping[int, tuple[str, ...]] = field(repr=False, default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +178,11 @@ class Snapshot:
 
     def partner_certificates(self, mailbox: Mailbox) -> Sequence[PartnerCertificate]:
         """Give the known certificates of a partner, usable or not."""
-        return tuple(
-            PartnerCertificate(
-                certificate=self.shelf.certificate(number),
-                chain=self.shelf.chain(number),
-                pinned=number in self.partners.pinned,
-                bound_to=self.partners.bound.get(number, ()),
-                source=self.partners.sources.get(number, Source.MANUAL),
-            )
-            for number in self.partners.by_address.get(mailbox.key, ())
-        )
+        return tuple(map(self._partner, self.partners.by_address.get(mailbox.key, ())))
+
+    def domain_certificates(self, domain: str) -> Sequence[PartnerCertificate]:
+        """Give the certificates that stand for all mailboxes of exactly this domain, folded."""
+        return tuple(map(self._partner, self.partners.by_domain.get(domain, ())))
 
     def capabilities(self, mailbox: Mailbox) -> Capabilities | None:
         """Give what a partner said last in signed mail that he can read."""
@@ -204,6 +201,16 @@ class Snapshot:
         """Give the DER of stored certificates with this issuer (DER name) and serial (E58)."""
         name = certificates.locator(name_key(issuer), serial)
         return tuple(self.shelf.ders[number] for number in self.shelf.by_locator.get(name, ()))
+
+    def _partner(self, number: int) -> PartnerCertificate:
+        return PartnerCertificate(
+            certificate=self.shelf.certificate(number),
+            chain=self.shelf.chain(number),
+            pinned=number in self.partners.pinned,
+            bound_to=self.partners.bound.get(number, ()),
+            source=self.partners.sources.get(number, Source.MANUAL),
+            domains=self.partners.domains.get(number, ()),
+        )
 
     def _row(self, account: Account, certificate: Certificate) -> KeyRow:
         for row in self.rows.get(account.address.key, ()):
@@ -285,15 +292,32 @@ def _partners(connection: Connection) -> Partners:
         by_address[key].append(number)
         if is_bound:
             bound[number] += (Mailbox(text, key),)
+    by_domain, domains = _partner_domains(connection)
     pinned = select(table.c.certificate_id).where(table.c.pinned)
     others = select(table.c.certificate_id, table.c.source)
     found = connection.execute(others.where(table.c.source != Source.MANUAL.value)).all()
     return Partners(
-        dict(by_address),
-        frozenset(connection.execute(pinned).scalars()),
-        dict(bound),
-        {number: Source(source) for number, source in found},
+        by_address=dict(by_address),
+        pinned=frozenset(connection.execute(pinned).scalars()),
+        bound=dict(bound),
+        sources={number: Source(source) for number, source in found},
+        by_domain=by_domain,
+        domains=domains,
     )
+
+
+def _partner_domains(
+    connection: Connection,
+) -> tuple[dict[str, list[int]], dict[int, tuple[str, ...]]]:
+    """Read the certificates of each domain, and the domains of each certificate."""
+    table = schema.partner_domain
+    by_domain: defaultdict[str, list[int]] = defaultdict(list)
+    domains: defaultdict[int, tuple[str, ...]] = defaultdict(tuple)
+    rows = select(table.c.domain, table.c.certificate_id).order_by(table.c.domain)
+    for domain, number in connection.execute(rows).all():
+        by_domain[domain].append(number)
+        domains[number] += (domain,)
+    return dict(by_domain), dict(domains)
 
 
 def _domains(by_address: Mapping[str, Account]) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from tests.fakes import AT, FakeKey, FakeUpstream, Octets, Sent, World, session
 
 CASES = Path(__file__).resolve().parents[1] / "cases"
 STORIES = sorted(path.parent for path in CASES.glob("*/case.toml"))
+ENDED = datetime(2026, 5, 1, tzinfo=UTC)  # a month before the stories
 Told = Mapping[str, Any]
 
 
@@ -58,6 +60,10 @@ def people() -> Mapping[str, pki.Identity]:
         "partner": pki.person(root(), "partner@example.org"),
         "hidden": pki.person(root(), "hidden@example.org"),
         "curve": pki.person(root(), "curve@example.org", kind="p256"),
+        "lapsed": pki.person(root(), "lapsed@example.org", not_after=ENDED),
+        "gate": pki.person(root(), "domain-confidentiality-authority@firm.example"),
+        "boss": pki.person(root(), "boss@firm.example"),
+        "clerk": pki.person(root(), "clerk@firm.example", not_after=ENDED),
     }
 
 
@@ -72,8 +78,11 @@ def world(told: Told) -> World:
     )
     directory.add("bob@example.test", everybody["bob"])
     directory.add("team@example.test", everybody["team"], kind=Kind.TEAM)
-    for name in ("partner", "hidden", "curve"):
+    for name in ("partner", "hidden", "curve", "lapsed"):
         directory.know(f"{name}@example.org", everybody[name])
+    for name in ("boss", "clerk"):
+        directory.know(f"{name}@firm.example", everybody[name])
+    directory.know_domain("firm.example", everybody["gate"])
     return made
 
 

@@ -264,3 +264,36 @@ def test_only_what_is_let_in_unproven_needs_no_chain() -> None:
             MinimumSource.DISCOVERED,
         )
         assert (choice.chosen is not None) is (source is Source.DISCOVERED)
+
+
+def test_the_certificate_of_a_domain_serves_that_domain_and_none_below_it() -> None:
+    gate = PartnerCertificate(made("gate@hub.net"), domains=("example.test",))
+    assert recipient(gate).chosen == gate
+    assert not gate.is_personal(ALICE)
+    for address in ("alice@sub.example.test", "alice@test", "alice@hub.net"):
+        choice = choose_recipient([gate], parse_mailbox(address), pki.NOW, ANCHORS)
+        assert choice.why_none == f"does not carry {address}"
+
+
+@pytest.mark.parametrize(
+    ("carried", "vouches_for", "trusted"),
+    [
+        ("gate@example.test", ("example.test",), True),
+        ("gate@example.test", ("example.test", "other.test"), True),
+        ("gate@hub.net", ("hub.net", "example.test"), True),
+        ("gate@hub.net", ("hub.net",), False),
+        ("gate@hub.net", ("example.test",), False),
+        ("", ("example.test",), False),
+    ],
+)
+def test_an_anchor_of_some_domains_vouches_for_a_domain_only_if_it_is_one_of_them(
+    carried: str, vouches_for: tuple[str, ...], trusted: bool
+) -> None:
+    own = pki.person(ROOT, *filter(None, [carried]), label="gate").certificate
+    gate = PartnerCertificate(own, domains=("example.test",))
+    anchors = [Anchor(ROOT.certificate, vouches_for)]
+    choice = choose_recipient([gate], ALICE, pki.NOW, anchors)
+    assert (choice.chosen == gate) is trusted
+    assert choose_recipient([replace(gate, pinned=True)], ALICE, pki.NOW, anchors).chosen
+    outsider = [Anchor(ROOT.certificate, unless=("example.test",))]
+    assert choose_recipient([gate], ALICE, pki.NOW, outsider).chosen is None

@@ -20,6 +20,7 @@ from smime_proxy.policy.rules import (
     Rules,
 )
 from tests.fakes import envelope, mail
+from tests.pki import NOT_BEFORE, person
 from tests.unit.cms import parties
 from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, partner, world
 from tests.unit.smime.cases import clear, message
@@ -159,3 +160,27 @@ def test_the_certificate_of_an_own_account_has_no_source() -> None:
     inside = world(Policy(internal=Internal.ENCRYPT))
     (row,) = explain(inside.context(), envelope(mail(ALICE, BOB), ALICE, BOB)).recipients
     assert (row.action, row.certificate_source) == ("sign+encrypt", "")
+
+
+def test_what_ended_and_what_stands_in_for_it_is_told() -> None:
+    surroundings = world()
+    known = surroundings.directory
+    known.partners.clear()
+    expired = person(parties.root(), PARTNER, not_after=NOT_BEFORE.replace(year=2021))
+    known.know(PARTNER, expired)
+    to_partner = envelope(mail(ALICE, PARTNER), ALICE, PARTNER)
+    (row,) = explain(surroundings.context(), to_partner).recipients
+    assert (row.action, row.rule) == (
+        "refuse",
+        "on_lapsed_certificate: policy.on_lapsed_certificate",
+    )
+    assert row.reply.startswith(f"550 5.7.5 {PARTNER}: its certificate expired on 2021-01-01. ")
+    gate = person(parties.root(), "gate@hub.net")
+    known.know_domain("example.org", gate)
+    told = explain(surroundings.context(), to_partner)
+    (row,) = told.recipients
+    ended = "its certificate expired on 2021-01-01"
+    assert row.action == "sign+encrypt"
+    assert row.certificates[-1] == gate.certificate.fingerprint
+    assert row.problem == f"{ended}; encrypted to the certificate of example.org"
+    assert told.exemptions == (f"domain certificate: {PARTNER}: {ended}",)

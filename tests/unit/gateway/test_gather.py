@@ -194,3 +194,22 @@ def capable(extension: x509.UnrecognizedExtension, address: str = "x@y.org") -> 
 
 def garbage() -> x509.UnrecognizedExtension:
     return x509.UnrecognizedExtension(SMIME_CAPABILITIES, b"\x30\x05\x00")
+
+
+def test_what_ended_is_among_the_facts() -> None:
+    surroundings = world()
+    known = surroundings.directory
+    known.partners.clear()
+    expired = pki.person(parties.root(), PARTNER, not_after=pki.NOT_BEFORE.replace(year=2021))
+    known.know(PARTNER, expired)
+    (found,) = facts(mail(ALICE, PARTNER), PARTNER, surroundings=surroundings).recipients
+    assert (found.certificate, found.lapsed) == (None, "its certificate expired on 2021-01-01")
+    gate = pki.person(parties.root(), "gate@hub.net")
+    known.know_domain("example.org", gate)
+    known.remembered[parse_mailbox(PARTNER)] = Capabilities(())
+    (found,) = facts(mail(ALICE, PARTNER), PARTNER, surroundings=surroundings).recipients
+    assert found.certificate is not None
+    assert found.certificate.certificate == gate.certificate
+    assert found.lapsed == "its certificate expired on 2021-01-01"
+    # What the person's own program reads says nothing of the gateway's.
+    assert found.capabilities is None

@@ -8,6 +8,7 @@ from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.certs.source import MinimumSource
 from smime_proxy.envelope import Role
+from smime_proxy.gateway.choices import RecipientChoice
 from smime_proxy.gateway.ports import SeenCapabilities
 from smime_proxy.gateway.work import Refused, Work, make
 from smime_proxy.message.parse import parse
@@ -68,7 +69,12 @@ def test_i5_what_cannot_be_encrypted_is_never_sent_otherwise() -> None:
     unfit = PartnerCertificate(person(PARTNER, kind="ed25519").certificate, pinned=True)
     context.choices._state = (
         surroundings.directory,
-        {(PARTNER, MinimumSource.HARVESTED): (envelope(b"", None).received_at, unfit, "")},
+        {
+            (PARTNER, MinimumSource.HARVESTED): (
+                envelope(b"", None).received_at,
+                RecipientChoice(unfit),
+            )
+        },
     )
     made = make(context, envelope(mail(ALICE, PARTNER), ALICE, PARTNER))
     assert isinstance(made, Refused)

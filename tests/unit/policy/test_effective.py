@@ -20,6 +20,7 @@ from smime_proxy.policy.effective import (
 from smime_proxy.policy.rules import (
     Encrypt,
     Internal,
+    OnLapsedCertificate,
     OnMissingCertificate,
     OnMissingKey,
     Override,
@@ -62,6 +63,7 @@ def test_of_several_accounts_the_strictest_of_each_setting_holds() -> None:
         "b@x.test",
         encrypt=Encrypt.REQUIRED,
         on_missing_certificate=OnMissingCertificate.REJECT_ALL,
+        on_lapsed_certificate=OnLapsedCertificate.REJECT,
         on_missing_key=OnMissingKey.REJECT,
         internal=Internal.ENCRYPT,
         request_by_sensitivity=True,
@@ -69,7 +71,11 @@ def test_of_several_accounts_the_strictest_of_each_setting_holds() -> None:
         key_transport=KeyTransport.RSAES_OAEP,
         header_protection=HeaderProtection.BASELINE,
     )
-    rules = Rules(Policy(on_missing_certificate=OnMissingCertificate.REJECT_THOSE))
+    lenient_default = Policy(
+        on_missing_certificate=OnMissingCertificate.REJECT_THOSE,
+        on_lapsed_certificate=OnLapsedCertificate.SEND_CLEAR,
+    )
+    rules = Rules(lenient_default)
     for pair in ((lenient, strict), (strict, lenient)):
         joined = strictest(effective(rules, who) for who in pair)
         assert joined.policy == effective(rules, strict).policy

@@ -9,12 +9,20 @@ from smime_proxy.policy.rules import (
     Account,
     Encrypt,
     Internal,
+    OnLapsedCertificate,
     OnMissingCertificate,
     PartnerRule,
     Policy,
     Rules,
 )
-from smime_proxy.policy.wish import Wish, algorithms_for, settle_missing, team_address, wish_for
+from smime_proxy.policy.wish import (
+    Wish,
+    algorithms_for,
+    lapses,
+    settle_missing,
+    team_address,
+    wish_for,
+)
 from tests.unit.policy.cases import ALICE, BOB, CERTIFICATE_ON_A_CURVE, TEAM, sender, to
 
 REQUIRED = Policy(encrypt=Encrypt.REQUIRED)
@@ -108,3 +116,59 @@ def test_the_key_of_the_certificate_decides_what_key_transport_means() -> None:
     curve = replace(to("x@y.org"), certificate=CERTIFICATE_ON_A_CURVE)
     assert algorithms_for(curve, chosen, Rules()).key_transport is None
     assert algorithms_for(to("x@y.org", known=True), chosen, Rules()).key_transport is not None
+
+
+ENDED = "its certificate expired on 2026-05-01"
+LAPSED = to("x@y.org", lapsed=ENDED)
+SEND_CLEAR = Policy(on_lapsed_certificate=OnLapsedCertificate.SEND_CLEAR)
+
+
+def test_encryption_that_was_possible_does_not_just_stop() -> None:
+    assert wish(LAPSED, Policy()).missing is Why.CERTIFICATE_LAPSED
+    for policy in (Policy(encrypt=Encrypt.NEVER), Policy(encrypt=Encrypt.ON_REQUEST)):
+        assert wish(LAPSED, policy).missing is None
+        assert not wish(LAPSED, policy).makeshift
+    for policy in (
+        REQUIRED,
+        replace(REQUIRED, on_lapsed_certificate=OnLapsedCertificate.SEND_CLEAR),
+    ):
+        assert wish(LAPSED, policy).missing is Why.CERTIFICATE_MISSING
+    assert wish(LAPSED, SEND_CLEAR, request=True).missing is Why.CERTIFICATE_MISSING
+    assert wish(LAPSED, Policy(), TEAM).missing is None  # a team never encrypted
+    assert wish(replace(LAPSED, account=BOB), Policy()).missing is None  # it stays in the house
+
+
+def test_it_stops_where_the_settings_say_so_and_is_named() -> None:
+    sent = wish(LAPSED, SEND_CLEAR)
+    assert (sent.missing, sent.encrypted) == (None, False)
+    assert lapses((sent,)) == [f"unencrypted: x@y.org: {ENDED}"]
+    other = wish(replace(to("x@y.org", known=True), lapsed=ENDED), Policy())
+    assert lapses((other,)) == [f"domain certificate: x@y.org: {ENDED}"]
+    assert lapses((wish(to("x@y.org", known=True), Policy()), wish(to("x@y.org"), Policy()))) == []
+
+
+def test_plain_sends_this_one_and_never_what_must_be_encrypted() -> None:
+    facts = Facts(MessageFacts(asks_plain=True), (LAPSED,), sender())
+    for policy, missing in ((Policy(), None), (REQUIRED, Why.CERTIFICATE_MISSING)):
+        rules = Rules(policy)
+        found = wish_for(LAPSED, effective(rules, ALICE), facts, rules, request=False)
+        assert (found.missing, found.makeshift and not missing) == (missing, False)
+
+
+def test_who_lapsed_is_refused_with_the_date_all_or_those() -> None:
+    known = to("z@y.org", known=True)
+    refusal = settled(Policy(), known, LAPSED)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.why, refusal.detail) == (Why.CERTIFICATE_LAPSED, f"x@y.org: {ENDED}")
+    assert refusal.rule == "on_lapsed_certificate: policy.on_lapsed_certificate"
+    those = Policy(on_missing_certificate=OnMissingCertificate.REJECT_THOSE)
+    several = settled(those, known, LAPSED)
+    assert isinstance(several, tuple)
+    (refused,) = several
+    assert (refused.why, refused.detail) == (Why.CERTIFICATE_LAPSED, f"x@y.org: {ENDED}")
+    assert refused.rule == refusal.rule
+    assert isinstance(settled(those, LAPSED), Refusal)
+    required = settled(REQUIRED, known, LAPSED)
+    assert isinstance(required, Refusal)
+    assert (required.why, required.detail) == (Why.CERTIFICATE_MISSING, f"x@y.org: {ENDED}")
+    assert required.rule == "encrypt: policy.encrypt, certificate missing"

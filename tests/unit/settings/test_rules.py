@@ -24,6 +24,7 @@ def test_every_override_reaches_the_rules() -> None:
         "encrypt": "required",
         "on_missing_key": "reject",
         "on_missing_certificate": "reject_those",
+        "on_lapsed_certificate": "send_clear",
         "internal": "encrypt",
         "sent_copy": "maildir:///srv/{address}",
         "request_by_sensitivity": True,

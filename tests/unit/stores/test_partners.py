@@ -140,3 +140,44 @@ def test_an_import_says_who_did_it_and_makes_a_harvested_one_his(store: Store, a
     assert again.is_new
     assert (again.partner.source, again.partner.decided_by) == (Source.MANUAL, act.who)
     assert again.partner.message_id == "<1@y.org>"
+
+
+def test_a_certificate_can_stand_for_a_domain_whatever_it_carries(store: Store, act: Act) -> None:
+    imported = partners.import_certificate(
+        store, act, [NAMELESS.certificate, MIDDLE.certificate], domains=["Example.NET", "b.org"]
+    )
+    known = imported.partner
+    assert (known.addresses, known.domains) == ((), ("b.org", "example.net"))
+    assert audited(store)[-1] == f"cert import: {known.certificate.fingerprint} b.org example.net"
+    again = partners.import_certificate(store, act, [NAMELESS.certificate], domains=["b.org"])
+    assert not again.is_new
+    more = partners.import_certificate(store, act, [NAMELESS.certificate], domains=["c.org"])
+    assert more.partner.domains == ("b.org", "c.org", "example.net")
+    assert partners.listing_of_domain(store, "EXAMPLE.net") == (more.partner,)
+    assert partners.listing_of_domain(store, "sub.example.net") == ()
+    partners.remove(store, act, known.certificate.fingerprint)
+    with store.reading() as connection:
+        assert connection.execute(schema.partner_domain.select()).all() == []
+
+
+def test_what_is_no_domain_is_refused(store: Store, act: Act) -> None:
+    with pytest.raises(StoreError, match="--domain takes a domain"):
+        partners.import_certificate(store, act, FILE, domains=["not a domain"])
+    with pytest.raises(StoreError, match="--domain takes a domain"):
+        partners.listing_of_domain(store, "")
+
+
+def test_of_several_persons_the_one_in_the_domain_stands_for_it(store: Store, act: Act) -> None:
+    gate = pki.person(MIDDLE, "domain-confidentiality-authority@example.com", kind="p256")
+    file = (SOMEONE.certificate, gate.certificate)
+    taken = partners.import_certificate(store, act, file, domains=["example.com"]).partner
+    assert taken.certificate == gate.certificate
+
+
+def test_an_address_is_served_by_the_certificate_of_its_domain_too(store: Store, act: Act) -> None:
+    own = partners.import_certificate(store, act, FILE).partner
+    partners.import_certificate(store, act, [NAMELESS.certificate], domains=["example.org"])
+    both = partners.listing(store, PARTNER)
+    assert {one.certificate for one in both} == {own.certificate, NAMELESS.certificate}
+    assert len(partners.listing(store, parse_mailbox("x@example.org"))) == 1
+    assert partners.listing(store, parse_mailbox("x@sub.example.org")) == ()

@@ -352,3 +352,15 @@ def test_what_a_partner_said_last_is_known_and_what_cannot_be_read_is_not(store:
     with store.engine.begin() as connection:
         connection.execute(update(schema.capabilities).values(der=b"\x30\x05"))
     assert load(store).capabilities(PARTNER) is None
+
+
+def test_the_certificate_of_a_domain_is_found_by_that_domain(store: Store, act: Act) -> None:
+    file = (SOMEONE.certificate, MIDDLE.certificate)
+    partners.import_certificate(store, act, file, pinned=True, domains=["example.net", "b.org"])
+    snapshot = load(store)
+    (known,) = snapshot.domain_certificates("example.net")
+    assert (known.certificate, known.chain) == (SOMEONE.certificate, (MIDDLE.certificate,))
+    assert (known.pinned, known.domains) == (True, ("b.org", "example.net"))
+    assert snapshot.domain_certificates("b.org") == (known,)
+    assert snapshot.partner_certificates(PARTNER) == (known,)
+    assert snapshot.domain_certificates("example.org") == ()

@@ -12,6 +12,7 @@ def upgrade() -> None:
     _anchors()
     _harvest()
     _authority()
+    _domains()
 
 
 def _anchors() -> None:
@@ -119,3 +120,18 @@ def _authority() -> None:
         " JOIN account_address n ON n.account_id = o.id AND NOT n.is_alias"
         " CROSS JOIN authority a WHERE k.provenance = 'issued' GROUP BY k.certificate_id"
     )
+
+
+def _domains() -> None:
+    """Certificates for all mailboxes of a domain."""
+    op.create_table(
+        "partner_domain",
+        sa.Column("domain", sa.String, primary_key=True),
+        sa.Column(
+            "certificate_id",
+            sa.Integer,
+            sa.ForeignKey("partner.certificate_id", ondelete="CASCADE"),
+            primary_key=True,
+        ),
+    )
+    op.create_index("partner_domain_certificate", "partner_domain", ["certificate_id"])
