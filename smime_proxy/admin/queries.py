@@ -6,7 +6,7 @@ No RFC; each view is a flat value whose names are those of the JSON.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from smime_proxy.address import Mailbox
+from smime_proxy.address import Mailbox, parse_mailbox
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.selection import PartnerCertificate, choose_recipient, choose_signing
 from smime_proxy.stores import accounts, anchors, issued, keys, partners
@@ -75,11 +75,13 @@ class KeyView:
 class PartnerView:
     """A partner certificate; `reason` says why it is not `usable` for any of its addresses.
 
-    `source` is the word of `minimum_source`'s order; `anchor` the fingerprint a harvested one led
-    to, `chain` the subjects of the issuers kept with it.
+    `domains` are those for all mailboxes of which it stands that have none of their own. `source`
+    is the word of `minimum_source`'s order; `anchor` the fingerprint a harvested one led to,
+    `chain` the subjects of the issuers kept with it.
     """
 
     addresses: tuple[str, ...]
+    domains: tuple[str, ...]
     pinned: bool
     usable: bool
     reason: str
@@ -144,6 +146,12 @@ def partner_list(store: Store, mailbox: Mailbox | None, at: datetime) -> list[Pa
     """Give all partner certificates, or those for one address, the newest first."""
     snapshot = _snapshot(store)
     return [_partner(stored, snapshot, at) for stored in partners.listing(store, mailbox)]
+
+
+def partners_of_domain(store: Store, domain: str, at: datetime) -> list[PartnerView]:
+    """Give the certificates of a domain, the newest first; raises `StoreError` for no domain."""
+    snapshot = _snapshot(store)
+    return [_partner(stored, snapshot, at) for stored in partners.listing_of_domain(store, domain)]
 
 
 def partner(store: Store, fingerprint: str, at: datetime) -> PartnerView:
@@ -256,13 +264,18 @@ def _partner(stored: StoredPartner, snapshot: Snapshot, at: datetime) -> Partner
         pinned=stored.pinned,
         bound_to=stored.bound,
         source=stored.source,
+        domains=stored.domains,
     )
     candidate = replace(candidate, chain=(*stored.chain, *snapshot.intermediates()))
     trusted = snapshot.anchors()
-    choices = [choose_recipient([candidate], mailbox, at, trusted) for mailbox in stored.addresses]
+    # Of a domain one mailbox stands for all: RFC 5321 4.5.1 has this one everywhere.
+    of_domains = (parse_mailbox(f"postmaster@{domain}") for domain in stored.domains)
+    served = (*stored.addresses, *of_domains)
+    choices = [choose_recipient([candidate], mailbox, at, trusted) for mailbox in served]
     usable = any(choice.chosen for choice in choices)
     return PartnerView(
         addresses=tuple(mailbox.text for mailbox in stored.addresses),
+        domains=stored.domains,
         pinned=stored.pinned,
         usable=usable,
         reason="" if usable or not choices else choices[0].why_none,

@@ -23,11 +23,22 @@ from smime_proxy.stores.connection import Store
 app = noun("Partner certificates.")
 
 Wanted = Annotated[
-    str, typer.Argument(metavar="ID", help="An address, a fingerprint, or 8 digits of one.")
+    str,
+    typer.Argument(metavar="ID", help="An address, a domain, a fingerprint, or 8 digits of one."),
 ]
 AddressOption = Annotated[
     str | None,
     typer.Option("--address", metavar="A", help="Whose it is, whatever it carries itself."),
+]
+
+
+DomainOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--domain",
+        metavar="D",
+        help="It stands for all mailboxes there that have none of their own; repeatable.",
+    ),
 ]
 
 
@@ -38,6 +49,7 @@ def import_(
         Path, typer.Argument(metavar="FILE", help="PEM, DER, PKCS#7, or a directory of such files.")
     ],
     address: AddressOption = None,
+    domain: DomainOption = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Trust exactly this one, whoever issued it.")
     ] = False,
@@ -47,31 +59,37 @@ def import_(
     bound_to = mailbox(address) if address is not None else None
     partner_files = partner_import.read_all(file)
     with opened_store(context) as store:
-        partner_import.import_all(store, acting, partner_files, bound_to, pinned=trust)
+        partner_import.import_all(
+            store, acting, partner_files, bound_to, pinned=trust, domains=tuple(domain or ())
+        )
 
 
 @app.command(name="list")
 def list_(
     context: typer.Context,
     address: Annotated[
-        str | None, typer.Argument(metavar="[ADDRESS]", help="Only those for this address.")
+        str | None,
+        typer.Argument(metavar="[ADDRESS]", help="Only those for this address or domain."),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """List partner certificates, the newest first, and say which are usable."""
     at = act(context).at
-    wanted = mailbox(address) if address is not None else None
     with opened_store(context) as store:
-        views = queries.partner_list(store, wanted, at)
+        if address is None:
+            views = queries.partner_list(store, None, at)
+        else:
+            views = _serving(store, address, at)
     if as_json:
         emit_json(views)
         return
     emit_table(
-        ("id", "addresses", "usable", "pinned", "until", "reason"),
+        ("id", "addresses", "domains", "usable", "pinned", "until", "reason"),
         [
             (
                 view.certificate.fingerprint[:16],
                 view.addresses,
+                view.domains,
                 view.usable,
                 view.pinned,
                 view.certificate.not_after,
@@ -89,7 +107,7 @@ def show(context: typer.Context, wanted: Wanted, as_json: Json = False) -> None:
     with opened_store(context) as store:
         views = _find(store, wanted, at)
     if as_json:
-        emit_json(views[0] if "@" not in wanted else views)
+        emit_json(views if _is_name(wanted) else views[0])
         return
     for number, view in enumerate(views):
         if number:
@@ -118,9 +136,20 @@ def remove(context: typer.Context, fingerprint: Fingerprint) -> None:
 
 
 def _find(store: Store, wanted: str, at: datetime) -> list[PartnerView]:
-    if "@" not in wanted:
+    if not _is_name(wanted):
         return [queries.partner(store, wanted, at)]
-    views = queries.partner_list(store, mailbox(wanted), at)
+    views = _serving(store, wanted, at)
     if not views:
         raise CommandError(f"there is no certificate for {wanted}")
     return views
+
+
+def _is_name(wanted: str) -> bool:
+    """Tell an address or a domain from a fingerprint, which has neither of these signs."""
+    return "@" in wanted or "." in wanted
+
+
+def _serving(store: Store, name: str, at: datetime) -> list[PartnerView]:
+    if "@" in name:
+        return queries.partner_list(store, mailbox(name), at)
+    return queries.partners_of_domain(store, name, at)

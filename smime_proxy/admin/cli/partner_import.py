@@ -53,6 +53,7 @@ def import_all(
     bound_to: Mailbox | None,
     *,
     pinned: bool,
+    domains: tuple[str, ...] = (),
 ) -> None:
     """Store the certificates of all files and say of each what became of it.
 
@@ -63,7 +64,8 @@ def import_all(
     by_path = {partner_file.path: partner_file for partner_file in partner_files}
     for path in files.tracked(list(by_path)):
         try:
-            taken.append(_import(store, act, by_path[path], bound_to, pinned=pinned))
+            one = by_path[path]
+            taken.append(_import(store, act, one, bound_to, pinned=pinned, domains=domains))
         except StoreError as error:
             if len(partner_files) == 1:
                 raise
@@ -98,15 +100,22 @@ def _read(path: Path) -> PartnerFile:
 
 
 def _import(
-    store: Store, act: Act, partner_file: PartnerFile, bound_to: Mailbox | None, *, pinned: bool
+    store: Store,
+    act: Act,
+    partner_file: PartnerFile,
+    bound_to: Mailbox | None,
+    *,
+    pinned: bool,
+    domains: tuple[str, ...],
 ) -> str:
     if partner_file.reason:
         raise StoreError(partner_file.reason)
     imported = partners.import_certificate(
-        store, act, partner_file.certificates, bound_to, pinned=pinned
+        store, act, partner_file.certificates, bound_to, pinned=pinned, domains=domains
     )
     partner = imported.partner
-    served = ", ".join(mailbox.text for mailbox in partner.addresses)
+    everybody = (f"all of {domain}" for domain in partner.domains)
+    served = ", ".join((*(mailbox.text for mailbox in partner.addresses), *everybody))
     state = "imported" if imported.is_new else "is there already"
     tell(f"{partner.certificate.fingerprint[:16]} for {served}: {state}")
     return partner.certificate.fingerprint

@@ -77,3 +77,33 @@ def test_what_is_no_certificate_is_refused(cli: Cli) -> None:
     path = cli.file("x.pem", "nothing")
     assert cli.refused("cert", "import", path).startswith(str(path))
     assert "No such file" in cli.refused("cert", "import", cli.directory / "none.pem")
+
+
+def test_a_certificate_of_a_domain_is_listed_shown_exported_and_removed(cli: Cli) -> None:
+    path = cli.directory / "partner.pem"
+    said = cli.done("cert", "import", path, "--domain", "Firm.example", "--domain", "b.example")
+    assert said.out.endswith(
+        " for partner@example.org, all of b.example, all of firm.example: imported\n"
+    )
+    (view,) = cli.done("cert", "list", "firm.example", "--json").json
+    assert (view["domains"], view["usable"]) == (["b.example", "firm.example"], True)
+    assert cli.done("cert", "list", "anyone@firm.example", "--json").json == [view]
+    assert cli.done("cert", "show", "b.example", "--json").json == [view]
+    assert "b.example,firm.example" in cli.done("cert", "list").out.replace(" ", "")
+    (exported, *_) = read_certificates(cli.done("cert", "export", "firm.example").out.encode())
+    assert exported.fingerprint == view["certificate"]["fingerprint"]
+    assert "no certificate for" in cli.refused("cert", "show", "sub.firm.example")
+    assert "--domain takes a domain" in cli.refused("cert", "import", path, "--domain", "a b")
+    cli.done("cert", "remove", view["certificate"]["fingerprint"])
+    assert cli.done("cert", "list", "firm.example", "--json").json == []
+
+
+def test_a_certificate_of_a_domain_nobody_vouches_for_is_said_to_be_unused(cli: Cli) -> None:
+    (anchor,) = cli.done("trust", "list", "--json").json
+    cli.done("trust", "remove", anchor["certificate"]["fingerprint"])
+    path = cli.directory / "partner.pem"
+    assert (
+        "is not used: its chain is untrusted"
+        in cli.done("cert", "import", path, "--domain", "firm.example").err
+    )
+    assert cli.done("cert", "import", path, "--domain", "firm.example", "--trust").err == ""
