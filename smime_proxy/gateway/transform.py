@@ -218,6 +218,8 @@ def _seen(report: Report, received_at: datetime) -> SeenCapabilities | None:
     signer = report.signer
     if report.signature != PASSED or signer is None or signer.mailbox is None:
         return None
+    if signer.via_gateway:
+        return None  # it is the gateway that reads so
     if signer.report.capabilities is None:
         return None
     at = min(signer.report.signing_time or received_at, received_at)

@@ -125,6 +125,8 @@ def _material(
             directory.intermediates(),
             directory.known_certificates,
             context.revocation,
+            context.rules.gateways,
+            lambda mailbox: [one.certificate for one in directory.partner_certificates(mailbox)],
         ),
         signer=lambda key: directory.signer(key.account, key.entry),
         decryption_keys=lambda account: tuple(directory.decryption_keys(account)),

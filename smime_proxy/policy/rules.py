@@ -17,6 +17,7 @@ from smime_proxy.policy.algorithms import (
     KeyTransport,
     Signature,
 )
+from smime_proxy.smime.gateway_signer import GatewaySigner
 from smime_proxy.smime.unwrap import Unwrap
 
 
@@ -178,7 +179,8 @@ class Rules:
     """All policy of one settings file; keys of `domains` and `partners` are folded.
 
     `partners` is looked up by mailbox key first, then by domain. `listeners` by listener name.
-    `unwrap` says which verified signatures inbound mail is delivered without.
+    `unwrap` says which verified signatures inbound mail is delivered without. `gateways` are the
+    partners' gateways that sign in place of people, by their domain.
     """
 
     default: Policy = field(default_factory=Policy)
@@ -187,3 +189,4 @@ class Rules:
     listeners: Mapping[str, ListenerRule] = field(default_factory=dict)
     words: RequestWords = field(default_factory=RequestWords)
     unwrap: frozenset[Unwrap] = frozenset()
+    gateways: Mapping[str, GatewaySigner] = field(default_factory=dict)

@@ -25,6 +25,7 @@ def check(settings: Settings) -> list[Fault]:
         *_upstream_faults(settings),
         *_listener_faults(settings),
         *_sent_copy_faults(settings),
+        *_gateway_faults(settings),
         *_bind_faults(settings),
         *_token_faults(settings),
     ]
@@ -166,6 +167,20 @@ def _token_faults(settings: Settings) -> Iterator[Fault]:
             yield Fault(("pkcs11", key), "must be set with module")
     if keys.master_key and keys.master_key_file:
         yield Fault(("keys", "master_key_file"), "must be empty with master_key")
+
+
+def _gateway_faults(settings: Settings) -> Iterator[Fault]:
+    """Find gateways that would speak for people they have nothing to do with."""
+    for name, table in settings.partners.items():
+        path = ("partners", name)
+        if table.gateway_trusted and not table.gateway_signer:
+            yield Fault((*path, "gateway_trusted"), "means nothing without gateway_signer")
+        if not table.gateway_signer:
+            continue
+        if "@" in name:
+            yield Fault((*path, "gateway_signer"), "belongs to a domain, not to an address")
+        elif table.gateway_signer.rpartition("@")[2] != name:
+            yield Fault((*path, "gateway_signer"), f"must be an address in {name}")
 
 
 def _bind_faults(settings: Settings) -> Iterator[Fault]:

@@ -3,6 +3,7 @@
 Names and meanings are those of the settings file; `smime_proxy.policy.rules` has the values.
 """
 
+from smime_proxy.address import parse_mailbox
 from smime_proxy.policy.rules import (
     ListenerRule,
     Override,
@@ -13,6 +14,7 @@ from smime_proxy.policy.rules import (
 )
 from smime_proxy.settings.model import Settings
 from smime_proxy.settings.tables import DomainTable, Listener, PartnerTable, PolicyTable
+from smime_proxy.smime.gateway_signer import GatewaySigner
 
 
 def to_rules(settings: Settings) -> Rules:
@@ -25,6 +27,7 @@ def to_rules(settings: Settings) -> Rules:
         listeners={name: to_listener_rule(one) for name, one in settings.listeners.items()},
         words=RequestWords(sign=words.sign, encrypt=words.encrypt, plain=words.plain),
         unwrap=frozenset(settings.policy.unwrap),
+        gateways=to_gateways(settings),
     )
 
 
@@ -80,6 +83,15 @@ def to_partner_rule(table: PartnerTable) -> PartnerRule:
         opaque=table.opaque,
         header_protection=table.header_protection,
     )
+
+
+def to_gateways(settings: Settings) -> dict[str, GatewaySigner]:
+    """Give the partners' gateways that sign in place of people, by their domain."""
+    return {
+        name: GatewaySigner(parse_mailbox(table.gateway_signer), table.gateway_trusted)
+        for name, table in settings.partners.items()
+        if table.gateway_signer
+    }
 
 
 def to_listener_rule(listener: Listener) -> ListenerRule:

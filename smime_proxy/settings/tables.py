@@ -43,6 +43,7 @@ from smime_proxy.settings.fields import (
     Size,
     Url,
     choice,
+    read_address,
     read_hostname,
     read_key_uri,
     read_list,
@@ -68,6 +69,9 @@ Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*$", max_length=253)]
 Domains = Annotated[tuple[Domain, ...], BeforeValidator(read_list)]
 Networks = Annotated[tuple[NetworkText, ...], BeforeValidator(read_list)]
 AccountPatterns = Annotated[tuple[AccountPattern, ...], BeforeValidator(read_list)]
+
+
+OptionalAddress = Annotated[str, AfterValidator(lambda value: read_address(value) if value else "")]
 
 
 class Table(BaseModel):
@@ -320,3 +324,7 @@ class PartnerTable(Table):
     """As in [policy]; instead of what the sender has."""
     header_protection: HeaderProtectionName | None = None
     """As in [policy]; instead of what the sender has."""
+    gateway_signer: OptionalAddress = ""
+    """Of a domain: the address in it whose signature counts for everybody there."""
+    gateway_trusted: bool = False
+    """Its signature is as good as the person's own; without, it is yellow and says whose it is."""

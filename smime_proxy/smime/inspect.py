@@ -133,7 +133,8 @@ def _recipient(recipient: RecipientInfo) -> dict[str, object]:
 
 def _signer(signer: Signer) -> dict[str, object]:
     report, certificate = signer.report, signer.certificate
-    return {
+    via = {"via": "gateway"} if signer.via_gateway else {}
+    return via | {
         "integrity": report.integrity.value,
         "chain": signer.chain.value,
         "identity": signer.identity.value,

@@ -125,12 +125,14 @@ def _signature(report: Report) -> str:
     signer = report.signer
     if signer is None:
         return report.signature
+    via = ("via=gateway",) if signer.via_gateway else ()
     return ";\r\n\t".join(
         (
             report.signature,
             f"integrity={signer.report.integrity.value}",
             f"chain={signer.chain.value}",
             f"identity={signer.identity.value}",
+            *via,
             f"signer={_identifier(signer) or 'unknown'}",
             f"validation={signer.validation.value}",
         )
@@ -146,10 +148,10 @@ def _encryption(report: Report) -> str:
 
 
 def _identifier(signer: Signer) -> str:
-    """Give the signer's mailbox: the one From matches if there, else the certificate's first."""
+    """Give the signer's mailbox: the one that makes the match, else the certificate's first."""
     if signer.certificate is None:
         return ""
-    mailbox = signer.mailbox or next(iter(signer.certificate.mailboxes), None)
+    mailbox = signer.mailbox or signer.gateway or next(iter(signer.certificate.mailboxes), None)
     if mailbox is None or not mailbox.is_ascii:
         return ""
     return str(mailbox) if _TOKEN.fullmatch(str(mailbox)) else ""

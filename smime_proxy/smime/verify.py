@@ -1,10 +1,11 @@
 """Judge one signature layer: integrity, chain and identity as three separate facts a signer.
 
-RFC 8551 2.4.2 and 3.5.3, RFC 8550 3 (identity) and 4 (certificates); verdicts V2-V14.
+RFC 8551 2.4.2 and 3.5.3, RFC 8550 3 (identity) and 4 (certificates), RFC 3183 3.1 (domain
+signatures); verdicts V2-V14.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -18,6 +19,8 @@ from smime_proxy.cms import oids
 from smime_proxy.cms.der import Content
 from smime_proxy.cms.structures import Identifier, SignedData
 from smime_proxy.cms.verify import Integrity, SignerReport, verify
+from smime_proxy.smime.domain_signature import DomainSignature, domain_signature
+from smime_proxy.smime.gateway_signer import GatewaySigner
 
 MAX_TIME_APART = timedelta(hours=1)  # signing time and Date, E19
 MAX_AHEAD = timedelta(minutes=15)  # of our own clock; clients' clocks are no better than that
@@ -37,12 +40,16 @@ class Trust:
 
     `known(issuer, serial)` gives stored certificates (DER) for signatures that bring none, E58.
     Without `revocation` nobody's certificate was revoked.
+    `gateways` are those that sign for everybody of a domain, by domain, folded; `own_of` gives the
+    certificates known of an address.
     """
 
     anchors: Sequence[Anchor]
     intermediates: Sequence[Certificate]
     known: Callable[[bytes, int], Sequence[bytes]]
     revocation: Revocation | None = None
+    gateways: Mapping[str, GatewaySigner] = field(default_factory=dict)
+    own_of: Callable[[Mailbox], Sequence[Certificate]] = lambda _mailbox: ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,10 @@ class Signer:
     """One signature judged; `reasons` says in short lines what keeps it from `pass`, if anything.
 
     `certificate` is None when it is nowhere to be had; `mailbox` is the From mailbox when the
-    certificate carries it. `validation` is what a trusted chain says of who he is.
+    certificate carries it. `validation` is what a trusted chain says of who he is. `gateway` is the
+    address of the partner's gateway when that signed in place of the person and its word counts:
+    then certificate, capabilities and everything else said in the signature are the gateway's and
+    nothing may be learned of the person.
     """
 
     report: SignerReport
@@ -69,6 +79,12 @@ class Signer:
     reasons: tuple[str, ...]
     mailbox: Mailbox | None = None
     validation: Validation = Validation.UNKNOWN
+    gateway: Mailbox | None = None
+
+    @property
+    def via_gateway(self) -> bool:
+        """Tell whether it is the signature of the partner's gateway and not of the person."""
+        return self.gateway is not None
 
     @property
     def result(self) -> str:
@@ -115,28 +131,34 @@ def _judge(
         reason = report.reason or "the signer's certificate cannot be read"
         return Signer(report, None, ChainStatus.UNKNOWN, Identity.NONE, (reason,))
     mailbox = claim.mailbox if claim.mailbox and certificate.carries(claim.mailbox) else None
+    of_domain = domain_signature(certificate, claim.mailbox, trust.gateways, trust.own_of, at)
+    named = of_domain.signer.mailbox if of_domain else mailbox
     path = validate(
         certificate,
         pool,
         trust.anchors,
         at,
-        mailbox=mailbox,
+        mailbox=named,
         purpose=Purpose.SIGN,
         revocation=trust.revocation,
     )
-    identity = _identity(certificate, claim)
+    is_good = report.integrity is Integrity.INTACT and path.status is ChainStatus.TRUSTED
+    gateway = named if of_domain and not of_domain.doubt and is_good else None
+    identity = Identity.MATCH if gateway else _identity(certificate, claim)
     reasons = (
         report.reason,
         # RFC 8551 2.4.2: what was signed for another protocol is no word to the recipient.
         "" if is_mail else "the signed content is no mail",
         "" if path.status is ChainStatus.TRUSTED else path.reason or path.status.value,
-        _identity_reason(identity, claim),
+        _identity_reason(identity, claim, of_domain),
         _weakness(report, certificate),
         _time_reason(report.signing_time, claim.date, at),
     )
     told = tuple(filter(None, reasons))
-    validation = validation_of(path.policies)
-    return Signer(report, certificate, path.status, identity, told, mailbox, validation)
+    # How the gateway was identified says nothing of how the person was.
+    validation = Validation.UNKNOWN if gateway else validation_of(path.policies)
+    status = path.status
+    return Signer(report, certificate, status, identity, told, mailbox, validation, gateway)
 
 
 def _identity(certificate: Certificate, claim: Claim) -> Identity:
@@ -148,14 +170,15 @@ def _identity(certificate: Certificate, claim: Claim) -> Identity:
     return Identity.MISMATCH
 
 
-def _identity_reason(identity: Identity, claim: Claim) -> str:
+def _identity_reason(identity: Identity, claim: Claim, of_domain: DomainSignature | None) -> str:
     match identity:
         case Identity.MATCH:
-            return ""
+            return of_domain.remark if of_domain else ""
         case Identity.NONE:
             return "no mailbox to compare"
         case Identity.MISMATCH:
-            return claim.problem or f"From {claim.mailbox} is not in the certificate"
+            doubt = of_domain.doubt if of_domain else claim.problem
+            return doubt or f"From {claim.mailbox} is not in the certificate"
 
 
 def _weakness(report: SignerReport, certificate: Certificate) -> str:

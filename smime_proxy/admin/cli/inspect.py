@@ -4,7 +4,7 @@ RFC 8551 3; RFC 4155 (a leading mbox line is skipped).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -25,6 +25,7 @@ from smime_proxy.cms import decrypt
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.errors import CmsError
 from smime_proxy.gateway.ports import KeyUnavailable
+from smime_proxy.settings.rules import to_gateways
 from smime_proxy.smime.inspect import Inspection
 from smime_proxy.smime.inspect import inspect as inspect_message
 from smime_proxy.smime.verify import Trust
@@ -162,8 +163,9 @@ def _known(certificates: Sequence[Certificate]) -> Known:
 
 
 def _with_store(context: typer.Context, given: Material) -> Material:
-    """Add the store's keys and anchors, if there is a store that can be read."""
+    """Add the settings' gateways, and the store's keys and anchors where it can be read."""
     loaded = settings(context)
+    given = replace(given, trust=replace(given.trust, gateways=to_gateways(loaded)))
     try:
         if not (loaded.service.state_dir / STORE_FILE).exists():
             return given
@@ -178,14 +180,14 @@ def _with_store(context: typer.Context, given: Material) -> Material:
         stored = snapshot.known_certificates(issuer, serial)
         return (*given.trust.known(issuer, serial), *stored)
 
-    return Material(
-        (*given.keys, *_keys(snapshot)),
-        Trust(
-            (*given.trust.anchors, *snapshot.anchors()),
-            (*given.trust.intermediates, *snapshot.intermediates()),
-            known,
-        ),
+    trust = replace(
+        given.trust,
+        anchors=(*given.trust.anchors, *snapshot.anchors()),
+        intermediates=(*given.trust.intermediates, *snapshot.intermediates()),
+        known=known,
+        own_of=lambda mailbox: [one.certificate for one in snapshot.partner_certificates(mailbox)],
     )
+    return Material((*given.keys, *_keys(snapshot)), trust)
 
 
 def _keys(snapshot: Snapshot) -> list[DecryptionKey]:

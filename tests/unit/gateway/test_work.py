@@ -16,6 +16,7 @@ from smime_proxy.policy.algorithms import ContentEncryption
 from smime_proxy.policy.grouping import MAX_GROUPS
 from smime_proxy.policy.rules import Encrypt, PartnerRule, Policy, Rules
 from smime_proxy.smime.classify import Protection, classify
+from smime_proxy.smime.gateway_signer import GatewaySigner
 from tests.fakes import World, envelope, mail
 from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, TEAM, partner, world
 from tests.unit.smime.cases import PART, clear, enveloped, message, person
@@ -170,3 +171,32 @@ def test_recipients_with_different_algorithms_get_different_octets() -> None:
         [PARTNER],
         ["x@y.org"],
     ]
+
+
+def from_clerk(surroundings: World, *, trusted: bool) -> Work:
+    """Receive mail of a clerk that the gateway of his domain signed."""
+    gateway = GatewaySigner(parse_mailbox("gateway@firm.example"), trusted)
+    surroundings.rules = replace(surroundings.rules, gateways={"firm.example": gateway})
+    sealed = message(clear(identity=person("gateway@firm.example")), "clerk@firm.example")
+    arrived = envelope(sealed, "clerk@firm.example", ALICE, role=Role.INBOUND)
+    work = make(surroundings.context(), arrived)
+    assert isinstance(work, Work)
+    return work
+
+
+@pytest.mark.parametrize(("trusted", "badge"), [(True, b"green"), (False, b"yellow")])
+def test_nothing_is_learned_of_a_person_from_what_a_gateway_signed(
+    trusted: bool, badge: bytes
+) -> None:
+    work = from_clerk(world(), trusted=trusted)
+    assert b"via=gateway;\r\n\tsigner=gateway@firm.example" in work.contents[0].message
+    assert b"X-SMIME-Badge: " + badge in work.contents[0].message
+    assert work.seen is None
+
+
+def test_a_gateway_does_not_speak_for_whose_own_certificate_we_know() -> None:
+    surroundings = world()
+    surroundings.directory.know("clerk@firm.example", person("clerk@firm.example"))
+    shown = from_clerk(surroundings, trusted=True).contents[0].message
+    assert b"identity=mismatch" in shown
+    assert b"X-SMIME-Badge: yellow" in shown

@@ -84,6 +84,30 @@ def test_an_upstream_that_cannot_work_is_named(upstream: dict[str, Any], start: 
     assert found[0].startswith(start)
 
 
+@pytest.mark.parametrize(
+    ("partners", "fault"),
+    [
+        ({"a.org": {"gateway_signer": "Gate@A.org", "gateway_trusted": True}}, ""),
+        ({"a.org": {"gateway_trusted": True}}, 'partners."a.org".gateway_trusted: means nothing'),
+        (
+            {"a.org": {"gateway_signer": "gate@b.org"}},
+            'partners."a.org".gateway_signer: must be an address in a.org',
+        ),
+        (
+            {"a.org": {"gateway_signer": "gate@sub.a.org"}},
+            'partners."a.org".gateway_signer: must be an address in a.org',
+        ),
+        (
+            {"x@a.org": {"gateway_signer": "gate@a.org"}},
+            'partners."x@a.org".gateway_signer: belongs to a domain',
+        ),
+    ],
+)
+def test_a_gateway_speaks_for_the_domain_it_is_in(partners: dict[str, Any], fault: str) -> None:
+    found = faults(partners=partners)
+    assert (len(found), fault in "".join(found)) == (bool(fault), True)
+
+
 def test_sent_copies_go_to_a_known_upstream() -> None:
     found = faults(domains={"a.b": {"sent_copy": "upstream:x"}})
     assert found == ["domains.\"a.b\".sent_copy: there is no upstream 'x' (known: relay)"]

@@ -1,5 +1,6 @@
 from dataclasses import fields
 
+from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.source import MinimumSource
 from smime_proxy.policy.algorithms import (
     ContentEncryption,
@@ -10,6 +11,7 @@ from smime_proxy.policy.algorithms import (
 from smime_proxy.policy.rules import Encrypt, PartnerRule, Policy, Rules, Sign
 from smime_proxy.settings import Settings
 from smime_proxy.settings.rules import to_rules
+from smime_proxy.smime.gateway_signer import GatewaySigner
 from smime_proxy.smime.unwrap import Unwrap
 
 
@@ -66,6 +68,18 @@ def test_every_key_of_a_partner_reaches_the_rules() -> None:
         header_protection=HeaderProtection.BASELINE,
         minimum_source=MinimumSource.VERIFIED,
     )
+
+
+def test_gateways_reach_the_rules_by_their_domain() -> None:
+    partners = {
+        "Example.ORG": {"gateway_signer": "Gate@example.org", "gateway_trusted": True},
+        "b.org": {"gateway_signer": "g@b.org"},
+        "c.org": {"opaque": True},
+    }
+    assert to_rules(Settings.model_validate({"partners": partners})).gateways == {
+        "example.org": GatewaySigner(parse_mailbox("gate@example.org"), trusted=True),
+        "b.org": GatewaySigner(parse_mailbox("g@b.org")),
+    }
 
 
 def test_what_is_unwrapped_reaches_the_rules() -> None:

@@ -1,14 +1,16 @@
 """One signature layer judged: integrity, chain and identity are three facts."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from smime_proxy.address import parse_mailbox
-from smime_proxy.certs.path import ChainStatus
+from smime_proxy.certs.path import Anchor, ChainStatus
 from smime_proxy.cms import der, oids
 from smime_proxy.cms.structures import parse_signed_data
 from smime_proxy.cms.verify import Integrity
+from smime_proxy.smime.gateway_signer import GatewaySigner
 from smime_proxy.smime.verify import (
     MAX_AHEAD,
     MAX_TIME_APART,
@@ -190,3 +192,62 @@ def test_what_was_signed_for_another_protocol_is_no_mail(detached: bool) -> None
         signed = made.signed_data(signer, content=content, content_type=content_type)
         entity = clear(der=signed) if detached else cms(signed, "signed-data")
         assert verdict(message(entity)) == expected
+
+
+GATEWAY = parse_mailbox("gateway@firm.example")
+CLERK = Claim(parse_mailbox("clerk@firm.example"), AT)
+
+
+def by_gateway(
+    *,
+    trusted: bool = False,
+    claim: Claim = CLERK,
+    part: bytes = PART,
+    roots: tuple[pki.Identity, ...] = (),
+    own: pki.Identity | None = None,
+) -> Signer:
+    believing = replace(
+        trust(*roots),
+        gateways={"firm.example": GatewaySigner(GATEWAY, trusted)},
+        own_of=lambda _mailbox: [own.certificate] if own else [],
+    )
+    der = signature(identity=person(str(GATEWAY)))
+    return judged(der, claim=claim, trusting=believing, part=part)
+
+
+def test_a_gateways_signature_is_a_match_and_says_whose_it_is() -> None:
+    signer = by_gateway()
+    assert (facts(signer), signer.result) == (("intact", "trusted", "match"), "policy")
+    assert signer.reasons == ("signed by the gateway of firm.example, not by the person",)
+    assert (signer.via_gateway, signer.gateway, signer.mailbox) == (True, GATEWAY, None)
+    trusted = by_gateway(trusted=True)
+    assert (facts(trusted), trusted.result) == (("intact", "trusted", "match"), "pass")
+    assert (trusted.reasons, trusted.via_gateway, trusted.mailbox) == ((), True, None)
+
+
+def test_a_gateways_signature_that_is_not_good_counts_for_nobody() -> None:
+    broken = by_gateway(trusted=True, part=b"x")
+    assert (facts(broken), broken.result) == (("broken", "trusted", "mismatch"), "fail")
+    foreign = by_gateway(trusted=True, roots=(pki.root("Other", kind="p256"),))
+    assert (facts(foreign), foreign.result) == (("intact", "untrusted", "mismatch"), "policy")
+    below = by_gateway(trusted=True, claim=Claim(parse_mailbox("x@sub.firm.example"), AT))
+    unclean = by_gateway(trusted=True, claim=Claim(None, AT, "From is unclean"))
+    has_own = by_gateway(trusted=True, own=person("clerk@firm.example"))
+    for signer in (broken, foreign, below, unclean, has_own):
+        assert (signer.identity, signer.via_gateway) == (Identity.MISMATCH, False)
+        assert signer.result != "pass"
+    assert unclean.reasons == ("From is unclean",)
+    assert "has a key of its own" in has_own.reasons[0]
+
+
+def test_the_gateway_signs_for_itself_as_anybody_does() -> None:
+    signer = by_gateway(claim=Claim(GATEWAY, AT))
+    assert (signer.result, signer.via_gateway, signer.mailbox) == ("pass", False, GATEWAY)
+
+
+def test_an_anchor_of_the_domain_vouches_for_its_gateway() -> None:
+    limited = [Anchor(parties.root().certificate, ("firm.example",))]
+    gateways = {"firm.example": GatewaySigner(GATEWAY)}
+    believing = replace(trust(), anchors=limited, gateways=gateways)
+    der = signature(identity=person(str(GATEWAY)))
+    assert judged(der, claim=CLERK, trusting=believing).via_gateway

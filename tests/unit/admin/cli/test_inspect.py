@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs7
 
 from smime_proxy.admin.cli.inspect import without_mbox_line
@@ -183,3 +183,24 @@ def test_people_read_lines(cli: Cli, secret: bytes) -> None:
 def test_only_an_mbox_line_is_skipped() -> None:
     assert without_mbox_line(b"From a@b Mon\nX: y\n") == b"X: y\n"
     assert without_mbox_line(PLAIN) == PLAIN
+
+
+def test_a_gateways_signature_is_told_as_the_settings_say(cli: Cli) -> None:
+    gateway = pki.person(None, "gateway@firm.example", kind="p256")
+    signed = pkcs7.PKCS7SignatureBuilder().set_data(b"Content-Type: text/plain\r\n\r\ntext\r\n")
+    assert isinstance(gateway.key, ec.EllipticCurvePrivateKey)
+    made = signed.add_signer(gateway.certificate.x509(), gateway.key, hashes.SHA256())
+    der = made.sign(serialization.Encoding.DER, [pkcs7.PKCS7Options.Binary])
+    path = cli.file("m.eml", as_mail(der).replace(b"partner@example.org", b"clerk@firm.example"))
+    anchor = cli.file("gateway.pem", gateway.pem())
+    line = ("inspect", path, "--trust", anchor, "--json")
+    assert "via" not in cli.done(*line).json["layers"][0]["signers"][0]
+    with cli.settings.open("a") as settings:
+        settings.write('[partners."firm.example"]\ngateway_signer = "gateway@firm.example"\n')
+    found = cli.done(*line).json
+    (signer,) = found["layers"][0]["signers"]
+    assert (signer["identity"], signer["via"], found["badge"]) == ("match", "gateway", "yellow")
+    own = pki.person(None, "clerk@firm.example", kind="p256")
+    cli.done("cert", "import", cli.file("own.pem", own.pem()))
+    (signer,) = cli.done(*line).json["layers"][0]["signers"]
+    assert (signer["identity"], "via" in signer) == ("mismatch", False)
