@@ -69,7 +69,7 @@ def _ended(
     if result.status is ChainStatus.EXPIRED:
         return expired if has_expired else f"lost its chain: {result.reason}"
     if result.status is ChainStatus.REVOKED:
-        return f"is revoked: {result.reason}"
+        return f"is no longer valid: {result.reason}"
     return ""
 
 

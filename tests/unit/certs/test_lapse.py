@@ -95,3 +95,13 @@ def test_what_the_policy_never_let_in_did_not_lapse() -> None:
     anchors = (Anchor(ROOT.certificate),)
     for minimum, found in ((MinimumSource.DISCOVERED, True), (MinimumSource.HARVESTED, False)):
         assert bool(find_lapse([ended], ALICE, pki.NOW, anchors, minimum)) is found
+
+
+def test_a_revoked_one_lapsed_though_its_dates_are_good() -> None:
+    held = made()
+    revoking = (Anchor(ROOT.certificate, revoked=frozenset({held.fingerprint})),)
+    reason = "its certificate is no longer valid: revoked by the authority that issued it"
+    assert lapse(held, anchors=revoking) == reason
+    gate = PartnerCertificate(made("gate@hub.net"), domains=("example.test",))
+    revoking = (Anchor(ROOT.certificate, revoked=frozenset({gate.certificate.fingerprint})),)
+    assert lapse(gate, anchors=revoking).startswith("the certificate of example.test is no longer")
