@@ -119,7 +119,6 @@ def test_a_delta_adds_and_takes_away() -> None:
     assert told(Known([complete, adding]))[0] is Status.REVOKED
     held = crl(ISSUING, ALICE, number=5, reason=x509.ReasonFlags.certificate_hold)
     assert told(Known([held]))[0] is Status.REVOKED
-    removed = x509.ReasonFlags.remove_from_crl
     freeing = crl(
         ISSUING, ALICE, number=6, extra=[delta(4)], reason=x509.ReasonFlags.remove_from_crl
     )
