@@ -10,13 +10,14 @@ from datetime import datetime
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.certificate import Certificate, Validity
 from smime_proxy.certs.path import Anchor, ChainStatus
+from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.selection import (
     PartnerCertificate,
     encryption_objection,
     newest_first,
     trust_in,
 )
-from smime_proxy.certs.source import MinimumSource, Source
+from smime_proxy.certs.source import MinimumSource
 
 MAX_LOOKED_AT = 8  # candidates, newest first; each may cost a path, and people have few
 
@@ -35,6 +36,7 @@ def find_lapse(
     at: datetime,
     anchors: Sequence[Anchor],
     minimum: MinimumSource = MinimumSource.HARVESTED,
+    revocation: Revocation | None = None,
 ) -> Lapse | None:
     """Find the newest certificate that a mailbox had and that ended before a time, aware UTC.
 
@@ -48,14 +50,18 @@ def find_lapse(
         if one.serves(mailbox) and minimum.admits(one.source)
     ]
     for candidate in served[:MAX_LOOKED_AT]:
-        reason = _ended(candidate, mailbox, at, anchors)
+        reason = _ended(candidate, mailbox, at, anchors, revocation)
         if reason:
             return Lapse(candidate.certificate, f"{_whose(candidate, mailbox)} {reason}")
     return None
 
 
 def _ended(
-    candidate: PartnerCertificate, mailbox: Mailbox, at: datetime, anchors: Sequence[Anchor]
+    candidate: PartnerCertificate,
+    mailbox: Mailbox,
+    at: datetime,
+    anchors: Sequence[Anchor],
+    revocation: Revocation | None,
 ) -> str:
     """Say how a certificate ended; "" for one that never was usable, or may be some day."""
     certificate = candidate.certificate
@@ -63,9 +69,9 @@ def _ended(
         return ""
     has_expired = certificate.valid_at(at) is Validity.EXPIRED
     expired = f"expired on {certificate.not_after:%Y-%m-%d}"
-    if candidate.pinned or candidate.source is Source.DISCOVERED:
-        return expired if has_expired else ""
-    result = trust_in(candidate, mailbox, at, anchors)
+    result = trust_in(candidate, mailbox, at, anchors, revocation)
+    if has_expired and result.status is ChainStatus.TRUSTED:  # pinned: its dates were not asked
+        return expired
     if result.status is ChainStatus.EXPIRED:
         return expired if has_expired else f"lost its chain: {result.reason}"
     if result.status is ChainStatus.REVOKED:

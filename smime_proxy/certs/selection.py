@@ -148,7 +148,7 @@ def choose_recipient(
     waiting: list[PartnerCertificate] = []
 
     def distrust(candidate: PartnerCertificate) -> str:
-        result = _trusted(candidate, mailbox, at, anchors, revocation)
+        result = trust_in(candidate, mailbox, at, anchors, revocation)
         if result.status is ChainStatus.TRUSTED:
             return ""
         if result.status is ChainStatus.UNKNOWN:
@@ -184,15 +184,23 @@ def trust_in(
 ) -> PathResult:
     """Judge the chain of a certificate that serves a mailbox, at a time, aware UTC.
 
+    A pinned one is trusted as it is, unless it is known to be revoked; its dates are not asked.
     Of anchors that vouch for some domains only, one that vouches for the mailbox's vouches for the
     certificate of that domain too, if it does for all addresses this carries, and there is one.
     """
+    certificate = candidate.certificate
+    # An administrator who lets in what a directory gives unproven asks for no proof.
+    if candidate.pinned or candidate.source is Source.DISCOVERED:
+        roots = tuple(anchor.certificate for anchor in anchors if not anchor.pinned)
+        reason = revoked(certificate, (*candidate.chain, *roots), roots, at, revocation)
+        status = ChainStatus.REVOKED if reason else ChainStatus.TRUSTED
+        return PathResult(status, (certificate,), reason)
     carried: Mailbox | None = mailbox
     if not candidate.is_personal(mailbox):
         carried = None
         anchors = [one for one in anchors if _speaks_for(one, mailbox.domain)]
     return validate(
-        candidate.certificate,
+        certificate,
         candidate.chain,
         anchors,
         at,
@@ -262,20 +270,3 @@ def _signing_objection(certificate: Certificate) -> str:
     if kind not in SIGNING_KINDS:
         return f"a key of type {kind} cannot sign"
     return certificate.weak_key
-
-
-def _trusted(
-    candidate: PartnerCertificate,
-    mailbox: Mailbox,
-    at: datetime,
-    anchors: Sequence[Anchor],
-    revocation: Revocation | None,
-) -> PathResult:
-    certificate = candidate.certificate
-    # An administrator who lets in what a directory gives unproven asks for no proof.
-    if candidate.pinned or candidate.source is Source.DISCOVERED:
-        roots = tuple(anchor.certificate for anchor in anchors if not anchor.pinned)
-        reason = revoked(certificate, (*candidate.chain, *roots), roots, at, revocation)
-        status = ChainStatus.REVOKED if reason else ChainStatus.TRUSTED
-        return PathResult(status, (certificate,), reason)
-    return trust_in(candidate, mailbox, at, anchors, revocation)

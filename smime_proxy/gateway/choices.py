@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.lapse import find_lapse
+from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.selection import PartnerCertificate, choose_recipient
 from smime_proxy.certs.source import MinimumSource
 from smime_proxy.gateway.ports import Directory
@@ -26,11 +27,13 @@ class RecipientChoice:
 
     With a certificate `problem` says only what is worth knowing of it. `lapsed` says how the last
     one that was usable ended, where there was one and the recipient has none of his own now.
+    `waits`: it cannot be told now whether his was revoked, and nothing passes until it can.
     """
 
     certificate: PartnerCertificate | None
     problem: str = ""
     lapsed: str = ""
+    waits: bool = False
 
 
 _Known: TypeAlias = dict[tuple[str, MinimumSource], tuple[datetime, RecipientChoice]]
@@ -39,8 +42,9 @@ _Known: TypeAlias = dict[tuple[str, MinimumSource], tuple[datetime, RecipientCho
 class RecipientChoices:
     """The remembered choices; one per gateway, forgets everything when the snapshot changes."""
 
-    def __init__(self) -> None:
-        """Start with nothing remembered."""
+    def __init__(self, revocation: Revocation | None = None) -> None:
+        """Start with nothing remembered; `revocation` says who was revoked."""
+        self._revocation = revocation
         # One attribute, so that threads never see the choices of another snapshot.
         self._state: tuple[Directory | None, _Known] = (None, {})
 
@@ -66,8 +70,9 @@ class RecipientChoices:
         before = known.get(name)
         if before is not None and timedelta(0) <= at - before[0] < REMEMBER:
             return before[1]
-        choice = _chosen(directory, mailbox, account, at, minimum)
-        known[name] = (at, choice)
+        choice = _chosen(directory, mailbox, account, at, minimum, self._revocation)
+        if not choice.waits:  # for an answer, which may come any time
+            known[name] = (at, choice)
         return choice
 
 
@@ -77,23 +82,25 @@ def _chosen(
     account: Account | None,
     at: datetime,
     minimum: MinimumSource,
+    revocation: Revocation | None,
 ) -> RecipientChoice:
     anchors = directory.anchors()
     own = _candidates(directory, mailbox, account)
-    choice = choose_recipient(own, mailbox, at, anchors, minimum)
+    choice = choose_recipient(own, mailbox, at, anchors, minimum, revocation)
     if choice.chosen is not None:
         return RecipientChoice(choice.chosen)
     shared = _of_domain(directory, mailbox) if account is None else ()
-    of_domain = choose_recipient(shared, mailbox, at, anchors, minimum)
-    lapse = find_lapse(own, mailbox, at, anchors, minimum)
+    of_domain = choose_recipient(shared, mailbox, at, anchors, minimum, revocation)
+    lapse = find_lapse(own, mailbox, at, anchors, minimum, revocation)
     if of_domain.chosen is not None:
         told = f"encrypted to the certificate of {mailbox.domain}"
         if lapse is not None:
             return RecipientChoice(of_domain.chosen, f"{lapse.reason}; {told}", lapse.reason)
         return RecipientChoice(of_domain.chosen, told)
-    lapse = lapse or find_lapse(shared, mailbox, at, anchors, minimum)
+    lapse = lapse or find_lapse(shared, mailbox, at, anchors, minimum, revocation)
     problem = choice.why_none if own else of_domain.why_none
-    return RecipientChoice(None, problem, lapse.reason if lapse else "")
+    waits = choice.waits or of_domain.waits
+    return RecipientChoice(None, problem, lapse.reason if lapse else "", waits=waits)
 
 
 def _candidates(

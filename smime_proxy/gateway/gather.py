@@ -143,7 +143,9 @@ def _outbound_recipients(
         choice = choices.choose(directory, mailbox, account, envelope.received_at, least(mailbox))
         certificate, problem = choice.certificate, choice.problem
         if certificate is None:
-            yield RecipientFacts(mailbox, account, problem=problem, lapsed=choice.lapsed)
+            yield RecipientFacts(
+                mailbox, account, problem=problem, lapsed=choice.lapsed, waits=choice.waits
+            )
             continue
         if named is None:  # To and Cc are read only for mail that may be encrypted
             named = visible_mailboxes(entity.header)

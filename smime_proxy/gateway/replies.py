@@ -37,6 +37,13 @@ REPLIES: Mapping[str, Template] = MappingProxyType(
         "certificate_missing": Template(
             550, 7, 5, "Ask for a certificate, or send without encryption."
         ),
+        "status_unknown": Template(
+            451,
+            7,
+            5,
+            "Whether the certificate was revoked cannot be told now; nothing was sent, try again"
+            " later.",
+        ),
         "certificate_lapsed": Template(
             550,
             7,

@@ -61,7 +61,8 @@ class RecipientFacts:
     `visible`: named in To or Cc, asked only where there is a certificate. `opens`: inbound, some
     RecipientInfo names a key of the account. `capabilities`: what he can read, as his last signed
     mail says, or else his certificate. `lapsed` says since when there is no usable certificate of
-    his own any more, "" where there never was one or is one still.
+    his own any more, "" where there never was one or is one still. `waits`: there may be one, and
+    it cannot be told now whether it was revoked.
     """
 
     mailbox: Mailbox
@@ -72,6 +73,7 @@ class RecipientFacts:
     visible: bool = True
     opens: bool = False
     capabilities: Capabilities | None = None
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,8 @@ def _without_certificate(
 
     Encryption that was done until yesterday does not just stop: nobody would notice.
     """
+    if recipient.waits:
+        return Why.STATUS_UNKNOWN  # neither encrypted nor clear: it is known in a moment
     if demanded:
         return Why.CERTIFICATE_MISSING
     if recipient.lapsed and chosen.policy.on_lapsed_certificate is OnLapsedCertificate.REJECT:
@@ -130,6 +132,10 @@ def settle_missing(
     missing = [(wish, wish.missing) for wish in wishes if wish.missing is not None]
     if not missing:
         return ()
+    waiting = [pair for pair in missing if pair[1] is Why.STATUS_UNKNOWN]
+    if waiting:
+        detail = "; ".join(_missing_detail(facts, wish, reason) for wish, reason in waiting)
+        return Refusal(Why.STATUS_UNKNOWN, detail, "revocation unknown")
     first, why = missing[0]
     detail = "; ".join(_missing_detail(facts, wish, reason) for wish, reason in missing)
     rule = f"encrypt: {first.encrypt.source}, certificate missing"

@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.revocation import Mode, Revocation
 from smime_proxy.certs.source import MinimumSource, Source
 from smime_proxy.gateway.choices import MAX_REMEMBERED, REMEMBER, RecipientChoice, RecipientChoices
 from tests import pki
 from tests.fakes import AT, FakeDirectory, FakeKey
+from tests.unit.certs.answers import DAY, Known, crl
 from tests.unit.cms import parties
 from tests.unit.gateway.cases import ALICE, PARTNER, partner, world
 
@@ -153,3 +155,24 @@ def test_the_certificate_of_a_domain_is_for_none_of_our_own() -> None:
     directory.know_domain("example.test", shared())
     choice = RecipientChoices().choose(directory, account.address, account, AT)
     assert choice == RecipientChoice(None, "no certificate")
+
+
+def test_who_was_revoked_is_not_encrypted_to_and_lapsed() -> None:
+    """E81, V8."""
+    identity = partner()
+    revoked = crl(parties.root(), identity, this_update=AT - DAY, next_update=AT + DAY, at=AT - DAY)
+    choices = RecipientChoices(Revocation(Mode.SOFT, Known([revoked])))
+    choice = choices.choose(counting(), MAILBOX, None, AT)
+    assert choice.certificate is None
+    assert "revoked on" in choice.problem
+    assert "revoked on" in choice.lapsed
+    assert not choice.waits
+
+
+def test_in_hard_mode_mail_waits_for_an_answer_and_no_longer() -> None:
+    known = Known()
+    choices, directory = RecipientChoices(Revocation(Mode.HARD, known)), counting()
+    choice = choices.choose(directory, MAILBOX, None, AT)
+    assert (choice.certificate, choice.waits, choice.lapsed) == (None, True, "")
+    known.crls = [crl(parties.root(), this_update=AT - DAY, next_update=AT + DAY)]
+    assert choices.choose(directory, MAILBOX, None, AT).certificate is not None

@@ -172,3 +172,23 @@ def test_who_lapsed_is_refused_with_the_date_all_or_those() -> None:
     assert isinstance(required, Refusal)
     assert (required.why, required.detail) == (Why.CERTIFICATE_MISSING, f"x@y.org: {ENDED}")
     assert required.rule == "encrypt: policy.encrypt, certificate missing"
+
+
+def test_mail_waits_while_nobody_can_tell_whether_a_certificate_was_revoked() -> None:
+    """V9, E81: neither clear nor encrypted, whoever else there is."""
+    waiting = to("x@y.org", waits=True)
+    for policy in (
+        Policy(),
+        REQUIRED,
+        Policy(on_missing_certificate=OnMissingCertificate.REJECT_THOSE),
+    ):
+        found = wish(waiting, policy)
+        assert found.missing is Why.STATUS_UNKNOWN
+        other = wish(to("z@y.org", known=True), policy)
+        facts = Facts(MessageFacts(), (waiting, other.recipient), sender(ALICE))
+        settled = settle_missing(facts, (other, found), effective(Rules(policy), ALICE))
+        assert isinstance(settled, Refusal)
+        assert (settled.why, settled.rule) == (Why.STATUS_UNKNOWN, "revocation unknown")
+        assert "x@y.org" in settled.detail
+        assert "z@y.org" not in settled.detail
+    assert wish(waiting, Policy(encrypt=Encrypt.NEVER)).missing is None
