@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from smime_proxy.admin.cli.adapters import Adapters
     from smime_proxy.admin.engine import Outlet, ServiceEngine
     from smime_proxy.gateway.context import Context, Route
-    from smime_proxy.gateway.ports import Directory, Measures, SeenCapabilities, Upstream
+    from smime_proxy.gateway.ports import Directory, FoundKey, Measures, SeenCapabilities, Upstream
     from smime_proxy.settings import Settings
     from smime_proxy.settings.tables import Upstream as UpstreamTable
     from smime_proxy.smtp.admission import ListenerOptions
@@ -114,6 +114,7 @@ def _context(
     upstreams: "Mapping[str, Upstream]",
     measures: "Measures",
     remember: "Callable[[SeenCapabilities], None]" = lambda _seen: None,
+    harvest: "Callable[[FoundKey], None]" = lambda _found: None,
 ) -> "Context":
     from smime_proxy.gateway.context import Context
     from smime_proxy.settings.rules import to_rules
@@ -128,6 +129,7 @@ def _context(
         measures=measures,
         random=os.urandom,
         remember=remember,
+        harvest=harvest,
         slow_keys=settings.pkcs11.module is not None,
     )
 
@@ -299,7 +301,7 @@ async def _engine(
     from smime_proxy.admin.metrics import Counters
     from smime_proxy.gateway.pipeline import Gateway
     from smime_proxy.settings.checks import signs_opaque
-    from smime_proxy.stores.notes import CapabilityNotes
+    from smime_proxy.stores.notes import CapabilityNotes, KeyNotes
     from smime_proxy.stores.revocation_lists import keep_signed
     from smime_proxy.stores.watch import SnapshotSource
 
@@ -308,7 +310,12 @@ async def _engine(
     upstreams = {name: Remembering(make()) for name, make in makers.items()}
     measures = Counters()
     notes = CapabilityNotes(store)
-    context = _context(settings, lambda: source.current, upstreams, measures, notes.note)
+    keys = KeyNotes(
+        store,
+        settings.policy.harvest,
+        lambda outcome: measures.count("keys_found", outcome=outcome),
+    )
+    context = _context(settings, lambda: source.current, upstreams, measures, notes.note, keys.note)
     tables, loop = settings.listeners, asyncio.get_running_loop()
     return ServiceEngine(
         Gateway(context),
@@ -319,7 +326,10 @@ async def _engine(
         },
         background=loop.create_task(source.watch()),
         learning=loop.create_task(notes.write_always()),
-        chores={"revocation lists": loop.create_task(keep_signed(store))},
+        chores={
+            "keys found in mail": loop.create_task(keys.write_always()),
+            "revocation lists": loop.create_task(keep_signed(store)),
+        },
         reload=lambda: _reload_certificates(settings, listeners),
         release=store.close,
     )

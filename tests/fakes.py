@@ -17,6 +17,7 @@ from smime_proxy.envelope import Envelope, ForwardPath, Role, Session
 from smime_proxy.gateway.context import Context, Route
 from smime_proxy.gateway.ports import (
     Extensions,
+    FoundKey,
     KeyUnavailable,
     SeenCapabilities,
     UpstreamError,
@@ -59,6 +60,7 @@ class FakeDirectory:
     remembered: dict[Mailbox, Capabilities] = field(default_factory=dict)
     unavailable: set[Mailbox] = field(default_factory=set)
     partner_domains: dict[str, list[PartnerCertificate]] = field(default_factory=dict)
+    declined: set[tuple[Mailbox, Certificate]] = field(default_factory=set)
 
     def add(
         self, address: str, *identities: Identity, kind: Kind = Kind.PERSONAL, **more: object
@@ -117,6 +119,9 @@ class FakeDirectory:
 
     def capabilities(self, mailbox: Mailbox) -> Capabilities | None:
         return self.remembered.get(mailbox)
+
+    def is_declined(self, mailbox: Mailbox, certificate: Certificate) -> bool:
+        return (mailbox, certificate) in self.declined
 
     def anchors(self) -> Sequence[Anchor]:
         return self.roots
@@ -262,6 +267,7 @@ class World:
     random: Callable[[int], bytes] = field(default_factory=Octets)
     with_reports: bool = True
     seen: list[SeenCapabilities] = field(default_factory=list)
+    found: list[FoundKey] = field(default_factory=list)
 
     def context(self) -> Context:
         """Build the context of a gateway in this world."""
@@ -276,6 +282,7 @@ class World:
             measures=self.measures,
             random=self.random,
             remember=self.seen.append,
+            harvest=self.found.append,
         )
 
 

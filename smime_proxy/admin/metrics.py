@@ -34,6 +34,9 @@ COUNTERS: Mapping[str, Meaning] = MappingProxyType(
         ),
         "exemptions": Meaning("Deliveries exempt from what policy asks, by kind.", ("kind",)),
         "internal_errors": Meaning("Transactions answered 451 4.3.0; the log has the reason."),
+        "keys_found": Meaning(
+            "Keys found in signed mail and not known before, by what became of them.", ("outcome",)
+        ),
         "messages": Meaning(
             "Messages received to the final dot, by class of the reply.", ("listener", "reply")
         ),

@@ -3,13 +3,17 @@
 No RFC; each view is a flat value whose names are those of the JSON.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from smime_proxy.address import Mailbox, parse_mailbox
 from smime_proxy.certs.certificate import Certificate
-from smime_proxy.certs.selection import PartnerCertificate, choose_recipient, choose_signing
-from smime_proxy.stores import accounts, anchors, issued, keys, partners
+from smime_proxy.certs.path import Purpose, validate
+from smime_proxy.certs.selection import choose_recipient, choose_signing
+from smime_proxy.policy.choice import readable
+from smime_proxy.smime.status import ID_DIGITS
+from smime_proxy.stores import accounts, anchors, harvest, issued, keys, partners
 from smime_proxy.stores.accounts import StoredAccount
 from smime_proxy.stores.anchors import StoredAnchor
 from smime_proxy.stores.authority import ISSUES
@@ -17,6 +21,7 @@ from smime_proxy.stores.connection import Store
 from smime_proxy.stores.issued import Issued
 from smime_proxy.stores.keys import StoredKey
 from smime_proxy.stores.partners import StoredPartner
+from smime_proxy.stores.pending import PendingKey
 from smime_proxy.stores.snapshot import Snapshot
 
 
@@ -77,7 +82,8 @@ class PartnerView:
 
     `domains` are those for all mailboxes of which it stands that have none of their own. `source`
     is the word of `minimum_source`'s order; `anchor` the fingerprint a harvested one led to,
-    `chain` the subjects of the issuers kept with it.
+    `chain` the subjects of the issuers kept with it; `reads` by address what its holder said that
+    he can read.
     """
 
     addresses: tuple[str, ...]
@@ -91,6 +97,28 @@ class PartnerView:
     message_id: str
     anchor: str
     chain: tuple[str, ...]
+    reads: Mapping[str, tuple[str, ...]]
+    certificate: CertificateView
+
+
+@dataclass(frozen=True, slots=True)
+class PendingView:
+    """A certificate found in signed mail that waits for a decision, for one address.
+
+    `warning` is empty, `untrusted` (accepting pins it), `changed` or `changed-untrusted`; `chain`
+    the word for how its chain stands now; `count` messages brought it, `message_id` the first.
+    """
+
+    id: str
+    address: str
+    warning: str
+    chain: str
+    message_id: str
+    first_seen: datetime
+    last_seen: datetime
+    count: int
+    anchor: str
+    issuers: tuple[str, ...]
     certificate: CertificateView
 
 
@@ -162,6 +190,12 @@ def partner(store: Store, fingerprint: str, at: datetime) -> PartnerView:
 def issued_list(store: Store, mailbox: Mailbox | None, at: datetime) -> list[IssuedView]:
     """Give all the built-in authority issued, or to one address, the newest first."""
     return [_issued(one, at) for one in issued.listing(store, mailbox)]
+
+
+def pending_list(store: Store, at: datetime) -> list[PendingView]:
+    """Give the certificates that wait for a decision, the latest first."""
+    snapshot = _snapshot(store)
+    return [_pending(key, snapshot, at) for key in harvest.listing(store)]
 
 
 def anchor_list(store: Store, at: datetime) -> list[AnchorView]:
@@ -257,16 +291,29 @@ def _account(store: Store, stored: StoredAccount, at: datetime) -> AccountView:
     )
 
 
-def _partner(stored: StoredPartner, snapshot: Snapshot, at: datetime) -> PartnerView:
-    candidate = PartnerCertificate(
-        stored.certificate,
-        stored.chain,
-        pinned=stored.pinned,
-        bound_to=stored.bound,
-        source=stored.source,
-        domains=stored.domains,
+def _pending(key: PendingKey, snapshot: Snapshot, at: datetime) -> PendingView:
+    pool, roots = (*key.issuers, *snapshot.intermediates()), snapshot.anchors()
+    judged = validate(
+        key.certificate, pool, roots, at, mailbox=key.mailbox, purpose=Purpose.ENCRYPT
     )
-    candidate = replace(candidate, chain=(*stored.chain, *snapshot.intermediates()))
+    return PendingView(
+        id=key.certificate.fingerprint[:ID_DIGITS],
+        address=key.mailbox.text,
+        warning=key.caution.value,
+        chain=judged.status.value,
+        message_id=key.message_id,
+        first_seen=key.first_seen,
+        last_seen=key.last_seen,
+        count=key.count,
+        anchor=key.anchor,
+        issuers=tuple(issuer.subject for issuer in key.issuers),
+        certificate=certificate_view(key.certificate, at),
+    )
+
+
+def _partner(stored: StoredPartner, snapshot: Snapshot, at: datetime) -> PartnerView:
+    chain = (*stored.chain, *snapshot.intermediates())
+    candidate = replace(stored.candidate, chain=chain)
     trusted = snapshot.anchors()
     # Of a domain one mailbox stands for all: RFC 5321 4.5.1 has this one everywhere.
     of_domains = (parse_mailbox(f"postmaster@{domain}") for domain in stored.domains)
@@ -285,5 +332,10 @@ def _partner(stored: StoredPartner, snapshot: Snapshot, at: datetime) -> Partner
         message_id=stored.message_id,
         anchor=stored.anchor,
         chain=tuple(issuer.subject for issuer in stored.chain),
+        reads={
+            mailbox.text: readable(said)
+            for mailbox in stored.addresses
+            if (said := snapshot.capabilities(mailbox)) is not None
+        },
         certificate=certificate_view(stored.certificate, at),
     )

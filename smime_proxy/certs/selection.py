@@ -142,7 +142,7 @@ def choose_recipient(
         certificate = candidate.certificate
         if not candidate.serves(mailbox):
             return f"does not carry {mailbox}"
-        unfit = _date_objection(certificate, at) or encryption_objection(certificate)
+        unfit = unfit_to_encrypt(certificate, at)
         return unfit or source_objection(candidate.source, minimum)
 
     waiting: list[PartnerCertificate] = []
@@ -157,6 +157,11 @@ def choose_recipient(
 
     choice = _choose(candidates, objection, distrust, lambda candidate: candidate.source.rank)
     return replace(choice, waits=choice.chosen is None and bool(waiting))
+
+
+def unfit_to_encrypt(certificate: Certificate, at: datetime) -> str:
+    """Say why mail cannot be encrypted to a certificate, whoever trusts it; "" when it can."""
+    return _date_objection(certificate, at) or encryption_objection(certificate)
 
 
 def newest_first(holders: Iterable[HolderT]) -> list[HolderT]:

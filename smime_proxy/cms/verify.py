@@ -13,6 +13,7 @@ from smime_proxy.cms.capabilities import Capabilities, parse_capabilities
 from smime_proxy.cms.der import Content, Octets
 from smime_proxy.cms.errors import CmsError, MalformedCms, UnsupportedAlgorithm
 from smime_proxy.cms.identifier import Identifier
+from smime_proxy.cms.key_preference import read_preference
 from smime_proxy.cms.signed_attributes import SignedAttributes, read_signed_attributes
 from smime_proxy.cms.signed_data import SignedData, SignerInfo
 from smime_proxy.cms.trial import Finding, Integrity, Trial, check_signature
@@ -29,7 +30,8 @@ class SignerReport:
 
     `certificate` (DER) is the one that verified, else the first that the signer named, else
     None; `reason` is empty for INTACT. `weak`: SHA-1, RSA below 2048 bits, a small curve, DSA.
-    `capabilities` are what the signer of an INTACT one says he can read, if he does.
+    `capabilities` are what the signer of an INTACT one says he can read, if he does, `preference`
+    names the certificate he wants mail encrypted to.
     """
 
     integrity: Integrity
@@ -41,6 +43,7 @@ class SignerReport:
     sid: Identifier
     weak: bool
     capabilities: Capabilities | None = None
+    preference: Identifier | None = None
 
     @property
     def issuer(self) -> str:
@@ -84,7 +87,7 @@ def _judge(trial: Trial, signer: SignerInfo) -> SignerReport:
     )
     certificates = trial.certificates(signer)
     certificate = certificates[0][0] if certificates else None
-    attributes, capabilities, weak = None, None, False
+    attributes, capabilities, preference, weak = None, None, None, False
     try:
         # 1. The content is the one to be judged.
         _check_content(trial)
@@ -98,7 +101,7 @@ def _judge(trial: Trial, signer: SignerInfo) -> SignerReport:
             trial, certificates, signer, ways(signer, digest), attributes
         )
         weak = weak or weak_signature
-        capabilities = _capabilities(signer)
+        capabilities, preference = _capabilities(signer), read_preference(signer)
     except Finding as finding:
         report = replace(report, integrity=finding.integrity, reason=finding.reason)
     except UnsupportedAlgorithm as error:
@@ -111,6 +114,7 @@ def _judge(trial: Trial, signer: SignerInfo) -> SignerReport:
         signing_time=None if attributes is None else attributes.signing_time,
         weak=weak,
         capabilities=capabilities,
+        preference=preference,
     )
 
 

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.revocation import Revocation
 from smime_proxy.gateway.choices import RecipientChoices
-from smime_proxy.gateway.ports import Directory, Measures, SeenCapabilities, Upstream
+from smime_proxy.gateway.ports import (
+    Directory,
+    FoundKey,
+    Measures,
+    SeenCapabilities,
+    Upstream,
+)
 from smime_proxy.gateway.reports import ReportRate
 from smime_proxy.policy.rules import Rules
 
@@ -28,9 +34,9 @@ class Context:
 
     `directory` gives the snapshot of the moment; `sent_copy` the upstream for a `sent_copy` URL
     and the address it is filed for; `random(n)` n octets from the system's generator. `remember`
-    takes note of capabilities: it returns at once, does no I/O and never raises. `slow_keys`: keys
-    lie on a device, so that every message is worked on in a thread. `revocation` are the answers
-    at hand and what they mean; None: nothing is asked.
+    takes note of capabilities and `harvest` of keys: they return at once, do no I/O and never
+    raise. `slow_keys`: keys lie on a device, so that every message is worked on in a thread.
+    `revocation` are the answers at hand and what they mean; None: nothing is asked.
     """
 
     hostname: str
@@ -42,6 +48,7 @@ class Context:
     measures: Measures
     random: Callable[[int], bytes]
     remember: Callable[[SeenCapabilities], None] = lambda _seen: None
+    harvest: Callable[[FoundKey], None] = lambda _found: None
     choices: RecipientChoices = field(default_factory=RecipientChoices)
     rate: ReportRate = field(default_factory=ReportRate)
     slow_keys: bool = False

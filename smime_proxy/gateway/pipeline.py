@@ -165,6 +165,8 @@ class Conversation:
         finally:
             if work.seen is not None and outcome.reply.is_positive:
                 self._context.remember(work.seen)
+            if work.found is not None and outcome.reply.is_positive:
+                self._context.harvest(work.found)
             if outcome.copy is not None:
                 await self._file(envelope, outcome.copy)
 

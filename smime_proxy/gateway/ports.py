@@ -16,6 +16,7 @@ from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.envelope import ForwardPath
+from smime_proxy.policy.harvest import Caution
 from smime_proxy.policy.rules import Account
 from smime_proxy.reply import Reply
 
@@ -53,6 +54,25 @@ class SeenCapabilities:
     mailbox: Mailbox
     capabilities: Capabilities
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """A certificate that signed mail offers for encryption to its sender, not imported so far.
+
+    `issuers` lie between it and the anchor, whose fingerprint is `anchor` ("": untrusted, and none
+    are given). `message_id` is the mail's, cleaned. `caution` is None where it may be taken at
+    once, else it waits. `count` messages brought it.
+    """
+
+    mailbox: Mailbox
+    certificate: Certificate
+    issuers: tuple[Certificate, ...]
+    anchor: str
+    message_id: str
+    at: datetime
+    caution: Caution | None
+    count: int = 1
 
 
 class Transaction(Protocol):
@@ -131,6 +151,10 @@ class Directory(Protocol):
 
     def capabilities(self, mailbox: Mailbox) -> Capabilities | None:
         """Give what a partner said last in signed mail that he can read (RFC 8551 2.5.2)."""
+        ...
+
+    def is_declined(self, mailbox: Mailbox, certificate: Certificate) -> bool:
+        """Tell whether somebody decided against this certificate for this partner."""
         ...
 
     def anchors(self) -> Sequence[Anchor]:

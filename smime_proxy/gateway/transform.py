@@ -13,7 +13,7 @@ from typing import assert_never
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.envelope import Envelope, Role
-from smime_proxy.gateway.ports import SeenCapabilities
+from smime_proxy.gateway.ports import FoundKey, SeenCapabilities
 from smime_proxy.message.build import with_entity
 from smime_proxy.message.canonical import canonical_entity, outer_header
 from smime_proxy.message.entity import Entity
@@ -40,7 +40,7 @@ from smime_proxy.smime.protected_headers import protect_encrypted, protect_signe
 from smime_proxy.smime.receive import receive
 from smime_proxy.smime.report import PASSED, Report
 from smime_proxy.smime.sign import sign_entity, sign_entity_opaque, signing_time
-from smime_proxy.smime.status import mark_private, result_fields, strip_results
+from smime_proxy.smime.status import mark_private, pending_field, result_fields, strip_results
 from smime_proxy.smime.unwrap import Unwrap
 from smime_proxy.smime.verify import Trust
 
@@ -51,7 +51,10 @@ MAILBOX_LINE = b"From "  # of a mailbox file; no field, so nobody knows what it 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What every treatment of one message may need; `random(n)` gives n octets."""
+    """What every treatment of one message may need; `random(n)` gives n octets.
+
+    `find_key` gives the key that a judged message brings.
+    """
 
     envelope: Envelope
     entity: Entity
@@ -62,6 +65,7 @@ class Material:
     decryption_keys: Callable[[Account], tuple[DecryptionKey, ...]]
     random: Callable[[int], bytes]
     unwrap: frozenset[Unwrap] = frozenset()
+    find_key: Callable[[Report], FoundKey | None] = lambda _report: None
 
 
 class Fields(Enum):
@@ -82,6 +86,7 @@ class Transform:
         self._outer: HeaderBlock | None = None
         self._hidden: tuple[bytes, HeaderBlock] | None = None
         self._seen: SeenCapabilities | None = None
+        self._found: FoundKey | None = None
 
     @property
     def entity(self) -> Entity:
@@ -92,6 +97,11 @@ class Transform:
     def seen(self) -> SeenCapabilities | None:
         """What the sender of a received message, made here, said that he can read."""
         return self._seen
+
+    @property
+    def found(self) -> FoundKey | None:
+        """The key of its sender that a received message, made here, brought."""
+        return self._found
 
     def content(self, treatment: Treatment) -> bytes:
         """Give the message octets of one treatment, CRLF throughout, without our Received field.
@@ -144,6 +154,10 @@ class Transform:
         received = receive(material.entity, keys, material.trust, material.envelope.received_at)
         fields = result_fields(received.report, material.authserv_id)
         self._seen = _seen(received.report, material.envelope.received_at) or self._seen
+        found = material.find_key(received.report)
+        if found is not None:
+            self._found = found
+            fields += _pending_fields(found)
         return received.message(header, fields, material.unwrap)
 
     def _signed(self, key: SigningKey, form: SignatureForm, fields: Fields) -> bytes:
@@ -208,6 +222,14 @@ class Transform:
             header = strip_requests(self._material.entity.header, self._material.words)
             self._outer = outer_header(header.remove(BLIND_FIELDS))
         return self._outer
+
+
+def _pending_fields(found: FoundKey) -> tuple[tuple[str, str], ...]:
+    """Give the field that tells of a key that waits; nothing of one that is taken at once."""
+    if found.caution is None:
+        return ()
+    fingerprint = found.certificate.fingerprint
+    return (pending_field(found.mailbox, fingerprint, found.caution.value),)
 
 
 def _seen(report: Report, received_at: datetime) -> SeenCapabilities | None:

@@ -10,7 +10,8 @@ from smime_proxy.cms.errors import CmsError
 from smime_proxy.envelope import Envelope, Role
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.gather import gather, own_account
-from smime_proxy.gateway.ports import Directory, KeyUnavailable, SeenCapabilities
+from smime_proxy.gateway.harvest import Finder
+from smime_proxy.gateway.ports import Directory, FoundKey, KeyUnavailable, SeenCapabilities
 from smime_proxy.gateway.replies import refusal_reply, reply_for
 from smime_proxy.gateway.transform import Material, Transform
 from smime_proxy.message.entity import Entity
@@ -41,7 +42,8 @@ class Content:
 class Work:
     """All that is left to do: contents to deliver, and what the plan says besides.
 
-    `seen` is what the sender can read, to be remembered once the mail is delivered.
+    `seen` is what the sender can read, to be remembered once the mail is delivered; `found` his
+    key.
     """
 
     entity: Entity
@@ -49,6 +51,7 @@ class Work:
     contents: tuple[Content, ...]
     sent_copy: bytes | None = None
     seen: SeenCapabilities | None = None
+    found: FoundKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,23 +118,26 @@ def _may_report(context: Context, envelope: Envelope) -> bool:
 def _material(
     context: Context, envelope: Envelope, entity: Entity, directory: Directory
 ) -> Material:
+    trust = Trust(
+        directory.anchors(),
+        directory.intermediates(),
+        directory.known_certificates,
+        context.revocation,
+        context.rules.gateways,
+        lambda mailbox: [one.certificate for one in directory.partner_certificates(mailbox)],
+    )
+    finder = Finder(context.rules.harvest, directory, trust, entity.header, envelope.received_at)
     return Material(
         envelope=envelope,
         entity=entity,
         words=subject_words(context.rules.words),
         authserv_id=context.authserv_id,
-        trust=Trust(
-            directory.anchors(),
-            directory.intermediates(),
-            directory.known_certificates,
-            context.revocation,
-            context.rules.gateways,
-            lambda mailbox: [one.certificate for one in directory.partner_certificates(mailbox)],
-        ),
+        trust=trust,
         signer=lambda key: directory.signer(key.account, key.entry),
         decryption_keys=lambda account: tuple(directory.decryption_keys(account)),
         random=context.random,
         unwrap=context.rules.unwrap,
+        find_key=finder.find,
     )
 
 
@@ -149,7 +155,7 @@ def _carry_out(plan: Plan, transform: Transform, directory: Directory) -> Work |
     seen = transform.seen
     if seen is not None and own_account(directory, seen.mailbox) is not None:
         seen = None  # what our own accounts can read is known from their keys
-    return Work(transform.entity, plan, tuple(contents), copy, seen)
+    return Work(transform.entity, plan, tuple(contents), copy, seen, transform.found)
 
 
 def _add(contents: list[Content], content: Content) -> None:

@@ -73,6 +73,14 @@ class Internal(Enum):
     ENCRYPT = "encrypt"
 
 
+class Harvest(Enum):
+    """What becomes of certificates found in signed mail."""
+
+    ASK = "ask"
+    TRUSTED = "trusted"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """A complete policy: `[policy]`, or what is left after overrides were laid over it."""
@@ -180,7 +188,8 @@ class Rules:
 
     `partners` is looked up by mailbox key first, then by domain. `listeners` by listener name.
     `unwrap` says which verified signatures inbound mail is delivered without. `gateways` are the
-    partners' gateways that sign in place of people, by their domain.
+    partners' gateways that sign in place of people, by their domain. `harvest` says what becomes
+    of the certificates in signed mail.
     """
 
     default: Policy = field(default_factory=Policy)
@@ -190,3 +199,4 @@ class Rules:
     words: RequestWords = field(default_factory=RequestWords)
     unwrap: frozenset[Unwrap] = frozenset()
     gateways: Mapping[str, GatewaySigner] = field(default_factory=dict)
+    harvest: Harvest = Harvest.ASK

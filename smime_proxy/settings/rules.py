@@ -28,6 +28,7 @@ def to_rules(settings: Settings) -> Rules:
         words=RequestWords(sign=words.sign, encrypt=words.encrypt, plain=words.plain),
         unwrap=frozenset(settings.policy.unwrap),
         gateways=to_gateways(settings),
+        harvest=settings.policy.harvest,
     )
 
 

@@ -19,6 +19,7 @@ from smime_proxy.policy.algorithms import (
 )
 from smime_proxy.policy.rules import (
     Encrypt,
+    Harvest,
     Internal,
     OnLapsedCertificate,
     OnMissingCertificate,
@@ -247,8 +248,9 @@ class PolicyTable(Table):
     minimum_source: MinimumSource = MinimumSource.HARVESTED
     """discovered, harvested, verified or manual: the least source of a certificate mail is
     encrypted to. Better sources are taken first. `discovered` takes what nothing vouches for."""
-    harvest: Annotated[str, AfterValidator(choice("ask", "never", later=("trusted",)))] = "ask"
-    """Certificates found in signed mail; this version collects none, which both values bear."""
+    harvest: Harvest = Harvest.ASK
+    """ask, trusted or never: certificates found in mail whose signature passes wait for a decision,
+    are accepted at once, or are left."""
     sent_copy: SentCopy = ""
     """Where the unencrypted copy of mail sent encrypted goes: upstream:NAME or maildir:///path;
     {address} allowed in the path."""

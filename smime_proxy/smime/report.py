@@ -24,6 +24,7 @@ class Report:
     """What the recipient is told. `signature` is an RFC 8601 word, `reason` one short line.
 
     `signer` is the signature the result rests on. `encryption`: decrypted, undecryptable, none.
+    `doubt` is what keeps even a good signature from `pass`.
     """
 
     layers: tuple[Layer, ...]
@@ -35,6 +36,7 @@ class Report:
     algorithm: str
     authenticated: bool
     lock: str
+    doubt: str = ""
 
 
 def summarise(layers: tuple[Layer, ...], *, doubt: str = "", remark: str = "") -> Report:
@@ -60,6 +62,7 @@ def summarise(layers: tuple[Layer, ...], *, doubt: str = "", remark: str = "") -
         last.content_encryption if last else "",
         last is not None and last.authenticated and encryption == "decrypted",
         lock,
+        doubt,
     )
 
 

@@ -5,7 +5,7 @@ RFC 8601 2.2 (Authentication-Results), RFC 7281 (smime method), RFC 4021 2.1.53 
 
 import re
 
-from smime_proxy.address import AddressError, fold_domain
+from smime_proxy.address import AddressError, Mailbox, fold_domain
 from smime_proxy.message.header import Field, HeaderBlock, decode_text
 from smime_proxy.smime.classify import Protection
 from smime_proxy.smime.report import Report
@@ -13,6 +13,7 @@ from smime_proxy.smime.verify import Signer
 
 _RESULTS = "authentication-results"
 MAX_REASON = 120  # characters of a reason in a field
+ID_DIGITS = 16  # of a fingerprint; as many as commands show
 _PIECE = re.compile(r'\\.|[()"\\]|[^()"\\]++', re.DOTALL)
 _OUT_OF_PLACE = re.compile(r"[^\w.\-]+")
 _ID = re.compile(r'\s*+(?:"((?:[^"\\]|\\.)*)"|([^\s;"]++))', re.DOTALL)
@@ -57,6 +58,14 @@ def result_fields(report: Report, authserv_id: str) -> tuple[tuple[str, str], ..
         ("X-SMIME-Badge", report.badge),
         ("X-SMIME-Lock", report.lock),
     )
+
+
+def pending_field(mailbox: Mailbox, fingerprint: str, warning: str) -> tuple[str, str]:
+    """Give the field that tells of a key nobody has decided about yet."""
+    words = [_shown(mailbox) or "unknown", f"id={fingerprint[:ID_DIGITS]}"]
+    if warning:
+        words.append(f"warning={warning}")
+    return "X-SMIME-Pending-Key", "; ".join(words)
 
 
 def _claims(value: str, authserv_id: str) -> bool:
@@ -152,9 +161,12 @@ def _identifier(signer: Signer) -> str:
     if signer.certificate is None:
         return ""
     mailbox = signer.mailbox or signer.gateway or next(iter(signer.certificate.mailboxes), None)
-    if mailbox is None or not mailbox.is_ascii:
-        return ""
-    return str(mailbox) if _TOKEN.fullmatch(str(mailbox)) else ""
+    return "" if mailbox is None else _shown(mailbox)
+
+
+def _shown(mailbox: Mailbox) -> str:
+    """Give an address that a field can hold as it is; "" for others."""
+    return str(mailbox) if mailbox.is_ascii and _TOKEN.fullmatch(str(mailbox)) else ""
 
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+./=?^_`{|}~@\[\]:\-]+")

@@ -5,7 +5,7 @@ signatures); verdicts V2-V14.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -69,7 +69,8 @@ class Signer:
     certificate carries it. `validation` is what a trusted chain says of who he is. `gateway` is the
     address of the partner's gateway when that signed in place of the person and its word counts:
     then certificate, capabilities and everything else said in the signature are the gateway's and
-    nothing may be learned of the person.
+    nothing may be learned of the person. `brought` are the certificates that came with the
+    signature, of whomever they are.
     """
 
     report: SignerReport
@@ -80,6 +81,7 @@ class Signer:
     mailbox: Mailbox | None = None
     validation: Validation = Validation.UNKNOWN
     gateway: Mailbox | None = None
+    brought: tuple[Certificate, ...] = field(default=(), repr=False)
 
     @property
     def via_gateway(self) -> bool:
@@ -112,9 +114,11 @@ def judge(
     """
     extra = [der for signer in signed.signers for der in _stored(signer.sid, trust)]
     reports = verify(signed, contents, extra)
-    pool = [*_readable(signed.certificates), *trust.intermediates]
+    brought = tuple(_readable(signed.certificates))
+    pool = [*brought, *trust.intermediates]
     is_mail = signed.content_type == oids.DATA
-    return tuple(_judge(report, pool, trust, claim, at, is_mail=is_mail) for report in reports)
+    signers = (_judge(report, pool, trust, claim, at, is_mail=is_mail) for report in reports)
+    return tuple(replace(signer, brought=brought) for signer in signers)
 
 
 def _judge(

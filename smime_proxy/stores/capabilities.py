@@ -1,6 +1,6 @@
 """What partners said in signed mail that they can read: the last word of each, and when it was.
 
-RFC 8551 2.5.2. Learnt from mail and decided by nobody, so it is not in the audit.
+RFC 8551 2.5.2. Learnt from mail and decided by nobody, so only forgetting it is in the audit.
 """
 
 from collections.abc import Iterable
@@ -8,10 +8,11 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from smime_proxy.address import Mailbox
 from smime_proxy.cms.capabilities import encode_capabilities
 from smime_proxy.gateway.ports import SeenCapabilities
 from smime_proxy.stores import schema
-from smime_proxy.stores.connection import Noticing, Store
+from smime_proxy.stores.connection import Act, Noticing, Store
 
 MAX_REMEMBERED = 50_000  # addresses, some 300 octets each in every process; then the oldest go
 FRESHEN = timedelta(days=1)  # so often the time of what stays the same is written anew
@@ -29,6 +30,16 @@ def remember(store: Store, seen: Iterable[SeenCapabilities]) -> int:
             noticing.counted = True
             _forget(noticing.connection)
     return changed
+
+
+def forget(store: Store, act: Act, mailbox: Mailbox) -> bool:
+    """Forget what a partner said that he can read; False when nothing was remembered."""
+    table = schema.capabilities
+    with store.writing(act) as writing:
+        gone = writing.connection.execute(delete(table).where(table.c.key == mailbox.key)).rowcount
+        if gone:
+            writing.record("cert forget", mailbox.text)
+        return bool(gone)
 
 
 def load(connection: Connection) -> dict[str, bytes]:

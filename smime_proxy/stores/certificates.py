@@ -80,13 +80,26 @@ def begins_with(prefix: str) -> ColumnElement[bool]:
 
     Colons, blanks and case do not count. Raises `StoreError` for what is no such start.
     """
+    return schema.certificate.c.fingerprint.startswith(digits_of(prefix))
+
+
+def digits_of(prefix: str) -> str:
+    """Give the hexadecimal digits a fingerprint starts with; raises `StoreError` for none such."""
     digits = prefix.replace(":", "").replace(" ", "").lower()
     if len(digits) < MIN_PREFIX or not set(digits) <= set("0123456789abcdef"):
         raise StoreError(
             f"{prefix!a} is not a fingerprint: at least {MIN_PREFIX} hexadecimal digits of a"
             " SHA-256 fingerprint are expected"
         )
-    return schema.certificate.c.fingerprint.startswith(digits)
+    return digits
+
+
+def issuers(connection: Connection) -> tuple[Certificate, ...]:
+    """Give every certificate that is part of a chain."""
+    links = select(schema.chain.c.issuer_id).distinct()
+    table = schema.certificate
+    rows = connection.execute(select(table.c.der).where(table.c.id.in_(links)))
+    return tuple(stored(row.der) for row in rows)
 
 
 def _keep(connection: Connection, certificate: Certificate) -> int:

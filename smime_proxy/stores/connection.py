@@ -52,14 +52,13 @@ class Writing:
 
     def record(self, verb: str, what: str) -> None:
         """Note in the audit what was changed, in words that hold no secret."""
-        row = {"at": self.act.at, "who": self.act.who, "verb": verb, "what": what}
-        self.connection.execute(insert(schema.audit).values(row))
+        audit(self.connection, self.act, verb, what)
         self.recorded = True
 
 
 @dataclass(slots=True)
 class Noticing:
-    """One transaction of what mail itself brings: nobody's act, so nothing of it is audited.
+    """One transaction of what mail itself brings: nobody's act, so it audits nothing by itself.
 
     It is undone unless `written`, or `counted`: then processes read the store again.
     """
@@ -121,6 +120,12 @@ class Store:
         """Let go of the files."""
         self.engine.dispose()
         self.vault.close()
+
+
+def audit(connection: Connection, act: Act, verb: str, what: str) -> None:
+    """Note who did what, in words that hold no secret."""
+    row = {"at": act.at, "who": act.who, "verb": verb, "what": what}
+    connection.execute(insert(schema.audit).values(row))
 
 
 def revision(connection: Connection) -> int:

@@ -12,8 +12,9 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, u
 
 from smime_proxy.address import AddressError, Mailbox, fold_domain
 from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.certs.source import Source
-from smime_proxy.stores import certificates, schema
+from smime_proxy.stores import certificates, pending, schema
 from smime_proxy.stores.connection import Act, Store, Writing
 from smime_proxy.stores.errors import StoreError
 
@@ -38,6 +39,33 @@ class StoredPartner:
     message_id: str = ""
     anchor: str = ""
     domains: tuple[str, ...] = ()
+
+    @property
+    def candidate(self) -> PartnerCertificate:
+        """Give it as the choice of a certificate sees it."""
+        return PartnerCertificate(
+            self.certificate,
+            self.chain,
+            pinned=self.pinned,
+            bound_to=self.bound,
+            source=self.source,
+            domains=self.domains,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a certificate nobody imported came from: who took it in and when, the mail, the anchor.
+
+    `pinned`: exactly this one is trusted, whoever issued it.
+    """
+
+    source: Source
+    decided_by: str
+    at: datetime
+    message_id: str = ""
+    anchor: str = ""
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +105,7 @@ def import_certificate(
         before = load(writing.connection, schema.certificate.c.id == number)
         changed = _write(writing, number, certificate, bound_to, pinned=pinned)
         changed = _write_domains(writing, number, folded) or changed
+        pending.settle(writing.connection, certificate)
         after = load(writing.connection, schema.certificate.c.id == number)[0]
         if changed or before != (after,):
             served = (*(m.text for m in after.addresses), *after.domains)
@@ -87,18 +116,62 @@ def import_certificate(
         return ImportedPartner(after, is_new=False)
 
 
+def add_found(
+    connection: Connection,
+    mailbox: Mailbox,
+    certificate: Certificate,
+    issuers: Sequence[Certificate],
+    provenance: Provenance,
+) -> None:
+    """Take in a certificate somebody was found to have, for the one address it was found for.
+
+    One that is known serves that address too and keeps its chain and where it came from.
+    """
+    table, names = schema.partner, schema.partner_address
+    same = schema.certificate.c.fingerprint == certificate.fingerprint
+    known = connection.execute(
+        select(table.c.certificate_id, table.c.pinned)
+        .join(schema.certificate, schema.certificate.c.id == table.c.certificate_id)
+        .where(same)
+    ).first()
+    if known is None:
+        number = certificates.keep(connection, certificate, issuers)
+        row = {
+            "certificate_id": number,
+            "pinned": provenance.pinned,
+            "source": provenance.source.value,
+            "imported_at": provenance.at,
+            "decided_by": provenance.decided_by,
+            "message_id": provenance.message_id,
+            "anchor": provenance.anchor,
+        }
+        connection.execute(insert(table).values(row))
+    else:
+        number = known.certificate_id
+        if provenance.pinned and not known.pinned:
+            pin = update(table).where(table.c.certificate_id == number)
+            connection.execute(pin.values(pinned=True))
+    served = select(names.c.key).where(names.c.certificate_id == number, names.c.key == mailbox.key)
+    if connection.execute(served).first() is None:
+        row = {"certificate_id": number, "key": mailbox.key, "text": mailbox.text, "bound": False}
+        connection.execute(insert(names).values(row))
+
+
+def serving(connection: Connection, mailbox: Mailbox) -> tuple[StoredPartner, ...]:
+    """Give the partner certificates that serve an address or its domain, the newest first."""
+    table = schema.partner_address
+    served = select(table.c.certificate_id).where(table.c.key == mailbox.key)
+    by_domain = _stands_for(mailbox.domain)
+    return load(connection, or_(schema.certificate.c.id.in_(served), by_domain))
+
+
 def listing(store: Store, mailbox: Mailbox | None = None) -> tuple[StoredPartner, ...]:
     """Give all partner certificates, or those that serve one address, the newest first.
 
     That of its domain serves an address too.
     """
-    table = schema.partner_address
-    wanted: ColumnElement[bool] | None = None
-    if mailbox is not None:
-        served = select(table.c.certificate_id).where(table.c.key == mailbox.key)
-        wanted = or_(schema.certificate.c.id.in_(served), _stands_for(mailbox.domain))
     with store.reading() as connection:
-        return load(connection, wanted)
+        return load(connection) if mailbox is None else serving(connection, mailbox)
 
 
 def listing_of_domain(store: Store, domain: str) -> tuple[StoredPartner, ...]:
@@ -126,14 +199,19 @@ def remove(store: Store, act: Act, fingerprint: str) -> StoredPartner:
     Raises `StoreError` when there is none, or more than one.
     """
     with store.writing(act) as writing:
-        connection, known = writing.connection, _only(writing.connection, fingerprint)
-        of_known = schema.certificate.c.fingerprint == known.certificate.fingerprint
-        number = connection.execute(select(schema.certificate.c.id).where(of_known)).scalar_one()
-        row = schema.partner.c.certificate_id == number
-        connection.execute(delete(schema.partner).where(row))
-        certificates.release(connection, number)
+        known = _only(writing.connection, fingerprint)
+        forget(writing.connection, known.certificate)
         writing.record("cert remove", known.certificate.fingerprint)
         return known
+
+
+def forget(connection: Connection, certificate: Certificate) -> None:
+    """Let a certificate be no partner's any more; it is one now."""
+    same = schema.certificate.c.fingerprint == certificate.fingerprint
+    number = connection.execute(select(schema.certificate.c.id).where(same)).scalar_one()
+    row = schema.partner.c.certificate_id == number
+    connection.execute(delete(schema.partner).where(row))
+    certificates.release(connection, number)
 
 
 def load(

@@ -243,7 +243,7 @@ pending = Table(
     Column("message_id", String, nullable=False),
     Column("first_seen", Moment, nullable=False),
     Column("last_seen", Moment, nullable=False),
-    Column("count", Integer, nullable=False),
+    Column("messages", Integer, nullable=False),
     Index("pending_domain", "domain"),
     Index("pending_last_seen", "last_seen"),
 )

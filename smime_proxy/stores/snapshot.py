@@ -66,7 +66,8 @@ class Entry:
 class Partners:
     """Which partner certificates serve an address or a domain, which are pinned, which bound.
 
-    `sources` are those of the certificates no administrator imported.
+    `sources` are those of the certificates no administrator imported, `declined` the addresses with
+    the fingerprints that somebody refused for them.
     """
 
     by_address: Mapping[str, Sequence[int]] = field(repr=False)
@@ -75,6 +76,7 @@ class Partners:
     sources: Mapping[int, Source] = field(repr=False, default_factory=dict)
     by_domain: Mapping[str, Sequence[int]] = field(repr=False, default_factory=dict)
     domains: Mapping[int, tuple[str, ...]] = field(repr=False, default_factory=dict)
+    declined: frozenset[tuple[str, str]] = field(repr=False, default=frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,10 @@ class Snapshot:
         encoded = self.remembered.get(mailbox.key)
         return None if encoded is None else _read_capabilities(encoded)
 
+    def is_declined(self, mailbox: Mailbox, certificate: Certificate) -> bool:
+        """Tell whether somebody decided against this certificate for this partner."""
+        return (mailbox.key, certificate.fingerprint) in self.partners.declined
+
     def anchors(self) -> Sequence[Anchor]:
         """Give the trust anchors, pinned certificates included."""
         return self.trusted
@@ -296,6 +302,7 @@ def _partners(connection: Connection) -> Partners:
     pinned = select(table.c.certificate_id).where(table.c.pinned)
     others = select(table.c.certificate_id, table.c.source)
     found = connection.execute(others.where(table.c.source != Source.MANUAL.value)).all()
+    refused = select(schema.declined.c.key, schema.declined.c.fingerprint)
     return Partners(
         by_address=dict(by_address),
         pinned=frozenset(connection.execute(pinned).scalars()),
@@ -303,6 +310,9 @@ def _partners(connection: Connection) -> Partners:
         sources={number: Source(source) for number, source in found},
         by_domain=by_domain,
         domains=domains,
+        declined=frozenset(
+            (key, fingerprint) for key, fingerprint in connection.execute(refused).all()
+        ),
     )
 
 

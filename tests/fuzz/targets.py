@@ -36,6 +36,7 @@ from smime_proxy.message.requests import read_requests, strip_own_fields, strip_
 from smime_proxy.message.tnef import message_class
 from smime_proxy.policy.rules import subject_words
 from smime_proxy.smime.classify import outline
+from smime_proxy.smime.harvest import offered_key
 from smime_proxy.smime.inspect import inspect
 from smime_proxy.smime.receive import receive
 from smime_proxy.smime.status import result_fields, strip_results
@@ -152,6 +153,12 @@ def run_receive(raw: bytes) -> Hashable:
         hold(len(names) == len(set(names)) == 4, "results are written once, whatever arrived")
         told = delivered.header.first("x-smime-signature") or ""
         hold(told.partition(";")[0] == received.report.signature, "the result is the one found")
+    offered = offered_key(received.report, people.trust(), pki.NOW)
+    if offered is not None and offered.anchor is not None:
+        known = {people.identity(name).certificate for name in ("alice", "bob", "partner")}
+        hold(offered.certificate in known, "only keys the authority vouched for are trusted")
+        hold(offered.certificate.carries(offered.mailbox), "a key is offered for its own address")
+        hold(received.report.signature == "pass", "only what passes offers a trusted key")
     return received.report.signature, received.report.reason, received.report.lock
 
 

@@ -10,14 +10,14 @@ from typing import Annotated
 import typer
 
 from smime_proxy.admin import queries
-from smime_proxy.admin.cli import partner_import
+from smime_proxy.admin.cli import cert_pending, partner_import
 from smime_proxy.admin.cli.adapters import act, opened_store
 from smime_proxy.admin.cli.arguments import Fingerprint, Json, mailbox, to_pem
 from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.cli.output import emit_fields, emit_json, emit_table
 from smime_proxy.admin.cli.program import noun
 from smime_proxy.admin.queries import PartnerView
-from smime_proxy.stores import partners
+from smime_proxy.stores import capabilities, partners
 from smime_proxy.stores.connection import Store
 
 app = noun("Partner certificates.")
@@ -84,7 +84,7 @@ def list_(
         emit_json(views)
         return
     emit_table(
-        ("id", "addresses", "domains", "usable", "pinned", "until", "reason"),
+        ("id", "addresses", "domains", "usable", "pinned", "source", "until", "reason"),
         [
             (
                 view.certificate.fingerprint[:16],
@@ -92,6 +92,7 @@ def list_(
                 view.domains,
                 view.usable,
                 view.pinned,
+                view.source,
                 view.certificate.not_after,
                 view.reason,
             )
@@ -133,6 +134,23 @@ def remove(context: typer.Context, fingerprint: Fingerprint) -> None:
     acting = act(context)
     with opened_store(context) as store:
         partners.remove(store, acting, fingerprint)
+
+
+@app.command()
+def forget(
+    context: typer.Context,
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="The partner's address.")],
+) -> None:
+    """Forget what a partner said in signed mail that he can read, until he says it again."""
+    acting, wanted = act(context), mailbox(address)
+    with opened_store(context) as store:
+        if not capabilities.forget(store, acting, wanted):
+            raise CommandError(f"nothing is remembered of what {wanted} can read")
+
+
+app.command(name="pending")(cert_pending.pending)
+app.command()(cert_pending.accept)
+app.command()(cert_pending.reject)
 
 
 def _find(store: Store, wanted: str, at: datetime) -> list[PartnerView]:

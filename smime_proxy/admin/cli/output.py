@@ -70,6 +70,8 @@ def _cell(value: Any) -> str:
             return ""
         case list() | tuple():
             return ", ".join(_cell(item) for item in value)
+        case dict():
+            return "; ".join(f"{name}: {_cell(item)}" for name, item in value.items())
         case datetime():
             return f"{value:%Y-%m-%d %H:%M}Z"
         case _:

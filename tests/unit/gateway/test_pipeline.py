@@ -11,7 +11,7 @@ from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
 from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.envelope import ForwardPath, Role
 from smime_proxy.gateway.pipeline import LARGE, MANY, Gateway
-from smime_proxy.gateway.ports import Extensions, SeenCapabilities
+from smime_proxy.gateway.ports import Extensions, FoundKey, SeenCapabilities
 from smime_proxy.message.parse import parse
 from smime_proxy.policy.rules import Account
 from smime_proxy.reply import EnhancedStatus, Reply
@@ -284,6 +284,31 @@ async def test_remembering_that_fails_is_no_fault_of_the_mail(world: World) -> N
     signed = message(clear(identity=person("x@y.org")), sender="x@y.org")
     world.directory.roots.append(trust().anchors[0])
     talk = Gateway(replace(world.context(), remember=broken)).begin(session(Role.INBOUND))
+    await talk.mail(parse_mailbox("x@y.org"), ())
+    await talk.rcpt(ForwardPath(parse_mailbox("alice@example.test")))
+    assert (await talk.data(signed, AT, lambda: False)).code == 250
+    assert len(world.inside.sent) == 1
+
+
+async def test_a_key_is_handed_on_once_the_mail_is_delivered(world: World) -> None:
+    signed = message(clear(identity=person("x@y.org")), sender="x@y.org")
+    world.directory.roots.append(trust().anchors[0])
+    world.inside.faults["prepare"] = USER_UNKNOWN
+    await send(world, signed, "x@y.org", "alice@example.test", role=Role.INBOUND)
+    assert world.found == []
+    world.inside.faults.clear()
+    await send(world, signed, "x@y.org", "alice@example.test", role=Role.INBOUND)
+    (found,) = world.found
+    assert str(found.mailbox) == "x@y.org"
+
+
+async def test_a_key_that_cannot_be_noted_is_no_fault_of_the_mail(world: World) -> None:
+    def broken(_found: FoundKey) -> None:
+        raise ValueError("full")
+
+    signed = message(clear(identity=person("x@y.org")), sender="x@y.org")
+    world.directory.roots.append(trust().anchors[0])
+    talk = Gateway(replace(world.context(), harvest=broken)).begin(session(Role.INBOUND))
     await talk.mail(parse_mailbox("x@y.org"), ())
     await talk.rcpt(ForwardPath(parse_mailbox("alice@example.test")))
     assert (await talk.data(signed, AT, lambda: False)).code == 250

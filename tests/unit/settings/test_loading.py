@@ -113,7 +113,11 @@ def test_a_variable_alone_can_make_a_listener_whole(tmp_path: Path) -> None:
         ('[log]\nlevel = "loud"', "log.level: must be debug or info or warning or error, not"),
         ('[status]\nbind = "8026"', "status.bind: must be host:port"),
         ('[policy]\nsign = "maybe"', "policy.sign: must be always, on_request or never, not"),
-        ('[policy]\nharvest = "trusted"', "policy.harvest: 'trusted' is not supported"),
+        ('[policy]\nharvest = "all"', "policy.harvest: must be ask, trusted or never, not 'all'"),
+        (
+            '[policy]\nminimum_source = "smimea"',
+            "policy.minimum_source: must be discovered, harvested, verified or manual, not",
+        ),
         ('[policy]\nunwrap = ["clear"]', "policy.unwrap: must be opaque or meetings, not 'clear'"),
         (
             '[policy]\nsignature = "rsa"',

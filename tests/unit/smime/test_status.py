@@ -12,6 +12,7 @@ from smime_proxy.smime.report import Report
 from smime_proxy.smime.status import (
     MAX_REASON,
     mark_private,
+    pending_field,
     result_fields,
     strip_results,
 )
@@ -177,3 +178,19 @@ def test_an_ordinary_if_odd_address_is_named() -> None:
 def test_without_a_layer_every_field_says_none() -> None:
     nothing = Report((), "none", "", None, "none", "none", "", authenticated=False, lock="none")
     assert {value.rpartition("=")[2] for _, value in result_fields(nothing, ID)} == {"none"}
+
+
+@pytest.mark.parametrize(
+    ("address", "warning", "value"),
+    [
+        ("p@y.org", "", "p@y.org; id=0123456789abcdef"),
+        ("p@y.org", "changed", "p@y.org; id=0123456789abcdef; warning=changed"),
+        ("ü@y.org", "", "unknown; id=0123456789abcdef"),
+        ('"a; id=0"@y.org', "", "unknown; id=0123456789abcdef"),
+    ],
+)
+def test_a_key_that_waits_is_told_of_by_address_and_id(
+    address: str, warning: str, value: str
+) -> None:
+    found = pending_field(parse_mailbox(address), "0123456789abcdef" * 4, warning)
+    assert found == ("X-SMIME-Pending-Key", value)

@@ -10,7 +10,7 @@ from smime_proxy.cms.capabilities import Capabilities, encode_capabilities
 from smime_proxy.gateway.ports import SeenCapabilities
 from smime_proxy.stores import capabilities, schema
 from smime_proxy.stores.capabilities import FRESHEN, load, remember
-from smime_proxy.stores.connection import Store, revision
+from smime_proxy.stores.connection import Act, Store, revision
 from tests.pki import NOW
 from tests.unit.stores.made import PARTNER, audited
 
@@ -96,3 +96,15 @@ def test_the_oldest_are_forgotten_when_there_are_too_many(
     assert set(known(store)) == {"p6@y.org", "p8@y.org"}
     assert remember(store, many[2:]) == 2
     assert set(known(store)) == {"p6@y.org", "p5@y.org"}
+
+
+def test_what_is_forgotten_is_audited_and_may_be_said_again(store: Store, act: Act) -> None:
+    remember(store, [seen(CBC), seen(GCM, who="other@y.org")])
+    before = counted(store)
+    assert capabilities.forget(store, act, PARTNER)
+    assert set(known(store)) == {"other@y.org"}
+    assert audited(store) == [f"cert forget: {PARTNER.text}"]
+    assert counted(store) == before + 1
+    assert not capabilities.forget(store, act, PARTNER)
+    assert counted(store) == before + 1
+    assert remember(store, [seen(CBC)]) == 1

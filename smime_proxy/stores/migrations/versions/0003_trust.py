@@ -56,7 +56,7 @@ def _harvest() -> None:
         sa.Column("message_id", sa.String, nullable=False),
         sa.Column("first_seen", sa.DateTime, nullable=False),
         sa.Column("last_seen", sa.DateTime, nullable=False),
-        sa.Column("count", sa.Integer, nullable=False),
+        sa.Column("messages", sa.Integer, nullable=False),
     )
     op.create_index("pending_domain", "pending", ["domain"])
     op.create_index("pending_last_seen", "pending", ["last_seen"])

@@ -28,6 +28,11 @@ class View:
 VIEW = View("ä@example.test", True, "", ("a", "b"), NOON, Inner("x"))
 
 
+def test_a_mapping_is_one_cell(capsys: Capture) -> None:
+    emit_table(("reads",), [({"a@y.org": ("x", "y"), "b@y.org": ("z",)},), ({},)])
+    assert capsys.readouterr().out.splitlines()[1:] == ["a@y.org: x, y; b@y.org: z", ""]
+
+
 def test_views_become_json_with_iso_times(capsys: Capture) -> None:
     emit_json([VIEW])
     assert json.loads(capsys.readouterr().out) == [plain(VIEW)]

@@ -1,0 +1,199 @@
+"""What becomes of keys found in signed mail: taken, kept waiting, accepted or refused.
+
+No RFC; E06, A13. The store decides by its own state, in one transaction among all processes, so
+that no snapshot that is a moment old lets a second key in beside a first.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from smime_proxy.address import Mailbox
+from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.path import Anchor, ChainStatus, Purpose, validate
+from smime_proxy.certs.selection import PartnerCertificate
+from smime_proxy.certs.source import Source
+from smime_proxy.certs.succession import succession
+from smime_proxy.gateway.ports import FoundKey
+from smime_proxy.policy.harvest import Accept, Caution, Pend, decide_key
+from smime_proxy.policy.rules import Harvest
+from smime_proxy.stores import anchors, certificates, partners, pending, schema
+from smime_proxy.stores.connection import Act, Noticing, Store, audit
+from smime_proxy.stores.partners import Provenance
+from smime_proxy.stores.pending import PendingKey
+
+BY_ITSELF = "harvest"  # who took in what no person decided about
+MAX_AN_ADDRESS = 8  # certificates taken without a decision; a renewal a quarter makes five valid
+
+
+@dataclass(slots=True)
+class Taken:
+    """What came of a batch: the keys taken at once, and why, and those that wait anew.
+
+    `dropped` waiting ones had to go for want of room, `expired` ones after their time.
+    """
+
+    accepted: list[tuple[FoundKey, str]] = field(default_factory=list)
+    waiting: list[tuple[FoundKey, Pend]] = field(default_factory=list)
+    dropped: int = 0
+    expired: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedKey:
+    """A key that waited and was taken in, and whether it was pinned."""
+
+    key: PendingKey
+    pinned: bool
+
+
+def take(store: Store, harvest: Harvest, found: Iterable[FoundKey], at: datetime) -> Taken:
+    """Decide about found keys by what the store holds now, and let the waiting ones expire.
+
+    Raises `StoreError` when the store cannot be written; then nothing of it is.
+    """
+    taken = Taken()
+    with store.noticing() as noticing:
+        connection = noticing.connection
+        judge = _Judge(harvest, connection)
+        domains = []
+        for one in found:
+            match judge.decide(one):
+                case Accept(why):
+                    _accept(noticing, one, why)
+                    taken.accepted.append((one, why))
+                case Pend(caution) as decision:
+                    noticing.written = True
+                    if pending.put(connection, one, caution):
+                        taken.waiting.append((one, decision))
+                        domains.append(one.mailbox.domain)
+                case None:
+                    continue
+        taken.dropped = pending.trim(connection, domains) if domains else 0
+        taken.expired = pending.expire(connection, at)
+        noticing.written = noticing.written or bool(taken.expired)
+    return taken
+
+
+def listing(store: Store) -> tuple[PendingKey, ...]:
+    """Give the keys that wait, the latest first."""
+    with store.reading() as connection:
+        return pending.load(connection)
+
+
+def accept(store: Store, act: Act, ids: Sequence[str]) -> tuple[AcceptedKey, ...]:
+    """Take in waiting certificates, each for all addresses it waits for.
+
+    One that had no trusted chain and has none is pinned: somebody decided for exactly this one.
+    Raises `StoreError` unless each id is the start of one fingerprint; then none is taken in.
+    """
+    with store.writing(act) as writing:
+        # All are found before any goes, so that one named twice is taken once.
+        chosen = [one for key in ids for one in pending.find(writing.connection, key)]
+        roots, issuers = _trust(writing.connection)
+        accepted = []
+        for one in dict.fromkeys(chosen):
+            pinned = not _is_trusted(one, roots, issuers, act.at)
+            provenance = Provenance(
+                Source.HARVESTED, act.who, act.at, one.message_id, one.anchor, pinned
+            )
+            partners.add_found(
+                writing.connection, one.mailbox, one.certificate, one.issuers, provenance
+            )
+            pending.drop(writing.connection, one.mailbox, one.certificate)
+            words = (one.certificate.fingerprint, one.mailbox.text, *(["pinned"] * pinned))
+            writing.record("cert accept", " ".join(words))
+            accepted.append(AcceptedKey(one, pinned))
+        return tuple(accepted)
+
+
+def reject(store: Store, act: Act, ids: Sequence[str]) -> tuple[PendingKey, ...]:
+    """Refuse waiting certificates for the addresses they wait for, and remember it.
+
+    Raises `StoreError` unless each id is the start of one fingerprint; then none is refused.
+    """
+    with store.writing(act) as writing:
+        chosen = [one for key in ids for one in pending.find(writing.connection, key)]
+        keys = tuple(dict.fromkeys(chosen))
+        for one in keys:
+            pending.drop(writing.connection, one.mailbox, one.certificate)
+            pending.decline(writing.connection, one.mailbox, one.certificate, act.at)
+            writing.record("cert reject", f"{one.certificate.fingerprint} {one.mailbox.text}")
+        return keys
+
+
+class _Judge:
+    """Decides by the state of the store in one transaction; what all keys need is read once."""
+
+    def __init__(self, harvest: Harvest, connection: Connection) -> None:
+        self._harvest = harvest
+        self._connection = connection
+        self._trusted: tuple[Sequence[Anchor], Sequence[Certificate]] | None = None
+
+    def decide(self, found: FoundKey) -> Accept | Pend | None:
+        """Decide about one key; None leaves it: imported already, refused, or not wanted."""
+        connection, mailbox, certificate = self._connection, found.mailbox, found.certificate
+        known = [stored.candidate for stored in partners.serving(connection, mailbox)]
+        if any(one.certificate == certificate for one in known) or _is_own(connection, mailbox):
+            return None
+        if pending.is_declined(connection, mailbox, certificate):
+            return None
+        roots, issuers = self._trusted = self._trusted or _trust(connection)
+        anchor = next(
+            (a.certificate for a in roots if a.certificate.fingerprint == found.anchor), None
+        )
+        pool = (*found.issuers, *issuers)
+        stands = succession(known, anchor, mailbox, found.at, roots, pool)
+        decision = decide_key(self._harvest, trusted=anchor is not None, stands=stands)
+        harvested = [one for one in known if one.source is Source.HARVESTED and not one.pinned]
+        if isinstance(decision, Accept) and len(harvested) >= MAX_AN_ADDRESS:
+            return self._make_room(harvested, found) or decision
+        return decision
+
+    def _make_room(self, harvested: Sequence[PartnerCertificate], found: FoundKey) -> Pend | None:
+        """Forget the harvested certificate that expired first; with none, the new one waits."""
+        oldest = min((one.certificate for one in harvested), key=lambda one: one.not_after)
+        if oldest.not_after >= found.at:
+            return Pend(Caution.NONE)
+        partners.forget(self._connection, oldest)
+        return None
+
+
+def _trust(connection: Connection) -> tuple[Sequence[Anchor], Sequence[Certificate]]:
+    """Give the anchors, and the issuers that complete chains."""
+    roots = [one.anchor(()) for one in anchors.load(connection)]
+    return roots, certificates.issuers(connection)
+
+
+def _is_trusted(
+    key: PendingKey, roots: Sequence[Anchor], issuers: Sequence[Certificate], at: datetime
+) -> bool:
+    """Tell whether a key's chain was trusted when it was found, or is now."""
+    if not key.caution.is_untrusted:
+        return True
+    result = validate(
+        key.certificate, issuers, roots, at, mailbox=key.mailbox, purpose=Purpose.ENCRYPT
+    )
+    return result.status is ChainStatus.TRUSTED
+
+
+def _is_own(connection: Connection, mailbox: Mailbox) -> bool:
+    table = schema.account_address
+    return (
+        connection.execute(select(table.c.key).where(table.c.key == mailbox.key)).first()
+        is not None
+    )
+
+
+def _accept(noticing: Noticing, found: FoundKey, why: str) -> None:
+    provenance = Provenance(
+        Source.HARVESTED, f"{BY_ITSELF}: {why}", found.at, found.message_id, found.anchor
+    )
+    connection = noticing.connection
+    partners.add_found(connection, found.mailbox, found.certificate, found.issuers, provenance)
+    pending.drop(connection, found.mailbox, found.certificate)
+    what = f"{found.certificate.fingerprint} {found.mailbox.text} ({why})"
+    audit(connection, Act(BY_ITSELF, found.at), "cert accept", what)
+    noticing.counted = True
