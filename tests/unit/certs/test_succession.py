@@ -1,5 +1,6 @@
 """A new certificate of somebody known: of the same trust, of another, or the first."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.path import Anchor
 from smime_proxy.certs.selection import PartnerCertificate
+from smime_proxy.certs.source import Source
 from smime_proxy.certs.succession import Succession, succession
 from tests import pki
 
@@ -116,3 +118,16 @@ def test_an_authority_below_counts_by_its_anchor_and_not_by_its_name() -> None:
     assert stands(B, alone) == "first"
     assert stands(B, alone, pool=made.chain) == "same trust"
     assert Succession("same trust") is Succession.SAME_TRUST
+
+
+def test_the_certificate_of_his_domain_counts_as_his() -> None:
+    """Mail goes there until he has one of his own: nobody takes it over by another authority."""
+    gateway = pki.person(A, "gateway@example.org", kind="p256")
+    of_domain = PartnerCertificate(gateway.certificate, domains=("example.org",))
+    assert stands(A, of_domain) == "same trust"
+    assert stands(B, of_domain) == "other trust"
+
+
+def test_what_nothing_vouches_for_says_nothing_of_trust() -> None:
+    found = replace(known(A), source=Source.DISCOVERED)
+    assert stands(B, found) == "first"
