@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     from smime_proxy.address import Mailbox
     from smime_proxy.admin.cli.adapters import Adapters
     from smime_proxy.admin.engine import Outlet, ServiceEngine
+    from smime_proxy.certs.revocation import Revocation
     from smime_proxy.gateway.context import Context, Route
     from smime_proxy.gateway.ports import Directory, FoundKey, Measures, SeenCapabilities, Upstream
+    from smime_proxy.lookup.revocation import RevocationFetcher
     from smime_proxy.settings import Settings
     from smime_proxy.settings.tables import Upstream as UpstreamTable
     from smime_proxy.smtp.admission import ListenerOptions
     from smime_proxy.smtp.service import Overview, ServeStatus
     from smime_proxy.stores.connection import Store
     from smime_proxy.stores.open import Opened
+    from smime_proxy.stores.watch import SnapshotSource
     from smime_proxy.tokens.source import TokenKeys
 
 
@@ -100,7 +103,42 @@ def _context_without_upstreams(settings: "Settings", store: "Store") -> "Context
     with store.reading() as connection:
         snapshot = Snapshot.load(connection, store.vault, own_domains=store.own_domains)
     nowhere = dict.fromkeys(settings.upstreams, MaildirUpstream(Path(os.devnull)))
-    return _context(settings, lambda: snapshot, nowhere, _NoMeasures())
+    revocation = _known_revocations(settings, store)
+    return _context(settings, lambda: snapshot, nowhere, _NoMeasures(), revocation=revocation)
+
+
+def _known_revocations(settings: "Settings", store: "Store") -> "Revocation | None":
+    """Judge revocations by the answers that are in the store; nothing is fetched."""
+    from smime_proxy.certs.revocation import Revocation
+    from smime_proxy.certs.revocation_mode import Mode
+    from smime_proxy.stores.answers import AnswerShelf
+
+    if settings.revocation.mode is Mode.OFF:
+        return None
+    shelf = AnswerShelf(store)
+    shelf.refresh()
+    return Revocation(settings.revocation.mode, shelf)
+
+
+def _fetching_revocations(
+    settings: "Settings", store: "Store", source: "SnapshotSource", measures: "Measures"
+) -> "tuple[Revocation | None, RevocationFetcher | None]":
+    """Judge revocations by the answers of a fetcher that is still to be run."""
+    from smime_proxy.certs.revocation import Revocation
+    from smime_proxy.certs.revocation_mode import Mode
+    from smime_proxy.lookup.http import AddressRule, Http
+    from smime_proxy.lookup.revocation import RevocationFetcher
+    from smime_proxy.stores.answers import AnswerShelf
+
+    table = settings.revocation
+    if table.mode is Mode.OFF:
+        return None, None
+    shelf = AnswerShelf(store)
+    rule = AddressRule(table.allowed_networks, allow_private=table.allow_private)
+    fetcher = RevocationFetcher(Http(rule), shelf, measures, table.max_list_size)
+    revocation = Revocation(table.mode, shelf, fetcher.want)
+    fetcher.own = lambda: source.current.judge_own(revocation)
+    return revocation, fetcher
 
 
 class _NoMeasures:
@@ -115,7 +153,9 @@ def _context(
     measures: "Measures",
     remember: "Callable[[SeenCapabilities], None]" = lambda _seen: None,
     harvest: "Callable[[FoundKey], None]" = lambda _found: None,
+    revocation: "Revocation | None" = None,
 ) -> "Context":
+    from smime_proxy.gateway.choices import RecipientChoices
     from smime_proxy.gateway.context import Context
     from smime_proxy.settings.rules import to_rules
 
@@ -131,6 +171,8 @@ def _context(
         remember=remember,
         harvest=harvest,
         slow_keys=settings.pkcs11.module is not None,
+        choices=RecipientChoices(revocation),
+        revocation=revocation,
     )
 
 
@@ -315,8 +357,23 @@ async def _engine(
         settings.policy.harvest,
         lambda outcome: measures.count("keys_found", outcome=outcome),
     )
-    context = _context(settings, lambda: source.current, upstreams, measures, notes.note, keys.note)
+    revocation, fetcher = _fetching_revocations(settings, store, source, measures)
+    context = _context(
+        settings,
+        lambda: source.current,
+        upstreams,
+        measures,
+        notes.note,
+        keys.note,
+        revocation,
+    )
     tables, loop = settings.listeners, asyncio.get_running_loop()
+    chores = {
+        "keys found in mail": loop.create_task(keys.write_always()),
+        "revocation lists": loop.create_task(keep_signed(store)),
+    }
+    if fetcher is not None:
+        chores["revocation"] = loop.create_task(fetcher.run())
     return ServiceEngine(
         Gateway(context),
         measures,
@@ -326,10 +383,7 @@ async def _engine(
         },
         background=loop.create_task(source.watch()),
         learning=loop.create_task(notes.write_always()),
-        chores={
-            "keys found in mail": loop.create_task(keys.write_always()),
-            "revocation lists": loop.create_task(keep_signed(store)),
-        },
+        chores=chores,
         reload=lambda: _reload_certificates(settings, listeners),
         release=store.close,
     )

@@ -43,6 +43,9 @@ COUNTERS: Mapping[str, Meaning] = MappingProxyType(
         "partly_sent": Meaning("Messages of which some recipients were sent theirs, not all."),
         "refused": Meaning("Messages refused before anything left, by rule.", ("rule",)),
         "reported": Meaning("Recipients refused to the sender by a delivery status notification."),
+        "revocation_fetches": Meaning(
+            "OCSP answers and revocation lists fetched, kept or not.", ("kind", "outcome")
+        ),
         "sent_copies": Meaning("Unencrypted copies filed for the sender.", ("outcome",)),
         "session_errors": Meaning("Commands answered 451 4.3.0 by the server.", ("listener",)),
         "sessions": Meaning("Sessions accepted.", ("listener",)),

@@ -16,7 +16,8 @@ from smime_proxy.certs.certificate import Certificate, Validity
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.processing import process, window
 from smime_proxy.certs.profile import MAIL, Profile
-from smime_proxy.certs.revocation import Mode, Revocation, Standing, Status, standing
+from smime_proxy.certs.revocation import Revocation, Standing, Status, standing
+from smime_proxy.certs.revocation_mode import Mode
 from smime_proxy.certs.signature import is_signed_by
 
 MAX_PATHS_JUDGED = 8  # cross-certified authorities have two or three ways up
@@ -214,6 +215,8 @@ class _Check:
             return result
         for certificate, issuer in pairs:
             told = self._standing(certificate, issuer, ())
+            if told.status is Status.UNKNOWN and len(result.path) > 1:
+                revocation.want(certificate, issuer)
             if told.status is Status.REVOKED:
                 return PathResult(ChainStatus.REVOKED, result.path, told.reason)
             if told.status is Status.UNKNOWN and revocation.mode is Mode.HARD:

@@ -16,20 +16,13 @@ from smime_proxy.certs.certificate import LIBRARY_ERRORS, Certificate
 from smime_proxy.certs.names import name_key
 from smime_proxy.certs.ocsp import OcspAnswer
 from smime_proxy.certs.revocation_list import Crl, Entry
+from smime_proxy.certs.revocation_mode import Mode
 
 CLOCK_SKEW = timedelta(minutes=15)  # between our clock and an authority's
 MAX_LISTS = 32  # for one certificate; reasons and distribution points part them into a few
 
 _REMOVED = "removeFromCRL"
 _ALL_REASONS = frozenset(ReasonFlags) - {ReasonFlags.unspecified, ReasonFlags.remove_from_crl}
-
-
-class Mode(Enum):
-    """What is done about a status that is not known."""
-
-    OFF = "off"
-    SOFT = "soft"  # taken for good
-    HARD = "hard"  # nothing passes, and encryption waits
 
 
 class Status(Enum):
@@ -62,10 +55,15 @@ class Answers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """How revocation is judged: by which answers, and what becomes of what they do not say."""
+    """How revocation is judged: by which answers, and what becomes of what they do not say.
+
+    `want` is told, and returns at once, which certificate of which issuer nothing is known of;
+    only of those on a way that leads to an anchor, so that no stranger makes us ask anybody.
+    """
 
     mode: Mode
     answers: Answers
+    want: Callable[[Certificate, Certificate], None] = lambda _certificate, _issuer: None
 
 
 # Says whether a certificate that is not the issuer's own may sign a list for it: `""`, or why not.

@@ -16,6 +16,7 @@ from smime_proxy.settings.tables import (
     PartnerTable,
     Pkcs11,
     PolicyTable,
+    RevocationTable,
     Service,
     Status,
     Store,
@@ -88,6 +89,8 @@ class Settings(BaseSettings):
     """Health and metrics."""
     log: Log = Field(default_factory=Log)
     """Logging."""
+    revocation: RevocationTable = Field(default_factory=RevocationTable)
+    """Whether certificates were revoked."""
     upstreams: Annotated[dict[Name, Upstream], BeforeValidator(distinct)] = Field(
         default_factory=dict
     )

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from smime_proxy.certs.revocation_mode import Mode
 from smime_proxy.certs.source import MinimumSource
 from smime_proxy.envelope import Role
 from smime_proxy.policy.algorithms import (
@@ -128,6 +129,19 @@ class Keys(Table):
     """File of the key that wraps private keys; default `master.key` in `state_dir`."""
     master_key: Annotated[str, AfterValidator(read_key_uri)] = ""
     """pkcs11: URI of an AES key of 256 bits on the token; used instead of the file."""
+
+
+class RevocationTable(Table):
+    """`[revocation]`: whether certificates were revoked, and whom is asked."""
+
+    mode: Mode = Mode.SOFT
+    """off; soft: what is not known counts as good; hard: it does not, and mail to it waits."""
+    allow_private: bool = False
+    """Fetch from private and local addresses too; certificates of strangers name them as well."""
+    allowed_networks: Networks = ()
+    """Networks that are not public and may be asked all the same."""
+    max_list_size: Annotated[Size, Field(gt=0)] = read_size("64MB")
+    """Largest revocation list that is fetched."""
 
 
 class Pkcs11(Table):

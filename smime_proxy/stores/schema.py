@@ -267,6 +267,20 @@ capabilities = Table(
     Index("capabilities_seen_at", "seen_at"),
 )
 
+# Revocation lists by URL, OCSP answers by the certificates they are about; `der` is empty for what
+# could not be had. `claimed_at` is when a process began to fetch it.
+answer = Table(
+    "answer",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("der", LargeBinary, nullable=False),
+    Column("fetched_at", Moment, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("claimed_at", Moment),
+    Index("answer_due_at", "due_at"),
+)
+
 # Who did what, and when; only ever added to.
 audit = Table(
     "audit",

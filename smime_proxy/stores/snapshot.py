@@ -7,6 +7,7 @@ RFC 8551 2.5.2 (capabilities).
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from sqlalchemy import Connection, select
@@ -15,7 +16,8 @@ from smime_proxy.address import Mailbox
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.keys import PrivateKey
 from smime_proxy.certs.names import name_key
-from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.path import Anchor, Purpose, validate
+from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
 from smime_proxy.certs.source import Source
 from smime_proxy.cms import decrypt, schemes
@@ -217,6 +219,24 @@ class Snapshot:
             source=self.partners.sources.get(number, Source.MANUAL),
             domains=self.partners.domains.get(number, ()),
         )
+
+    def judge_own(self, revocation: Revocation) -> None:
+        """Judge our own current certificates, so that what is not known of them is wanted.
+
+        Those whose chain leads to no anchor are not asked about.
+        """
+        at = datetime.now(UTC)
+        for account in {one.address: one for one in self.accounts_by_address.values()}.values():
+            for entry in self.keys(account):
+                if not entry.former:
+                    validate(
+                        entry.certificate,
+                        (*entry.chain, *self.issuers),
+                        self.trusted,
+                        at,
+                        purpose=Purpose.SIGN if entry.certificate.may_sign else Purpose.ENCRYPT,
+                        revocation=revocation,
+                    )
 
     def _row(self, account: Account, certificate: Certificate) -> KeyRow:
         for row in self.rows.get(account.address.key, ()):

@@ -13,8 +13,9 @@ from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.ocsp import OcspAnswer
 from smime_proxy.certs.path import Anchor, ChainStatus, Purpose, validate
-from smime_proxy.certs.revocation import Mode, Revocation
+from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.revocation_list import Crl
+from smime_proxy.certs.revocation_mode import Mode
 from tests.pkits.cases import TRUST_ANCHOR, Case, cases, is_end_entity
 
 AT = datetime(2005, 1, 1, tzinfo=UTC)

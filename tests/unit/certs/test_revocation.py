@@ -7,7 +7,8 @@ from cryptography import x509
 from cryptography.x509 import ocsp
 
 from smime_proxy.certs.path import Anchor, ChainStatus, PathResult, Purpose, revoked, validate
-from smime_proxy.certs.revocation import Mode, Revocation, Status, standing
+from smime_proxy.certs.revocation import Revocation, Status, standing
+from smime_proxy.certs.revocation_mode import Mode
 from tests import pki
 
 from .answers import DAY, NOW, Known, answer, crl

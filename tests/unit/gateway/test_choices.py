@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.path import Anchor
-from smime_proxy.certs.revocation import Mode, Revocation
+from smime_proxy.certs.revocation import Revocation
+from smime_proxy.certs.revocation_mode import Mode
 from smime_proxy.certs.source import MinimumSource, Source
 from smime_proxy.gateway.choices import MAX_REMEMBERED, REMEMBER, RecipientChoice, RecipientChoices
 from tests import pki

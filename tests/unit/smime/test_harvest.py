@@ -9,7 +9,8 @@ import pytest
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.path import Anchor
-from smime_proxy.certs.revocation import Mode, Revocation
+from smime_proxy.certs.revocation import Revocation
+from smime_proxy.certs.revocation_mode import Mode
 from smime_proxy.cms import der, oids
 from smime_proxy.cms.certificate_fields import read_certificate
 from smime_proxy.smime import harvest

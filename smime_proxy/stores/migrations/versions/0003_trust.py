@@ -13,6 +13,7 @@ def upgrade() -> None:
     _harvest()
     _authority()
     _domains()
+    _answers()
 
 
 def _anchors() -> None:
@@ -135,3 +136,16 @@ def _domains() -> None:
         ),
     )
     op.create_index("partner_domain_certificate", "partner_domain", ["certificate_id"])
+
+
+def _answers() -> None:
+    op.create_table(
+        "answer",
+        sa.Column("name", sa.String, primary_key=True),
+        sa.Column("der", sa.LargeBinary, nullable=False),
+        sa.Column("fetched_at", sa.DateTime, nullable=False),
+        sa.Column("failures", sa.Integer, nullable=False),
+        sa.Column("due_at", sa.DateTime, nullable=False),
+        sa.Column("claimed_at", sa.DateTime),
+    )
+    op.create_index("answer_due_at", "answer", ["due_at"])

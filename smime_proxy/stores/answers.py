@@ -1,0 +1,152 @@
+"""Answers about revocation as they are kept: lists by URL, OCSP answers by certificate.
+
+RFC 5280 5, RFC 6960. Implements `certs.revocation.Answers` over what all processes share; on the
+mail path everything is in memory.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import delete, func, insert, select, update
+
+from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.errors import CertificateError
+from smime_proxy.certs.ocsp import OcspAnswer
+from smime_proxy.certs.revocation_list import Crl
+from smime_proxy.certs.status_sources import ocsp_name, status_sources
+from smime_proxy.stores import schema
+from smime_proxy.stores.connection import Store
+from smime_proxy.stores.errors import StoreError
+
+CLAIM = timedelta(minutes=2)  # for one process to fetch something that others want too
+FIRST_RETRY = timedelta(minutes=1)  # after a failure, then twice as long each time
+LAST_RETRY = timedelta(hours=6)
+KEPT = timedelta(days=30)  # after an answer ended; what it revoked is still of use
+MAX_KEPT = 20_000  # answers of all kinds; an organisation's correspondents have some thousand
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)  # when what is only claimed was fetched
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One answer as it lies in the store; `der` is empty for one that could not be had."""
+
+    name: str
+    der: bytes
+    fetched_at: datetime
+
+
+class AnswerShelf:
+    """The answers in this process's memory; what is new in the store comes with `refresh`."""
+
+    def __init__(self, store: Store) -> None:
+        """Start empty."""
+        self._store = store
+        self._seen: dict[str, datetime] = {}
+        self._lists: dict[str, Crl] = {}
+        self._ocsp: dict[str, OcspAnswer] = {}
+
+    def lists(self, certificate: Certificate, issuer: Certificate) -> Sequence[Crl]:
+        """Give the lists its distribution points have, and others of its issuer."""
+        del issuer
+        named = [self._lists.get(url) for url in status_sources(certificate).lists]
+        own = [one for one in self._lists.values() if one.issuer_key == certificate.issuer_key]
+        return list(dict.fromkeys(one for one in (*named, *own) if one is not None))
+
+    def ocsp(self, certificate: Certificate, issuer: Certificate) -> Sequence[OcspAnswer]:
+        """Give the OCSP answer about a certificate."""
+        found = self._ocsp.get(ocsp_name(certificate, issuer))
+        return () if found is None else (found,)
+
+    def refresh(self) -> int:
+        """Take over what is new in the store; gives how much. Blocks: a list takes a moment."""
+        table, fresh = schema.answer, 0
+        with self._excused(), self._store.reading() as connection:
+            stamps = connection.execute(select(table.c.name, table.c.fetched_at)).all()
+            for name in self._seen.keys() - {name for name, _ in stamps}:
+                self._drop(name)
+            for name, at in stamps:
+                if self._seen.get(name) != at:
+                    row = connection.execute(select(table).where(table.c.name == name)).one()
+                    self._take(Kept(row.name, row.der, row.fetched_at))
+                    fresh += 1
+        return fresh
+
+    def claim(self, name: str, at: datetime) -> bool:
+        """Tell whether this process is to fetch something now: nobody else does, and it is time."""
+        table, claimed = schema.answer, False
+        with self._excused(), self._store.noticing() as noticing:
+            connection = noticing.connection
+            row = connection.execute(select(table).where(table.c.name == name)).first()
+            if row is None:
+                number = connection.execute(select(func.count()).select_from(table)).scalar_one()
+                if number >= MAX_KEPT:
+                    return False
+                values = {"der": b"", "fetched_at": _NEVER, "failures": 0, "due_at": at}
+                connection.execute(insert(table).values(name=name, claimed_at=at, **values))
+            elif row.due_at > at or (row.claimed_at and row.claimed_at > at - CLAIM):
+                return False
+            else:
+                chosen = table.c.name == name
+                connection.execute(update(table).where(chosen).values(claimed_at=at))
+            claimed = noticing.written = True
+        return claimed
+
+    def keep(self, name: str, der: bytes, at: datetime, due: datetime) -> None:
+        """Keep an answer that was fetched, and when the next one is due."""
+        row = {"der": der, "fetched_at": at, "failures": 0, "due_at": due, "claimed_at": None}
+        self._change(name, row)
+
+    def fail(self, name: str, at: datetime) -> None:
+        """Note that an answer could not be had; it is tried again later, and later still."""
+        table, failures = schema.answer, 0
+        with self._excused(), self._store.reading() as connection:
+            known = select(table.c.failures).where(table.c.name == name)
+            failures = connection.execute(known).scalar() or 0
+        wait = min(LAST_RETRY, FIRST_RETRY * 2 ** min(failures, 16))
+        self._change(name, {"failures": failures + 1, "due_at": at + wait, "claimed_at": None})
+
+    def forget_old(self, at: datetime) -> int:
+        """Forget answers that nobody asked to be renewed for a month; gives how many."""
+        table, forgotten = schema.answer, 0
+        with self._excused(), self._store.noticing() as noticing:
+            old = delete(table).where(table.c.due_at < at - KEPT)
+            forgotten = int(noticing.connection.execute(old).rowcount)
+            noticing.written = bool(forgotten)
+        return forgotten
+
+    def _change(self, name: str, row: Mapping[str, object]) -> None:
+        table = schema.answer
+        with self._excused(), self._store.noticing() as noticing:
+            noticing.connection.execute(update(table).where(table.c.name == name).values(**row))
+            noticing.written = True
+
+    @contextmanager
+    def _excused(self) -> Iterator[None]:
+        """Let the store be busy or away: what is not known stays unknown, and is tried again."""
+        try:
+            yield
+        except StoreError as error:
+            _log.warning("answers not reached", reason=str(error), consequence="old ones in use")
+
+    def _drop(self, name: str) -> None:
+        self._seen.pop(name, None)
+        self._lists.pop(name, None)
+        self._ocsp.pop(name, None)
+
+    def _take(self, kept: Kept) -> None:
+        self._seen[kept.name] = kept.fetched_at
+        if not kept.der:
+            return
+        try:
+            if kept.name.startswith("ocsp:"):
+                self._ocsp[kept.name] = OcspAnswer.from_der(kept.der)
+            else:
+                self._lists[kept.name] = Crl.from_der(kept.der)
+        except CertificateError as error:  # kept by a version that read it
+            _log.warning("answer not read", name=kept.name, reason=str(error))

@@ -1,0 +1,132 @@
+"""Answers lie in the store for all processes, and in memory for the mail."""
+
+from datetime import timedelta
+
+import pytest
+
+from smime_proxy.certs.status_sources import ocsp_name
+from smime_proxy.stores import answers
+from smime_proxy.stores.answers import CLAIM, FIRST_RETRY, KEPT, LAST_RETRY, AnswerShelf
+from smime_proxy.stores.connection import Store
+from tests import pki
+from tests.unit.certs.answers import DAY, NOW, crl_der, ocsp_der
+from tests.unit.certs.test_status_sources import points
+
+ROOT = pki.root(kind="p256")
+URL = "http://lists.test/root.crl"
+ALICE = pki.person(ROOT, "a@x.y", kind="p256", extra=[points(URL)])
+NAME = ocsp_name(ALICE.certificate, ROOT.certificate)
+
+
+def test_what_one_process_keeps_another_has_after_a_look(store: Store) -> None:
+    one, other = AnswerShelf(store), AnswerShelf(store)
+    assert one.claim(URL, NOW)
+    one.keep(URL, crl_der(ROOT, ALICE), NOW, NOW + DAY)
+    assert one.claim(NAME, NOW)
+    one.keep(NAME, ocsp_der(ALICE, ROOT), NOW, NOW + DAY)
+    assert other.lists(ALICE.certificate, ROOT.certificate) == []
+    assert other.refresh() == 2
+    (found,) = other.lists(ALICE.certificate, ROOT.certificate)
+    assert found.entry(ALICE.certificate) is not None
+    (answer,) = other.ocsp(ALICE.certificate, ROOT.certificate)
+    assert answer.known
+    assert other.refresh() == 0
+    assert other.lists(ALICE.certificate, ROOT.certificate) == [found]
+
+
+def test_a_list_serves_everybody_of_its_issuer(store: Store) -> None:
+    shelf = AnswerShelf(store)
+    shelf.claim(URL, NOW)
+    shelf.keep(URL, crl_der(ROOT), NOW, NOW + DAY)
+    shelf.refresh()
+    bob = pki.person(ROOT, "b@x.y", kind="p256").certificate
+    assert len(shelf.lists(bob, ROOT.certificate)) == 1
+    stranger = pki.person(pki.root("Other", kind="p256"), "c@x.y", kind="p256").certificate
+    assert shelf.lists(stranger, ROOT.certificate) == []
+    assert shelf.ocsp(bob, ROOT.certificate) == ()
+
+
+def test_a_newer_answer_takes_the_place_of_the_old(store: Store) -> None:
+    shelf = AnswerShelf(store)
+    shelf.claim(URL, NOW)
+    for number in (1, 2):
+        shelf.keep(URL, crl_der(ROOT, number=number), NOW + number * DAY, NOW + DAY)
+        shelf.refresh()
+        (found,) = shelf.lists(ALICE.certificate, ROOT.certificate)
+        assert found.number == number
+
+
+def test_one_process_fetches_and_the_others_wait(store: Store) -> None:
+    one, other = AnswerShelf(store), AnswerShelf(store)
+    assert one.claim(URL, NOW)
+    assert not other.claim(URL, NOW + timedelta(seconds=1))
+    assert other.claim(URL, NOW + CLAIM + timedelta(seconds=1))  # the first one died
+    other.keep(URL, crl_der(ROOT), NOW, NOW + DAY)
+    assert not one.claim(URL, NOW + DAY / 2)
+    assert one.claim(URL, NOW + DAY)
+
+
+def test_who_fails_is_asked_later_and_later_still(store: Store) -> None:
+    shelf, at = AnswerShelf(store), NOW
+    assert shelf.claim(URL, at)
+    waits = []
+    for _ in range(12):
+        shelf.fail(URL, at)
+        wait = FIRST_RETRY
+        while not shelf.claim(URL, at + wait):
+            wait *= 2
+            assert wait <= 2 * LAST_RETRY
+        waits.append(wait)
+        at += wait
+    assert waits[:3] == [FIRST_RETRY, 2 * FIRST_RETRY, 4 * FIRST_RETRY]
+    assert max(waits) <= 2 * LAST_RETRY
+
+
+def test_a_failure_leaves_the_old_answer(store: Store) -> None:
+    shelf = AnswerShelf(store)
+    shelf.claim(URL, NOW)
+    shelf.keep(URL, crl_der(ROOT, ALICE), NOW, NOW)
+    shelf.fail(URL, NOW + DAY)
+    shelf.refresh()
+    assert len(shelf.lists(ALICE.certificate, ROOT.certificate)) == 1
+
+
+def test_what_nobody_asks_for_any_more_is_forgotten(store: Store) -> None:
+    shelf = AnswerShelf(store)
+    shelf.claim(URL, NOW)
+    shelf.keep(URL, crl_der(ROOT), NOW, NOW + DAY)
+    shelf.refresh()
+    assert shelf.forget_old(NOW + KEPT) == 0
+    assert shelf.forget_old(NOW + KEPT + 2 * DAY) == 1
+    shelf.refresh()
+    assert shelf.lists(ALICE.certificate, ROOT.certificate) == []
+
+
+def test_there_is_an_end_to_what_is_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "MAX_KEPT", 2)
+    shelf = AnswerShelf(store)
+    assert [shelf.claim(f"http://a.test/{n}", NOW) for n in range(3)] == [True, True, False]
+    assert shelf.claim("http://a.test/0", NOW + DAY)
+
+
+def test_an_answer_that_can_no_longer_be_read_is_none(store: Store) -> None:
+    shelf = AnswerShelf(store)
+    shelf.claim(URL, NOW)
+    shelf.keep(URL, b"nonsense", NOW, NOW + DAY)
+    assert shelf.refresh() == 1
+    assert shelf.lists(ALICE.certificate, ROOT.certificate) == []
+
+
+def test_a_store_that_is_away_is_no_fault_of_the_mail(store: Store) -> None:
+    shelf = AnswerShelf(store)
+    shelf.claim(URL, NOW)
+    shelf.keep(URL, crl_der(ROOT), NOW, NOW + DAY)
+    shelf.refresh()
+    store.path.rename(store.path.with_name("away"))
+    store.path.mkdir()
+    assert shelf.refresh() == 0
+    assert not shelf.claim("http://a.test/", NOW)
+    shelf.keep(URL, b"x", NOW, NOW)
+    shelf.fail(URL, NOW)
+    assert shelf.forget_old(NOW + 9 * KEPT) == 0
+    assert len(shelf.lists(ALICE.certificate, ROOT.certificate)) == 1
