@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from smime_proxy.settings.tables import Upstream as UpstreamTable
     from smime_proxy.smtp.admission import ListenerOptions
     from smime_proxy.smtp.service import Overview, ServeStatus
+    from smime_proxy.smtp.relay import Relay
     from smime_proxy.stores.connection import Store
     from smime_proxy.stores.open import Opened
     from smime_proxy.stores.watch import SnapshotSource
@@ -51,6 +52,7 @@ def build() -> "Adapters":
         context=_context_without_upstreams,
         serve=_serve,
         token=_token_keys,
+        place=_place,
     )
 
 
@@ -218,16 +220,25 @@ def _upstream_makers(settings: "Settings") -> "dict[str, Callable[[], Outlet]]":
 
 
 def _upstream_maker(table: "UpstreamTable", hostname: str) -> "Callable[[], Outlet]":
+    from smime_proxy.smtp.maildir import MaildirUpstream
+    from smime_proxy.smtp.upstream import SmtpUpstream
+
+    place = _place(table)
+    if isinstance(place, Path):
+        return lambda: MaildirUpstream(place)
+    return lambda: SmtpUpstream(place, hostname)
+
+
+def _place(table: "UpstreamTable") -> "Relay | Path":
+    """Find where an upstream is; reads password and CA files. Raises `SmtpError`."""
     from smime_proxy.admin.cli.files import read_password
     from smime_proxy.settings.fields import Scheme
     from smime_proxy.smtp.errors import SmtpError
-    from smime_proxy.smtp.maildir import MaildirUpstream
     from smime_proxy.smtp.relay import Relay
     from smime_proxy.smtp.tls import client_context
-    from smime_proxy.smtp.upstream import SmtpUpstream
 
     if table.url.scheme is Scheme.MAILDIR:
-        return lambda: MaildirUpstream(table.url.path)
+        return table.url.path
     required = table.tls == "required"
     password = ""
     if table.password_file:
@@ -235,7 +246,7 @@ def _upstream_maker(table: "UpstreamTable", hostname: str) -> "Callable[[], Outl
             password = read_password(table.password_file).decode()
         except UnicodeDecodeError:
             raise SmtpError(f"{table.password_file}: the password is not UTF-8") from None
-    relay = Relay(
+    return Relay(
         table.url.host,
         table.url.port,
         scheme="smtps" if table.url.scheme is Scheme.SMTPS else "smtp",
@@ -244,7 +255,6 @@ def _upstream_maker(table: "UpstreamTable", hostname: str) -> "Callable[[], Outl
         username=table.username,
         password=password,
     )
-    return lambda: SmtpUpstream(relay, hostname)
 
 
 def _listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":

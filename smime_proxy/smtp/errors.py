@@ -15,6 +15,10 @@ class TlsSetupError(SmtpError):
     """A certificate, key or CA file cannot be used; the text is one line for an administrator."""
 
 
+class HandshakeError(SmtpError):
+    """No session can be had with an upstream; the text says why, in one printable line."""
+
+
 class ContentError(SmtpError):
     """The content has a bare CR or LF, which is never put on the wire (RFC 5321 2.3.8)."""
 

@@ -12,7 +12,7 @@ import aiosmtplib
 import structlog
 
 from smime_proxy.gateway.ports import Extensions
-from smime_proxy.smtp.errors import unreachable
+from smime_proxy.smtp.errors import HandshakeError, unreachable
 from smime_proxy.smtp.relay import Relay, Timeouts
 from smime_proxy.smtp.session import Session
 
@@ -28,11 +28,19 @@ async def connect(relay: Relay, hostname: str, timeouts: Timeouts) -> Session:
     required nothing but EHLO and STARTTLS goes over the wire before it (RFC 3207 4.1).
     """
     try:
+        return await handshake(relay, hostname, timeouts)
+    except HandshakeError as error:
+        _log.warning("upstream_unreachable", upstream=str(relay), reason=str(error))
+        raise unreachable() from None
+
+
+async def handshake(relay: Relay, hostname: str, timeouts: Timeouts) -> Session:
+    """Open a session as `connect` does; raises `HandshakeError` and logs nothing."""
+    try:
         dialled = await _dial(relay.host, relay.port, timeouts.connect)
         return await _handshake(dialled, relay, hostname, timeouts)
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-        _log.warning("upstream_unreachable", upstream=str(relay), reason=_reason(error))
-        raise unreachable() from None
+        raise HandshakeError(_reason(error)) from None
 
 
 async def _dial(host: str, port: int, timeout: float) -> socket.socket:  # noqa: ASYNC109

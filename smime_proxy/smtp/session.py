@@ -54,6 +54,12 @@ class Session(asyncio.Protocol):
         transport.set_protocol(self)
 
     @property
+    def peer_certificate(self) -> bytes:
+        """Give the certificate the upstream showed, in DER; b"" without TLS."""
+        connection = self._transport.get_extra_info("ssl_object")
+        return b"" if connection is None else connection.getpeercert(binary_form=True) or b""
+
+    @property
     def settled(self) -> bool:
         """Tell whether the next transaction may begin: open, and at most RSET is unanswered."""
         if self.fault or self._transport.is_closing():

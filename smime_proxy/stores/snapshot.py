@@ -5,7 +5,7 @@ RFC 8551 2.5.2 (capabilities).
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -151,7 +151,12 @@ class Snapshot:
         """Find the account that has this address or alias."""
         return self.accounts_by_address.get(mailbox.key)
 
-    def keys(self, account: Account) -> Sequence[Entry]:
+    def all_accounts(self) -> Sequence[Account]:
+        """Give every account once."""
+        named = self.accounts_by_address.items()
+        return tuple(account for key, account in named if key == account.address.key)
+
+    def keys(self, account: Account) -> tuple[Entry, ...]:
         """Give all keys of an account, current and former."""
         return tuple(
             Entry(
@@ -162,6 +167,10 @@ class Snapshot:
             )
             for row in self.rows.get(account.address.key, ())
         )
+
+    def open_key(self, account: Account, entry: KeyEntry) -> PrivateKey:
+        """Load a private key, to see whether it opens; raises `KeyUnavailable`."""
+        return self._private_key(self._row(account, entry.certificate))
 
     def signer(self, account: Account, entry: KeyEntry) -> CmsSigner:
         """Load (cached) the signer of one key; raises `KeyUnavailable`."""
@@ -187,6 +196,11 @@ class Snapshot:
     def domain_certificates(self, domain: str) -> Sequence[PartnerCertificate]:
         """Give the certificates that stand for all mailboxes of exactly this domain, folded."""
         return tuple(map(self._partner, self.partners.by_domain.get(domain, ())))
+
+    def partner_mailboxes(self) -> Iterator[Mailbox]:
+        """Give every address partner certificates are known for."""
+        for key in self.partners.by_address:
+            yield Mailbox(key, key)
 
     def capabilities(self, mailbox: Mailbox) -> Capabilities | None:
         """Give what a partner said last in signed mail that he can read."""

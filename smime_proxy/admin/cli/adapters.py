@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol, cast
 
 import typer
@@ -17,6 +18,8 @@ from smime_proxy.admin.cli.ownership import act_as_owner, invoker
 from smime_proxy.admin.cli.program import Invocation
 from smime_proxy.gateway.context import Context
 from smime_proxy.settings import Settings, SettingsError, load
+from smime_proxy.settings.tables import Upstream
+from smime_proxy.smtp.relay import Relay
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.open import Opened
 from smime_proxy.stores.vault import TokenKeys
@@ -54,13 +57,15 @@ class Adapters:
     """`open_store` opens the store of the settings; `context` is a gateway's that sends nothing.
 
     `serve` runs the service until it is told to stop, and gives the exit code. `token` is the one
-    set in `[pkcs11]`; without the extra for it there is a `CommandError`.
+    set in `[pkcs11]`; without the extra for it there is a `CommandError`. `place` says where an
+    upstream is, a relay or a Maildir; raises `smtp.errors.SmtpError`.
     """
 
     open_store: Callable[[Settings], Opened]
     context: Callable[[Settings, Store], Context]
     serve: Callable[[Settings], int]
     token: Callable[[Settings], TokenSource]
+    place: Callable[[Upstream], Relay | Path]
 
 
 def adapters(context: typer.Context) -> Adapters:

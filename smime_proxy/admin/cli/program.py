@@ -32,6 +32,7 @@ COMMANDS = {  # name: (module, line in the table of commands)
     "ca": ("ca", "the built-in certificate authority"),
     "inspect": ("inspect", "say what a message is: layers, signers, recipients, verdicts"),
     "explain": ("explain", "say which rule decides what for each recipient"),
+    "doctor": ("doctor", "look for what will hurt, and say what to do"),
     "store": ("store", "the store's schema"),
     "token": ("token", "the token private keys may lie on"),
 }

@@ -1,0 +1,1 @@
+"""Looks for what will hurt before it does: one module an area, each gives findings."""
