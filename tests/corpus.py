@@ -6,6 +6,7 @@ RFC 4155 (mbox), RFC 5321 2.3.8 (line ends); the collections are found by SMIME_
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from smime_proxy.address import Mailbox, parse_mailbox
@@ -59,9 +60,9 @@ class Everybody(FakeDirectory):
     def keys(self, account: Account) -> Sequence[KeyEntry]:
         return super().keys(account) or [self._made(account)]
 
-    def signer(self, account: Account, entry: KeyEntry) -> CmsSigner:
+    def signer(self, account: Account, entry: KeyEntry, at: datetime) -> CmsSigner:
         self._made(account)
-        return super().signer(account, entry)
+        return super().signer(account, entry, at)
 
     def _made(self, account: Account) -> FakeKey:
         if account.address not in self.key_entries:

@@ -92,7 +92,7 @@ class FakeDirectory:
     def keys(self, account: Account) -> Sequence[KeyEntry]:
         return self.key_entries.get(account.address, [])
 
-    def signer(self, account: Account, entry: KeyEntry) -> CmsSigner:
+    def signer(self, account: Account, entry: KeyEntry, at: datetime) -> CmsSigner:
         if account.address in self.unavailable:
             raise KeyUnavailable(f"{account.address}: the key cannot be loaded")
         identity = self._identity(account, entry)

@@ -71,10 +71,11 @@ KeyEntryT = TypeVar("KeyEntryT", bound=KeyEntry)
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A certificate that was not taken, and why, in one line."""
+    """A certificate that was not taken, and why, in one line; `dated`: only for its dates."""
 
     certificate: Certificate
     reason: str
+    dated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,16 @@ class Choice(Generic[HolderT]):
 
     @property
     def why_none(self) -> str:
-        """Give the reason of the nearest miss, ``""`` when something was chosen."""
+        """Give the reason of the nearest miss, ``""`` when something was chosen.
+
+        What is wrong in its dates only is nearer than what is for something else.
+        """
         if self.chosen is not None:
             return ""
-        return self.passed_over[0].reason if self.passed_over else "no certificate"
+        nearest = next((miss for miss in self.passed_over if miss.dated), None)
+        if nearest is None:
+            return self.passed_over[0].reason if self.passed_over else "no certificate"
+        return nearest.reason
 
 
 def choose_signing(
@@ -112,14 +119,13 @@ def choose_signing(
         certificate = entry.certificate
         if not certificate.carries(mailbox):
             return f"does not carry {mailbox}"
-        if entry.former:
-            return "a former key, which only decrypts"
-        return _date_objection(certificate, at) or _signing_objection(certificate)
+        unfit = _signing_objection(certificate) or _date_objection(certificate, at)
+        return unfit or ("a former key, which only decrypts" if entry.former else "")
 
     def distrust(entry: KeyEntryT) -> str:
         return revoked(entry.certificate, entry.chain, (), at, revocation)
 
-    return _choose(entries, objection, distrust, lambda _entry: 0)
+    return _choose(entries, at, objection, distrust, lambda _entry: 0)
 
 
 def choose_recipient(
@@ -155,13 +161,13 @@ def choose_recipient(
             waiting.append(candidate)
         return f"its chain is {result.status.value}: {result.reason}"
 
-    choice = _choose(candidates, objection, distrust, lambda candidate: candidate.source.rank)
+    choice = _choose(candidates, at, objection, distrust, lambda candidate: candidate.source.rank)
     return replace(choice, waits=choice.chosen is None and bool(waiting))
 
 
 def unfit_to_encrypt(certificate: Certificate, at: datetime) -> str:
     """Say why mail cannot be encrypted to a certificate, whoever trusts it; "" when it can."""
-    return _date_objection(certificate, at) or encryption_objection(certificate)
+    return encryption_objection(certificate) or _date_objection(certificate, at)
 
 
 def newest_first(holders: Iterable[HolderT]) -> list[HolderT]:
@@ -221,6 +227,7 @@ def _speaks_for(anchor: Anchor, domain: str) -> bool:
 
 def _choose(
     holders: Iterable[HolderT],
+    at: datetime,
     objection: Callable[[HolderT], str],
     distrust: Callable[[HolderT], str],
     rank: Callable[[HolderT], int],
@@ -238,7 +245,8 @@ def _choose(
         if not reason:
             chosen = holder
         else:
-            passed_over.append(PassedOver(holder.certificate, reason))
+            dated = reason == _date_objection(holder.certificate, at)
+            passed_over.append(PassedOver(holder.certificate, reason, dated))
     return Choice(chosen, tuple(passed_over))
 
 

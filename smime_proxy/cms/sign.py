@@ -104,15 +104,20 @@ class CmsSigner:
         chain: tuple[bytes, ...],
         *,
         capabilities: bool,
+        encryption: Sequence[bytes] = (),
     ) -> "CmsSigner":
         """A signer; `chain` is the DER certificates between it and the root, without the root.
 
         Without `capabilities` signatures invite nobody to encrypt: no sMIMECapabilities, no
-        SMIMEEncryptionKeyPreference. Raises MalformedCms for an unreadable certificate,
+        SMIMEEncryptionKeyPreference. With, they ask that mail be encrypted to the first of
+        `encryption`, which is another certificate of the signer with its chain, or else to the
+        signer's own if it may (RFC 8551 2.5.3). Raises MalformedCms for an unreadable certificate,
         UnsupportedAlgorithm for a key that signs nothing here, CmsError when key and
         certificate do not belong together.
         """
         fields = read_certificate(certificate_der)
+        recipient = read_certificate(encryption[0]) if encryption else fields
+        invited = {*encryption} if capabilities else set[bytes]()
         scheme = choose(private_key, fields)
         if private_key.public_key() != fields.public_key():
             raise CmsError("the private key does not belong to the certificate")
@@ -120,9 +125,9 @@ class CmsSigner:
             private_key,
             certificate_der,
             scheme,
-            _constant_attributes(certificate_der, fields, capabilities=capabilities),
+            _constant_attributes(certificate_der, recipient if capabilities else None),
             _VERSION_1 + der.element(der.SET, scheme.digest_algorithm),
-            der.element(_CERTIFICATES, der.set_of({certificate_der, *chain})),
+            der.element(_CERTIFICATES, der.set_of({certificate_der, *chain, *invited})),
             _VERSION_1 + fields.issuer_and_serial + scheme.digest_algorithm,
         )
 
@@ -203,20 +208,21 @@ def _protection(scheme: Scheme) -> bytes:
 
 
 def _constant_attributes(
-    certificate: bytes, fields: CertificateFields, *, capabilities: bool
+    certificate: bytes, recipient: CertificateFields | None
 ) -> tuple[bytes, ...]:
+    """Give what all signatures say; `recipient` is the certificate to encrypt to, if any."""
     # ESSCertIDv2 with SHA-256, the default that DER leaves out (RFC 5035 4).
     identifier = der.element(der.OCTET_STRING, hashlib.sha256(certificate).digest())
     for _ in range(3):  # ESSCertIDv2, certs, SigningCertificateV2
         identifier = der.element(der.SEQUENCE, identifier)
     attributes = [_CONTENT_TYPE, _attribute(SIGNING_CERTIFICATE_V2, identifier)]
-    if capabilities:
-        encryption = _encryption(fields)
+    if recipient is not None:
+        encryption = _encryption(recipient)
         listed = encode_capabilities(Capabilities((*_CIPHERS, *encryption)))
         attributes.append(_attribute(SMIME_CAPABILITIES, listed))
         if encryption:
             # issuerAndSerialNumber [0] IMPLICIT (RFC 8551 2.5.3)
-            preference = b"\xa0" + fields.issuer_and_serial[1:]
+            preference = b"\xa0" + recipient.issuer_and_serial[1:]
             attributes.append(_attribute(ENCRYPTION_KEY_PREFERENCE, preference))
     return tuple(attributes)
 

@@ -117,7 +117,7 @@ def _sender_facts(
     unavailable = False
     if entry is not None:
         try:
-            directory.signer(account, entry)
+            directory.signer(account, entry, envelope.received_at)
         except KeyUnavailable as error:
             entry, problem, unavailable = None, str(error), True
     return SenderFacts(mailbox, "", account, named, entry, problem, unavailable)

@@ -130,8 +130,11 @@ class Directory(Protocol):
         """Give all keys of an account, current and former."""
         ...
 
-    def signer(self, account: Account, entry: KeyEntry) -> CmsSigner:
-        """Load (cached) the signer of one key; raises `KeyUnavailable`."""
+    def signer(self, account: Account, entry: KeyEntry, at: datetime) -> CmsSigner:
+        """Load (cached) the signer of one key; raises `KeyUnavailable`.
+
+        `at`: its signatures name the certificate to encrypt to that is in use then.
+        """
         ...
 
     def decryption_keys(self, account: Account) -> Sequence[DecryptionKey]:

@@ -133,7 +133,7 @@ def _material(
         words=subject_words(context.rules.words),
         authserv_id=context.authserv_id,
         trust=trust,
-        signer=lambda key: directory.signer(key.account, key.entry),
+        signer=lambda key: directory.signer(key.account, key.entry, envelope.received_at),
         decryption_keys=lambda account: tuple(directory.decryption_keys(account)),
         random=context.random,
         unwrap=context.rules.unwrap,

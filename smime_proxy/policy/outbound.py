@@ -167,7 +167,8 @@ def _join(
         return Refusal(Why.MALFORMED, detail, "encrypt: text in the header")
     untouched = facts.message.signed or key_rule == _NULL_SENDER
     unsigned = key is None and any(wish.wants_signature for wish in served)
-    exemptions = [f"unsigned: {key_rule}"] if unsigned and not facts.message.signed else []
+    why = f"{key_rule}: {facts.sender.key_problem}" if key_rule == _NO_KEY else key_rule
+    exemptions = [f"unsigned: {why}"] if unsigned and not facts.message.signed else []
     exemptions += lapses(served)
     deliveries = group(served, key, key_rule, untouched=untouched)
     return Plan(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TypeAlias
 
 from sqlalchemy import Connection, select
 
@@ -18,7 +19,7 @@ from smime_proxy.certs.keys import PrivateKey
 from smime_proxy.certs.names import name_key
 from smime_proxy.certs.path import Anchor, Purpose, validate
 from smime_proxy.certs.revocation import Revocation
-from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
+from smime_proxy.certs.selection import KeyEntry, PartnerCertificate, choose_recipient
 from smime_proxy.certs.source import Source
 from smime_proxy.cms import decrypt, schemes
 from smime_proxy.cms.capabilities import Capabilities, parse_capabilities
@@ -81,11 +82,15 @@ class Partners:
     declined: frozenset[tuple[str, str]] = field(repr=False, default=frozenset())
 
 
+# Key id, kind of the account, and the certificate its signatures ask to encrypt to, if another.
+_Signing: TypeAlias = tuple[str, Kind, int | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What was made of unwrapped keys, by key id; kept over reloads as long as the key is."""
 
-    signers: dict[tuple[str, Kind], CmsSigner] = field(default_factory=dict, repr=False)
+    signers: dict[_Signing, CmsSigner] = field(default_factory=dict, repr=False)
     decryption: dict[str, DecryptionKey | None] = field(default_factory=dict, repr=False)
 
     def of(self, key_ids: frozenset[str]) -> "Opened":
@@ -172,13 +177,13 @@ class Snapshot:
         """Load a private key, to see whether it opens; raises `KeyUnavailable`."""
         return self._private_key(self._row(account, entry.certificate))
 
-    def signer(self, account: Account, entry: KeyEntry) -> CmsSigner:
-        """Load (cached) the signer of one key; raises `KeyUnavailable`."""
+    def signer(self, account: Account, entry: KeyEntry, at: datetime) -> CmsSigner:
+        """Load (cached) the signer of one key at a time; raises `KeyUnavailable`."""
         row = self._row(account, entry.certificate)
-        name = (row.key_id, account.kind)
+        name = (row.key_id, account.kind, self._encryption(account, row, at))
         known = self.opened.signers.get(name)
         if known is None:
-            known = self.opened.signers[name] = self._signer(account, row)
+            known = self.opened.signers[name] = self._signer(account, row, name[2])
         return known
 
     def decryption_keys(self, account: Account) -> Sequence[DecryptionKey]:
@@ -258,20 +263,38 @@ class Snapshot:
                 return row
         raise KeyUnavailable(f"{account.address} no longer has this key")
 
-    def _signer(self, account: Account, row: KeyRow) -> CmsSigner:
+    def _encryption(self, account: Account, signing: KeyRow, at: datetime) -> int | None:
+        """Find the certificate to encrypt to for who signs, unless it is the same (E72)."""
+        rows = [row for row in self.rows.get(account.address.key, ()) if not row.former]
+        # Nobody is invited to encrypt to a mailbox several people read.
+        if len(rows) < 2 or account.kind is not Kind.PERSONAL:  # noqa: PLR2004 - alone it is its own
+            return None
+        numbers = {self.shelf.certificate(row.certificate_id): row.certificate_id for row in rows}
+        own = [PartnerCertificate(c, pinned=True, bound_to=(account.address,)) for c in numbers]
+        chosen = choose_recipient(own, account.address, at, ()).chosen
+        number = None if chosen is None else numbers[chosen.certificate]
+        return None if number == signing.certificate_id else number
+
+    def _signer(self, account: Account, row: KeyRow, encryption: int | None) -> CmsSigner:
         key = self._private_key(row)
         if not isinstance(key, schemes.PrivateKey):
             raise KeyUnavailable(f"key {row.key_id} is of a kind that signs nothing")
-        # A root in the signature says nothing to who does not have it (RFC 5652 5.1).
-        chain = self.shelf.chain(row.certificate_id)
-        issuers = tuple(issuer.der for issuer in chain if not issuer.is_self_signed)
-        der = self.shelf.ders[row.certificate_id]
+        der, *issuers = self._with_chain(row.certificate_id)
         try:
-            # Nobody is invited to encrypt to a mailbox several people read.
-            invites = account.kind is Kind.PERSONAL
-            return CmsSigner.build(key, der, issuers, capabilities=invites)
+            return CmsSigner.build(
+                key,
+                der,
+                tuple(issuers),
+                capabilities=account.kind is Kind.PERSONAL,
+                encryption=() if encryption is None else self._with_chain(encryption),
+            )
         except CmsError as error:
             raise KeyUnavailable(f"key {row.key_id} cannot sign: {error}") from error
+
+    def _with_chain(self, number: int) -> tuple[bytes, ...]:
+        # A root in the signature says nothing to who does not have it (RFC 5652 5.1).
+        issuers = (one.der for one in self.shelf.chain(number) if not one.is_self_signed)
+        return (self.shelf.ders[number], *issuers)
 
     def _decryption_key(self, row: KeyRow) -> DecryptionKey | None:
         """Load (cached) a key for decryption; None for one of a kind that only signs."""

@@ -37,7 +37,7 @@ from tests.corpus import (
     send,
     sender_of,
 )
-from tests.fakes import Octets, World, envelope
+from tests.fakes import AT, Octets, World, envelope
 from tests.peers import require
 
 pytestmark = pytest.mark.corpora
@@ -142,7 +142,7 @@ def signed_anyhow(world: World, mail: Mail) -> bytes:
         words={},
         authserv_id="proxy.example.test",
         trust=Trust((), (), lambda _issuer, _serial: ()),
-        signer=lambda key: directory.signer(key.account, key.entry),
+        signer=lambda key: directory.signer(key.account, key.entry, AT),
         decryption_keys=lambda _account: (),
         random=Octets(),
     )

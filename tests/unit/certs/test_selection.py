@@ -215,6 +215,16 @@ def test_a_certificate_bound_to_an_address_needs_not_carry_it() -> None:
     assert recipient(PartnerCertificate(stranger, bound_to=(ALICE,))).chosen is None
 
 
+def test_the_nearest_miss_is_one_whose_dates_alone_are_wrong() -> None:
+    """A renewal that only encrypts must not hide that the key which signed has expired."""
+    end = datetime(2026, 1, 1, tzinfo=UTC)
+    signs = Key(made(not_before=OLD, not_after=end), former=True)
+    decrypts = Key(made(not_before=NEW, usage=("key_encipherment",)))
+    choice = choose_signing([signs, decrypts], ALICE, pki.NOW)
+    assert choice.why_none == "expired on 2026-01-01"
+    assert choose_signing([decrypts], ALICE, pki.NOW).why_none.startswith("its key usage")
+
+
 def test_a_scoped_anchor_counts_only_for_its_domain() -> None:
     scoped = [Anchor(ROOT.certificate, ("example.test",))]
     both = partner(made("alice@example.test", "alice@example.org"))

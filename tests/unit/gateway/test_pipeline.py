@@ -1,8 +1,12 @@
 """The life of a transaction: MAIL and RCPT relayed, content decided on, delivered, answered."""
 
+import base64
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,15 +14,22 @@ from smime_proxy.address import Mailbox, parse_mailbox
 from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
 from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.envelope import ForwardPath, Role
+from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.pipeline import LARGE, MANY, Gateway
 from smime_proxy.gateway.ports import Extensions, FoundKey, SeenCapabilities
 from smime_proxy.message.parse import parse
 from smime_proxy.policy.rules import Account
 from smime_proxy.reply import EnhancedStatus, Reply
 from smime_proxy.smime.classify import Protection, classify
+from smime_proxy.smime.encrypt import encrypt_message, recipient_of
+from smime_proxy.stores import accounts, keys
+from smime_proxy.stores.connection import Act
+from smime_proxy.stores.open import open_store
+from smime_proxy.stores.snapshot import Snapshot
 from tests import pki
 from tests.fakes import AT, World, lost, mail, session
 from tests.unit.smime.cases import clear, message, person, trust
+from tests.unit.stores.made import bundle
 
 ROOT = pki.root()
 ALICE = pki.person(ROOT, "alice@example.test")
@@ -34,13 +45,18 @@ def world() -> World:
 
 
 async def send(
-    world: World, content: bytes, sender: str, *recipients: str, role: Role = Role.OUTBOUND
+    world: World,
+    content: bytes,
+    sender: str,
+    *recipients: str,
+    role: Role = Role.OUTBOUND,
+    at: datetime = AT,
 ) -> Reply:
     talk = Gateway(world.context()).begin(session(role))
     assert (await talk.mail(parse_mailbox(sender), ())).code == 250
     for recipient in recipients:
         assert (await talk.rcpt(ForwardPath(parse_mailbox(recipient)))).code == 250
-    return await talk.data(content, AT, lambda: False)
+    return await talk.data(content, at, lambda: False)
 
 
 async def test_mail_of_an_account_with_a_key_leaves_signed_behind_one_received_field(
@@ -228,9 +244,9 @@ async def test_with_keys_on_a_device_every_mail_is_worked_on_in_a_thread(world: 
     threads: list[str] = []
     signer = world.directory.signer
 
-    def noted(account: Account, entry: KeyEntry) -> CmsSigner:
+    def noted(account: Account, entry: KeyEntry, at: datetime) -> CmsSigner:
         threads.append(threading.current_thread().name)
-        return signer(account, entry)
+        return signer(account, entry, at)
 
     world.directory.signer = noted  # type: ignore[method-assign]
     gateway = Gateway(replace(world.context(), slow_keys=True))
@@ -247,6 +263,51 @@ async def test_large_mail_is_worked_on_in_a_thread_with_the_same_result(world: W
     content = mail("alice@example.test", "x@y.org", body="text\r\n" * (LARGE // 5))
     assert (await send(world, content, "alice@example.test", "x@y.org")).code == 250
     assert classify(parse(world.outside.sent[0].content)) is Protection.CLEAR_SIGNED
+
+
+async def test_a_person_with_two_certificates_signs_with_one_and_reads_with_the_other(
+    world: World, tmp_path: Path
+) -> None:
+    """E72, and the separated keys go on working when the one for encryption has expired."""
+    address, usage = "alice@example.test", ("key_encipherment",)
+    signs = pki.person(ROOT, address, usage=("digital_signature",), label="signs")
+    decrypts = pki.person(ROOT, address, usage=usage, label="decrypts", not_after=AT)
+    store = open_store("sqlite", tmp_path, None, migrate=False).store
+    act, mailbox = Act("admin", AT), parse_mailbox(address)
+    accounts.add(store, act, Account(mailbox))
+    for one in (signs, decrypts):
+        keys.import_key(store, act, mailbox, bundle(one))
+    with store.reading() as connection:
+        snapshot = Snapshot.load(connection, store.vault)
+    world = SnapshotWorld(world, snapshot)
+    content = mail(address, "x@y.org")
+    assert (await send(world, content, address, "x@y.org")).code == 250
+    signed = world.outside.sent[0].content
+    assert classify(parse(signed)) is Protection.CLEAR_SIGNED
+    encoded = signed.rpartition(b"smime.p7s")[2].partition(b"\r\n\r\n")[2]
+    signature = base64.b64decode(encoded.partition(b"\r\n--")[0])
+    assert signs.der in signature
+    assert decrypts.der in signature
+    sealed = encrypt_message(
+        parse(content).header,
+        b"Content-Type: text/plain\r\n\r\nfor her eyes\r\n",
+        [recipient_of(decrypts.der)],
+        random=os.urandom,
+    )
+    for at in (AT, AT + timedelta(days=1)):
+        await send(world, sealed, "x@y.org", address, role=Role.INBOUND, at=at)
+        assert b"for her eyes" in world.inside.sent[-1].content
+
+
+class SnapshotWorld(World):
+    """A world whose directory is a snapshot of a store."""
+
+    def __init__(self, world: World, snapshot: Snapshot) -> None:
+        super().__init__(outside=world.outside, inside=world.inside)
+        self.snapshot = snapshot
+
+    def context(self) -> Context:
+        return replace(super().context(), directory=lambda: self.snapshot)
 
 
 async def test_inbound_mail_asks_for_headers_only_in_reports(world: World) -> None:

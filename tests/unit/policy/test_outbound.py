@@ -378,7 +378,7 @@ def test_what_is_unsigned_is_counted_only_where_a_signature_was_wanted() -> None
     keyless = sender(entry=None, key_problem="expired")
     decision = outbound(to("x@y.org"), who=keyless)
     assert isinstance(decision, Plan)
-    assert decision.exemptions == ("unsigned: no valid key",)
+    assert decision.exemptions == ("unsigned: no valid key: expired",)
     silent = outbound(to("x@y.org"), who=keyless, policy=Policy(sign=Sign.NEVER))
     assert isinstance(silent, Plan)
     assert silent.exemptions == ()

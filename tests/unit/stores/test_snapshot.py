@@ -1,13 +1,14 @@
 """A snapshot answers all the mail path asks, from memory, and parses only what is asked for."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import insert, update
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.selection import choose_signing
 from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.cms.certificate_fields import read_certificate
 from smime_proxy.cms.decrypt import decrypt
@@ -32,6 +33,7 @@ from tests.unit.stores.made import ALICE, BOB, PARTNER, TEAM, account, bundle
 ROOT = pki.root(kind="p256")
 MIDDLE = pki.intermediate(ROOT, kind="p256")
 SOMEONE = pki.person(MIDDLE, "partner@example.org", kind="p256")
+PREFERENCE = bytes.fromhex("060b2a864886f70d010910020b")  # SMIMEEncryptionKeyPreference
 CAPABILITIES = bytes.fromhex("06092a864886f70d01090f")  # the OID of sMIMECapabilities, RFC 8551
 
 
@@ -86,11 +88,11 @@ def test_a_signer_has_the_right_key_and_chain_and_is_made_once(store: Store, act
     alice = add_alice(store, act, someone)
     snapshot = load(store)
     (entry,) = snapshot.keys(alice)
-    signer = snapshot.signer(alice, entry)
+    signer = snapshot.signer(alice, entry, NOW)
     assert signer.private_key.private_numbers() == someone.key.private_numbers()  # type: ignore[union-attr]  # an RSA key
     assert signer.certificate == someone.der
     assert MIDDLE.der in signer.certificates
-    assert snapshot.signer(alice, entry) is signer
+    assert snapshot.signer(alice, entry, NOW) is signer
 
 
 def test_no_root_goes_into_signatures(store: Store, act: Act) -> None:
@@ -100,7 +102,7 @@ def test_no_root_goes_into_signatures(store: Store, act: Act) -> None:
     partners.import_certificate(store, act, file)
     snapshot = load(store)
     (entry,) = snapshot.keys(alice)
-    assert ROOT.der not in snapshot.signer(alice, entry).certificates
+    assert ROOT.der not in snapshot.signer(alice, entry, NOW).certificates
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -108,18 +110,18 @@ def test_only_persons_invite_to_encrypt(store: Store, act: Act, kind: Kind) -> N
     add_alice(store, act)
     alice = accounts.change(store, act, ALICE, lambda a: replace(a, kind=kind)).account
     snapshot = load(store)
-    attributes = b"".join(snapshot.signer(alice, snapshot.keys(alice)[0]).constant_attributes)
+    attributes = b"".join(snapshot.signer(alice, snapshot.keys(alice)[0], NOW).constant_attributes)
     assert (CAPABILITIES in attributes) is (kind is Kind.PERSONAL)
 
 
 def test_a_person_who_becomes_a_team_gets_another_signer(store: Store, act: Act) -> None:
     alice = add_alice(store, act)
     before = load(store)
-    signer = before.signer(alice, before.keys(alice)[0])
+    signer = before.signer(alice, before.keys(alice)[0], NOW)
     team = accounts.change(store, act, ALICE, lambda a: replace(a, kind=Kind.TEAM)).account
     after = load(store, before)
     assert CAPABILITIES in b"".join(signer.constant_attributes)
-    changed = after.signer(team, after.keys(team)[0])
+    changed = after.signer(team, after.keys(team)[0], NOW)
     assert CAPABILITIES not in b"".join(changed.constant_attributes)
 
 
@@ -157,7 +159,7 @@ def test_keys_of_every_kind_sign(store: Store, act: Act, kind: str) -> None:
     someone = pki.person(MIDDLE, "alice@example.com", kind=kind)
     alice = add_alice(store, act, someone)
     snapshot = load(store)
-    signer = snapshot.signer(alice, snapshot.keys(alice)[0])
+    signer = snapshot.signer(alice, snapshot.keys(alice)[0], NOW)
     signed = parse_signed_data(sign(b"x", signer, signing_time=None, detached=True))
     assert [report.integrity for report in verify(signed, [b"x"])] == [Integrity.INTACT]
 
@@ -176,7 +178,7 @@ def test_keys_that_only_decrypt_do_not_sign(store: Store, act: Act) -> None:
     alice = add_alice(store, act, agreeing)
     snapshot = load(store)
     with pytest.raises(KeyUnavailable, match="signs nothing"):
-        snapshot.signer(alice, snapshot.keys(alice)[0])
+        snapshot.signer(alice, snapshot.keys(alice)[0], NOW)
 
 
 def test_a_disabled_account_still_decrypts(store: Store, act: Act) -> None:
@@ -194,7 +196,7 @@ def test_a_key_that_does_not_open_is_noticed_when_it_is_used(store: Store, act: 
     snapshot = load(store)
     (entry,) = snapshot.keys(alice)
     with pytest.raises(KeyUnavailable, match="does not open"):
-        snapshot.signer(alice, entry)
+        snapshot.signer(alice, entry, NOW)
     with pytest.raises(KeyUnavailable, match="does not open"):
         snapshot.decryption_keys(alice)
 
@@ -206,17 +208,103 @@ def test_a_key_of_another_account_is_not_to_be_had(store: Store, act: Act) -> No
     team = snapshot.account(TEAM)
     assert team is not None
     with pytest.raises(KeyUnavailable, match=r"team@.* no longer has"):
-        snapshot.signer(team, snapshot.keys(alice)[0])
+        snapshot.signer(team, snapshot.keys(alice)[0], NOW)
+
+
+def separate(store: Store, act: Act) -> tuple[Account, Identity, Identity]:
+    """Give alice one key that only signs and, under another authority, one that only decrypts."""
+    signs = pki.person(MIDDLE, "alice@example.com", usage=("digital_signature",))
+    other = pki.intermediate(pki.root("Other Root"), "Other CA")
+    decrypts = pki.person(other, "alice@example.com", usage=("key_encipherment",), label="decrypts")
+    return add_alice(store, act, signs, decrypts), signs, decrypts
+
+
+def test_a_signature_names_the_other_certificate_to_encrypt_to_and_brings_it(
+    store: Store, act: Act
+) -> None:
+    """E72, RFC 8551 2.5.3."""
+    alice, signs, decrypts = separate(store, act)
+    snapshot = load(store)
+    entry = choose_signing(snapshot.keys(alice), ALICE, NOW).chosen
+    assert entry is not None
+    assert entry.certificate == signs.certificate
+    signer = snapshot.signer(alice, entry, NOW)
+    name = read_certificate(decrypts.der).issuer_and_serial[1:]
+    attributes = b"".join(signer.constant_attributes)
+    assert PREFERENCE in attributes
+    assert b"\xa0" + name in attributes
+    assert read_certificate(signs.der).issuer_and_serial[1:] not in attributes
+    for der in (signs.der, *(c.der for c in (decrypts.certificate, *decrypts.chain))):
+        assert der in signer.certificates
+    assert snapshot.signer(alice, entry, NOW) is signer
+
+
+def test_a_certificate_to_encrypt_to_is_named_only_while_it_is_valid(
+    store: Store, act: Act
+) -> None:
+    signs = pki.person(MIDDLE, "alice@example.com", usage=("digital_signature",))
+    ends = NOW + timedelta(days=10)
+    usage = ("key_encipherment",)
+    decrypts = pki.person(MIDDLE, "alice@example.com", usage=usage, label="x", not_after=ends)
+    alice = add_alice(store, act, signs, decrypts)
+    snapshot = load(store)
+    entry = next(e for e in snapshot.keys(alice) if e.certificate == signs.certificate)
+    assert decrypts.der in snapshot.signer(alice, entry, NOW).certificates
+    later = snapshot.signer(alice, entry, ends + timedelta(days=1))
+    assert decrypts.der not in later.certificates
+    assert PREFERENCE not in b"".join(later.constant_attributes)
+
+
+def test_a_team_names_no_certificate_to_encrypt_to(store: Store, act: Act) -> None:
+    _, signs, decrypts = separate(store, act)
+    team = accounts.change(store, act, ALICE, lambda a: replace(a, kind=Kind.TEAM)).account
+    snapshot = load(store)
+    entry = next(e for e in snapshot.keys(team) if e.certificate == signs.certificate)
+    signer = snapshot.signer(team, entry, NOW)
+    assert decrypts.der not in signer.certificates
+    assert PREFERENCE not in b"".join(signer.constant_attributes)
+
+
+def test_the_old_key_signs_until_the_new_one_is_valid_and_decrypts_for_ever(
+    store: Store, act: Act
+) -> None:
+    """Renewal: both are current, the dates decide."""
+    begins, ends = NOW + timedelta(days=5), NOW + timedelta(days=10)
+    old = pki.person(MIDDLE, "alice@example.com", not_after=ends, label="old")
+    new = pki.person(MIDDLE, "alice@example.com", not_before=begins, label="new")
+    alice = add_alice(store, act, old, new)
+    snapshot = load(store)
+
+    def signs_at(at: datetime) -> object:
+        chosen = choose_signing(snapshot.keys(alice), ALICE, at).chosen
+        assert chosen is not None
+        signer = snapshot.signer(alice, chosen, at)
+        assert signer.certificate == chosen.certificate.der
+        return chosen.certificate
+
+    assert signs_at(NOW) == old.certificate
+    assert signs_at(begins - timedelta(seconds=1)) == old.certificate
+    assert signs_at(begins) == new.certificate
+    assert signs_at(ends + timedelta(days=1)) == new.certificate
+    assert len(snapshot.decryption_keys(alice)) == 2
+
+
+def test_all_accounts_are_given_once_and_partners_by_address(store: Store, act: Act) -> None:
+    alice = add_alice(store, act)
+    add_partner(store, act)
+    snapshot = load(store)
+    assert snapshot.all_accounts() == (alice,)
+    assert list(snapshot.partner_mailboxes()) == [PARTNER]
 
 
 def test_opened_keys_are_taken_over_and_forgotten_with_the_key(store: Store, act: Act) -> None:
     alice = add_alice(store, act)
     before = load(store)
-    signer = before.signer(alice, before.keys(alice)[0])
+    signer = before.signer(alice, before.keys(alice)[0], NOW)
     key = before.decryption_keys(alice)[0]
     add_partner(store, act)
     after = load(store, before)
-    assert after.signer(alice, after.keys(alice)[0]) is signer
+    assert after.signer(alice, after.keys(alice)[0], NOW) is signer
     assert after.decryption_keys(alice)[0] is key
     accounts.remove(store, act, ALICE, destroy_keys=True)
     last = load(store, after)
