@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from smime_proxy.address import Mailbox
     from smime_proxy.admin.cli.adapters import Adapters
     from smime_proxy.admin.engine import Outlet, ServiceEngine
+    from smime_proxy.admin.expiry_watch import Notified
     from smime_proxy.certs.revocation import Revocation
     from smime_proxy.gateway.context import Context, Route
     from smime_proxy.gateway.ports import Directory, FoundKey, Measures, SeenCapabilities, Upstream
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from smime_proxy.settings import Settings
     from smime_proxy.settings.tables import Upstream as UpstreamTable
     from smime_proxy.smtp.admission import ListenerOptions
-    from smime_proxy.smtp.service import Overview, ServeStatus
     from smime_proxy.smtp.relay import Relay
+    from smime_proxy.smtp.service import Overview, ServeStatus
     from smime_proxy.stores.connection import Store
     from smime_proxy.stores.open import Opened
     from smime_proxy.stores.watch import SnapshotSource
@@ -350,6 +351,7 @@ async def _engine(
 ) -> "ServiceEngine":
     """Build what one process serves with, in its event loop."""
     from smime_proxy.admin.engine import Remembering, ServiceEngine, Way
+    from smime_proxy.admin.expiry_watch import ExpiryWatch
     from smime_proxy.admin.metrics import Counters
     from smime_proxy.gateway.pipeline import Gateway
     from smime_proxy.settings.checks import signs_opaque
@@ -378,9 +380,17 @@ async def _engine(
         revocation,
     )
     tables, loop = settings.listeners, asyncio.get_running_loop()
+    expiry = ExpiryWatch(
+        store,
+        lambda: source.current,
+        context.rules,
+        context.hostname,
+        _notified(settings, upstreams),
+    )
     chores = {
         "keys found in mail": loop.create_task(keys.write_always()),
         "revocation lists": loop.create_task(keep_signed(store)),
+        "expiry": loop.create_task(expiry.watch()),
     }
     if fetcher is not None:
         chores["revocation"] = loop.create_task(fetcher.run())
@@ -394,8 +404,22 @@ async def _engine(
         background=loop.create_task(source.watch()),
         learning=loop.create_task(notes.write_always()),
         chores=chores,
+        gauges=expiry.gauges,
         reload=lambda: _reload_certificates(settings, listeners),
         release=store.close,
+    )
+
+
+def _notified(settings: "Settings", upstreams: "Mapping[str, Upstream]") -> "Notified":
+    from smime_proxy.address import parse_mailbox
+    from smime_proxy.admin.expiry_watch import Notified
+
+    table = settings.notify
+    return Notified(
+        parse_mailbox(table.administrator) if table.administrator else None,
+        table.accounts,
+        table.days,
+        upstreams.get(table.upstream),
     )
 
 

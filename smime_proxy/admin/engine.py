@@ -81,6 +81,7 @@ class ServiceEngine:
         background: asyncio.Task[None],
         learning: asyncio.Task[None],
         chores: Mapping[str, asyncio.Task[None]],
+        gauges: Callable[[], Mapping[str, float]],
         reload: Callable[[], None],
         release: Callable[[], None],
     ) -> None:
@@ -99,6 +100,7 @@ class ServiceEngine:
         self._chores = tuple(chores.values())
         for name, chore in chores.items():
             chore.add_done_callback(partial(_tell_of_idleness, name))
+        self._gauges = gauges
         self._reload = reload
         self._release = release
 
@@ -114,6 +116,10 @@ class ServiceEngine:
     def counts(self) -> Mapping[str, int]:
         """Give all counters under their full names."""
         return self.measures.counts()
+
+    def gauges(self) -> Mapping[str, float]:
+        """Give what is measured, under full names."""
+        return self._gauges()
 
     def reload(self) -> None:
         """Read again what may have changed on disk; what cannot be read stays as it was."""

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 PREFIX = "smime_proxy_"
 READY_HELP = "1 when mail can be taken."
 BUILD_HELP = "The version that runs, as a label."
+EXPIRY_HELP = "Seconds until the first key, encryption certificate or anchor in use ends."
 _MARK = "\t"  # between the name and the label values of a counter
 
 
@@ -82,18 +83,32 @@ class Counters:
         return self._counts
 
 
-def render(counts: Mapping[str, int], *, ready: bool, version: str) -> bytes:
-    """Show counts, readiness and version in the text format of Prometheus."""
+def render(
+    counts: Mapping[str, int],
+    gauges: Mapping[str, float],
+    *,
+    ready: bool,
+    version: str,
+    at: float,
+) -> bytes:
+    """Show counts, gauges, readiness and version in the text format of Prometheus.
+
+    `at` is now, in seconds since the epoch.
+    """
+    ends = {full.partition(_MARK)[2]: value - at for full, value in gauges.items()}
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Shown(counts, ready=ready, version=version))
+    registry.register(_Shown(counts, ends, ready=ready, version=version))
     return generate_latest(registry)
 
 
 class _Shown(Collector):
     """What `render` was given, as prometheus_client asks for it."""
 
-    def __init__(self, counts: Mapping[str, int], *, ready: bool, version: str) -> None:
+    def __init__(
+        self, counts: Mapping[str, int], ends: Mapping[str, float], *, ready: bool, version: str
+    ) -> None:
         self._counts = counts
+        self._ends = ends
         self._ready = ready
         self._version = version
 
@@ -102,6 +117,10 @@ class _Shown(Collector):
         built = GaugeMetricFamily(f"{PREFIX}build_info", BUILD_HELP, labels=["version"])
         built.add_metric([self._version], 1)
         yield built
+        expiry = GaugeMetricFamily(f"{PREFIX}expiry_seconds", EXPIRY_HELP, labels=["use"])
+        for use, seconds in sorted(self._ends.items()):
+            expiry.add_metric([use], seconds)
+        yield expiry
         families = {
             name: CounterMetricFamily(PREFIX + name, meaning.help, labels=meaning.labels)
             for name, meaning in COUNTERS.items()

@@ -5,6 +5,7 @@ RFC 9110, RFC 9112 (HTTP/1.1). Read-only and without names of people, so it asks
 
 import asyncio
 import socket
+import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import PurePosixPath
@@ -125,7 +126,8 @@ def _answer_path(path: bytes, overview: Overview) -> Answer:
             return Answer(HTTPStatus.OK, b"ok\n")
         case b"/metrics":
             ready = not overview.not_ready()
-            shown = render(overview.counts(), ready=ready, version=__version__)
+            seen = overview.counts(), overview.gauges()
+            shown = render(*seen, ready=ready, version=__version__, at=time.time())
             return Answer(HTTPStatus.OK, shown, _METRICS)
         case _:
             return Answer(HTTPStatus.NOT_FOUND, b"not found\n")

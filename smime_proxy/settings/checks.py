@@ -28,6 +28,7 @@ def check(settings: Settings) -> list[Fault]:
         *_gateway_faults(settings),
         *_bind_faults(settings),
         *_token_faults(settings),
+        *_notify_faults(settings),
     ]
 
 
@@ -181,6 +182,14 @@ def _gateway_faults(settings: Settings) -> Iterator[Fault]:
             yield Fault((*path, "gateway_signer"), "belongs to a domain, not to an address")
         elif table.gateway_signer.rpartition("@")[2] != name:
             yield Fault((*path, "gateway_signer"), f"must be an address in {name}")
+
+
+def _notify_faults(settings: Settings) -> Iterator[Fault]:
+    table = settings.notify
+    if table.upstream and table.upstream not in settings.upstreams:
+        yield Fault(("notify", "upstream"), _no_upstream(table.upstream, settings.upstreams))
+    if (table.administrator or table.accounts) and not table.upstream:
+        yield Fault(("notify", "upstream"), "must be set when somebody is to be told")
 
 
 def _bind_faults(settings: Settings) -> Iterator[Fault]:

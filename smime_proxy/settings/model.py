@@ -13,6 +13,7 @@ from smime_proxy.settings.tables import (
     Keys,
     Listener,
     Log,
+    Notify,
     PartnerTable,
     Pkcs11,
     PolicyTable,
@@ -91,6 +92,8 @@ class Settings(BaseSettings):
     """Logging."""
     revocation: RevocationTable = Field(default_factory=RevocationTable)
     """Whether certificates were revoked."""
+    notify: Notify = Field(default_factory=Notify)
+    """Who is told that keys end."""
     upstreams: Annotated[dict[Name, Upstream], BeforeValidator(distinct)] = Field(
         default_factory=dict
     )

@@ -55,6 +55,7 @@ from smime_proxy.settings.fields import (
 from smime_proxy.smime.unwrap import Unwrap
 
 MAX_WORKERS = 256  # processes; more than any machine's cores, a typing error otherwise
+MAX_NOTICE_DAYS = 365  # certificates for mail last one to three years
 LOOPBACK = (read_network("127.0.0.0/8"), read_network("::1"))
 
 OptionalPath = Annotated[
@@ -74,6 +75,9 @@ AccountPatterns = Annotated[tuple[AccountPattern, ...], BeforeValidator(read_lis
 
 
 OptionalAddress = Annotated[str, AfterValidator(lambda value: read_address(value) if value else "")]
+NoticeDays = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=MAX_NOTICE_DAYS)], ...], BeforeValidator(read_list)
+]
 
 
 class Table(BaseModel):
@@ -178,6 +182,19 @@ class Log(Table):
     """`text` for people, `json` one object a line."""
     addresses: Annotated[str, AfterValidator(choice("full", "hashed"))] = "full"
     """`hashed` writes mail addresses as keyed hashes."""
+
+
+class Notify(Table):
+    """`[notify]`: who is told by mail that keys, certificates and anchors end."""
+
+    administrator: OptionalAddress = ""
+    """Address that is told of everything; empty for nobody."""
+    accounts: bool = False
+    """Each account is told of its own keys."""
+    days: NoticeDays = (30, 14, 7, 1)
+    """Days before the end at which they are told, once each, and once when it has come."""
+    upstream: str = ""
+    """Name of the upstream these mails go to; must be set when anybody is to be told."""
 
 
 class Upstream(Table):

@@ -48,6 +48,10 @@ class Engine(Protocol):
         """Give all counters under their full names."""
         ...
 
+    def gauges(self) -> Mapping[str, float]:
+        """Give what is measured and not counted, under full names; of several the least holds."""
+        ...
+
     def reload(self) -> None:
         """SIGHUP came."""
         ...
@@ -69,6 +73,10 @@ class Overview(Protocol):
 
     def counts(self) -> Mapping[str, int]:
         """Give the counters of all processes, added up."""
+        ...
+
+    def gauges(self) -> Mapping[str, float]:
+        """Give the least that any process measured, under full names."""
         ...
 
 
@@ -110,6 +118,10 @@ class Worker:
     def counts(self) -> Mapping[str, int]:
         """Give the counters of this process."""
         return self._engine.counts() if self._engine is not None else {}
+
+    def gauges(self) -> Mapping[str, float]:
+        """Give what this process measures."""
+        return self._engine.gauges() if self._engine is not None else {}
 
     def stop(self) -> None:
         """Begin to end: no new mail, what is under way is finished."""

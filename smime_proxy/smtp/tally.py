@@ -50,7 +50,8 @@ async def report(worker: Worker, slot: int, pid: int, channel: Channel) -> None:
     """Report on a worker for as long as it runs."""
     while True:
         said = {"slot": slot, "pid": pid, "not_ready": worker.not_ready()}
-        channel.send(json.dumps(said | {"counts": worker.counts()}).encode())
+        said |= {"counts": worker.counts(), "gauges": worker.gauges()}
+        channel.send(json.dumps(said).encode())
         await asyncio.sleep(REPORT_SECONDS)
 
 
@@ -75,7 +76,7 @@ class Tally:
         if before is not None and before.pid != said["pid"]:
             self._gone.update(before.counts)
         self._latest[said["slot"]] = _Report(
-            said["pid"], said["not_ready"], said["counts"], self._clock()
+            said["pid"], said["not_ready"], said["counts"], said["gauges"], self._clock()
         )
 
     def not_ready(self) -> str:
@@ -97,10 +98,19 @@ class Tally:
             total.update(one.counts)
         return total
 
+    def gauges(self) -> Mapping[str, float]:
+        """Give the least that any worker measured last."""
+        least: dict[str, float] = {}
+        for one in self._latest.values():
+            for name, value in one.gauges.items():
+                least[name] = min(value, least.get(name, value))
+        return least
+
 
 @dataclass(frozen=True, slots=True)
 class _Report:
     pid: int
     not_ready: str
     counts: Mapping[str, int]
+    gauges: Mapping[str, float]
     heard: float

@@ -281,6 +281,17 @@ answer = Table(
     Index("answer_due_at", "due_at"),
 )
 
+# What people were told of something that ends, so that nobody is told twice; `told_at` is None
+# while one process is about to.
+notice = Table(
+    "notice",
+    metadata,
+    Column("subject", String, primary_key=True),
+    Column("said", String, primary_key=True),
+    Column("claimed_at", Moment, nullable=False),
+    Column("told_at", Moment),
+)
+
 # Who did what, and when; only ever added to.
 audit = Table(
     "audit",

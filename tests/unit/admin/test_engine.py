@@ -43,6 +43,7 @@ def engine(outlet: FakeOutlet, **more: Any) -> tuple[ServiceEngine, Remembering,
         chores={
             "lists": asyncio.get_running_loop().create_task(more.get("chore", asyncio.sleep)(60))
         },
+        gauges=lambda: {"x": 1.5},
         reload=more.get("reload", lambda: said.append("reload")),
         release=lambda: said.append("release"),
     )
@@ -91,6 +92,7 @@ async def test_counts_are_those_of_its_measures() -> None:
     built, _, _ = engine(FakeOutlet(Extensions()))
     built.measures.count("internal_errors")
     assert built.counts() == {"internal_errors": 1}
+    assert built.gauges() == {"x": 1.5}
     await built.close()
 
 

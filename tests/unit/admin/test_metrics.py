@@ -12,8 +12,10 @@ from smime_proxy.admin.metrics import COUNTERS, Counters, render
 ROOT = Path(__file__).parents[3]
 
 
-def shown(counters: Counters) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    text = render(counters.counts(), ready=True, version="1.2").decode()
+def shown(
+    counters: Counters, gauges: dict[str, float] | None = None
+) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    text = render(counters.counts(), gauges or {}, ready=True, version="1.2", at=1000).decode()
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -33,6 +35,12 @@ def test_counts_are_shown_with_their_labels() -> None:
     assert samples["smime_proxy_internal_errors_total", ()] == 0
     assert samples["smime_proxy_ready", ()] == 1
     assert samples["smime_proxy_build_info", (("version", "1.2"),)] == 1
+
+
+def test_what_ends_is_shown_as_seconds_from_now() -> None:
+    samples = shown(Counters(), {"expires\tsigning": 1600.5, "expires\tanchor": 400})
+    assert samples["smime_proxy_expiry_seconds", (("use", "signing"),)] == 600.5
+    assert samples["smime_proxy_expiry_seconds", (("use", "anchor"),)] == -600
 
 
 @pytest.mark.parametrize(

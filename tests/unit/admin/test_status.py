@@ -24,6 +24,9 @@ class Seen:
     def counts(self) -> Mapping[str, int]:
         return {"reported": 7}
 
+    def gauges(self) -> Mapping[str, float]:
+        return {"expires\tsigning": 4e9}
+
 
 @asynccontextmanager
 async def served(overview: Seen, publication: Publication | None = None) -> AsyncIterator[int]:

@@ -69,6 +69,9 @@ class Engine:
     def counts(self) -> Mapping[str, int]:
         return self.measures.counts()
 
+    def gauges(self) -> Mapping[str, float]:
+        return {"x": 1.5}
+
     def reload(self) -> None:
         self.measures.count("reported")
 

@@ -34,6 +34,9 @@ class FakeEngine:
     def counts(self) -> Mapping[str, int]:
         return self.counted
 
+    def gauges(self) -> Mapping[str, float]:
+        return {"x": 1.5}
+
     def reload(self) -> None:
         self.reloads += 1
 

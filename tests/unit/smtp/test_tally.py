@@ -17,8 +17,24 @@ class Clock:
         return self.now
 
 
-def said(slot: int, pid: int, counts: Mapping[str, int], not_ready: str = "") -> bytes:
-    return json.dumps({"slot": slot, "pid": pid, "not_ready": not_ready, "counts": counts}).encode()
+def said(
+    slot: int,
+    pid: int,
+    counts: Mapping[str, int],
+    not_ready: str = "",
+    gauges: Mapping[str, float] | None = None,
+) -> bytes:
+    text = {"slot": slot, "pid": pid, "not_ready": not_ready, "counts": counts}
+    return json.dumps(text | {"gauges": gauges or {}}).encode()
+
+
+def test_of_what_is_measured_the_least_holds_and_the_latest_of_each_worker() -> None:
+    tally = Tally(2)
+    tally.take(said(0, 10, {}, gauges={"a": 5.0}))
+    tally.take(said(1, 11, {}, gauges={"a": 3.0, "b": 7.0}))
+    assert tally.gauges() == {"a": 3.0, "b": 7.0}
+    tally.take(said(1, 12, {}, gauges={"a": 9.0}))
+    assert tally.gauges() == {"a": 5.0}
 
 
 def test_counts_of_all_workers_are_added() -> None:
@@ -80,6 +96,9 @@ class FakeWorker:
     def counts(self) -> Mapping[str, int]:
         return {"a": 3}
 
+    def gauges(self) -> Mapping[str, float]:
+        return {"x": 1.5}
+
 
 async def test_worker_reports_itself() -> None:
     channel = Channel.make()
@@ -88,4 +107,10 @@ async def test_worker_reports_itself() -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-    assert json.loads(raw) == {"slot": 4, "pid": 44, "not_ready": "starting", "counts": {"a": 3}}
+    assert json.loads(raw) == {
+        "slot": 4,
+        "pid": 44,
+        "not_ready": "starting",
+        "counts": {"a": 3},
+        "gauges": {"x": 1.5},
+    }

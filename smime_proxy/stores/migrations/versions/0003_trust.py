@@ -14,6 +14,7 @@ def upgrade() -> None:
     _authority()
     _domains()
     _answers()
+    _lifecycle()
 
 
 def _anchors() -> None:
@@ -149,3 +150,13 @@ def _answers() -> None:
         sa.Column("claimed_at", sa.DateTime),
     )
     op.create_index("answer_due_at", "answer", ["due_at"])
+
+
+def _lifecycle() -> None:
+    op.create_table(
+        "notice",
+        sa.Column("subject", sa.String, primary_key=True),
+        sa.Column("said", sa.String, primary_key=True),
+        sa.Column("claimed_at", sa.DateTime, nullable=False),
+        sa.Column("told_at", sa.DateTime),
+    )
