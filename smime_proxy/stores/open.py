@@ -174,7 +174,7 @@ def _bring_up(
         )
     _matching_vault(connection, path, keys)  # nothing is changed in a store that cannot open
     copy = path.with_name(f"{path.name}.schema-{version}")
-    _copy(path, copy)
+    copy_store(path, copy)
     wanted.upgrade(connection)
     return f"migrated the store from schema {version} to {wanted.version}; as it was: {copy}"
 
@@ -193,7 +193,7 @@ def _make(connection: Connection, keys: _Keys, wanted: Schema) -> str:
     )
 
 
-def _copy(path: Path, copy: Path) -> None:
+def copy_store(path: Path, copy: Path) -> None:
     """Copy a store as it is now, while others may read it; replaces an older copy."""
     unfinished = copy.with_name(f".{copy.name}")
     try:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import typer
 
@@ -103,6 +104,15 @@ def open_private(path: Path) -> int:
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}") from None
     return descriptor
+
+
+def new_private(path: Path) -> BinaryIO:
+    """Make a file only its owner may read; one that is there already is refused."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from None
+    return os.fdopen(descriptor, "w+b")
 
 
 def discard_empty(path: Path | None) -> None:

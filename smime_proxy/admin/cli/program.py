@@ -33,6 +33,8 @@ COMMANDS = {  # name: (module, line in the table of commands)
     "inspect": ("inspect", "say what a message is: layers, signers, recipients, verdicts"),
     "explain": ("explain", "say which rule decides what for each recipient"),
     "doctor": ("doctor", "look for what will hurt, and say what to do"),
+    "backup": ("backup", "write everything in the store into one encrypted file"),
+    "restore": ("restore", "fill the store with what a backup holds"),
     "store": ("store", "the store's schema"),
     "token": ("token", "the token private keys may lie on"),
 }
