@@ -104,7 +104,9 @@ def _context_without_upstreams(settings: "Settings", store: "Store") -> "Context
     from smime_proxy.stores.snapshot import Snapshot
 
     with store.reading() as connection:
-        snapshot = Snapshot.load(connection, store.vault, own_domains=store.own_domains)
+        snapshot = Snapshot.load(
+            connection, store.vault_now(connection), own_domains=store.own_domains
+        )
     nowhere = dict.fromkeys(settings.upstreams, MaildirUpstream(Path(os.devnull)))
     revocation = _known_revocations(settings, store)
     return _context(settings, lambda: snapshot, nowhere, _NoMeasures(), revocation=revocation)

@@ -268,7 +268,7 @@ def _hexadecimal(serial: int) -> str:
 def _snapshot(store: Store) -> Snapshot:
     """Give the state of the store as the mail path sees it."""
     with store.reading() as connection:
-        return Snapshot.load(connection, store.vault, own_domains=store.own_domains)
+        return Snapshot.load(connection, store.vault_now(connection), own_domains=store.own_domains)
 
 
 def _account(store: Store, stored: StoredAccount, at: datetime) -> AccountView:

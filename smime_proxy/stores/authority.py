@@ -42,9 +42,9 @@ def init(store: Store, act: Act, root: Issuer, issuing: Issuer | None = None) ->
     with store.writing(act) as writing:
         if writing.connection.execute(select(schema.authority.c.id)).first():
             raise StoreError("the store has an authority already")
-        _keep_root(writing, store.vault, root)
+        _keep_root(writing, writing.vault, root)
         if issuing is not None:
-            _keep_issuing(writing, store.vault, issuing)
+            _keep_issuing(writing, writing.vault, issuing)
         writing.record("ca init", root.certificate.fingerprint)
 
 
@@ -55,8 +55,8 @@ def renew(store: Store, act: Act, issuing: Issuer, root: Issuer | None = None) -
     """
     with store.writing(act) as writing:
         if root is not None:
-            _keep_root(writing, store.vault, root)
-        _keep_issuing(writing, store.vault, issuing)
+            _keep_root(writing, writing.vault, root)
+        _keep_issuing(writing, writing.vault, issuing)
         writing.record("ca renew", issuing.certificate.fingerprint)
 
 

@@ -33,7 +33,7 @@ def backup(
     """
     _refuse_empty(password)
     with store.reading() as connection:
-        seal(dump(connection, store.vault, at), out, password, n=n)
+        seal(dump(connection, store.vault_now(connection), at), out, password, n=n)
 
 
 def restore(
@@ -68,7 +68,7 @@ def restore(
             connection.execute(delete(table))
         fingerprints: dict[int, str] = {}
         for batch in read(unseal(source, password)):
-            _insert(connection, store.vault, batch, offset, fingerprints)
+            _insert(connection, writing.vault, batch, offset, fingerprints)
         writing.record("restore", "")
     return copy
 

@@ -4,7 +4,7 @@ No RFC. SQLite's own locking makes one writer at a time; readers never wait.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,10 +44,14 @@ class Act:
 
 @dataclass(slots=True)
 class Writing:
-    """One writing transaction; what is recorded is audited, and without a record it is undone."""
+    """One writing transaction; what is recorded is audited, and without a record it is undone.
+
+    Private keys are wrapped with its `vault`, which no other process changes meanwhile.
+    """
 
     connection: Connection
     act: Act
+    vault: Vault = field(repr=False)
     recorded: bool = False
 
     def record(self, verb: str, what: str) -> None:
@@ -73,12 +77,25 @@ class Store:
     """An open store and the master key that opens its private keys.
 
     `own_domains` are those the settings say are ours; those of the accounts come to them.
+    `key_check` is what the vault was found by, `rekeyed` finds the one of another.
     """
 
     path: Path
     engine: Engine = field(repr=False)
     vault: Vault = field(repr=False)
     own_domains: frozenset[str] = frozenset()
+    key_check: bytes = field(default=b"", repr=False)
+    rekeyed: Callable[[bytes], Vault] | None = field(default=None, repr=False)
+
+    def vault_now(self, connection: Connection) -> Vault:
+        """Give the vault of the master key the store has in this transaction.
+
+        It may have got another since it was opened; raises `StoreError` when that is not found.
+        """
+        if self.rekeyed is None:
+            return self.vault
+        check = connection.execute(select(schema.state.c.key_check)).scalar_one()
+        return self.vault if check == self.key_check else self.rekeyed(check)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -95,7 +112,7 @@ class Store:
         """
         with one_line(self.path), writer(self.engine).connect() as connection:
             transaction = connection.begin()
-            writing = Writing(connection, act)
+            writing = Writing(connection, act, self.vault_now(connection))
             yield writing
             if writing.recorded:
                 _count(connection)

@@ -89,7 +89,7 @@ def import_key(
         if not taken:
             raise StoreError(reasons[0])
         refused = tuple(f"left out: {reason}" for reason in reasons if reason)
-        imported = [_import(store, writing, owner, pair, bundle, provenance) for pair in taken]
+        imported = [_import(writing, owner, pair, bundle, provenance) for pair in taken]
         first = imported[0]
         imported[0] = ImportedKey(first.key, first.is_new, first.warnings + refused)
         return tuple(imported)
@@ -217,7 +217,6 @@ def _standing(certificate: Certificate, account: Account, at: datetime) -> tuple
 
 
 def _import(
-    store: Store,
     writing: Writing,
     owner: StoredAccount,
     pair: KeyPair,
@@ -237,7 +236,7 @@ def _import(
         "id": key_id,
         "account_id": owner.number,
         "certificate_id": number,
-        "wrapped": store.vault.wrap(pkcs8(pair.private_key), PRIVATE_KEY, key_id),
+        "wrapped": writing.vault.wrap(pkcs8(pair.private_key), PRIVATE_KEY, key_id),
         "key_version": KEY_VERSION,
         "former": former,
         "retired_at": writing.act.at if former else None,

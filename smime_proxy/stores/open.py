@@ -11,10 +11,10 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, inspect, select, text
+from sqlalchemy import Connection, Engine, insert, inspect, select, text
 
 from smime_proxy import __version__
-from smime_proxy.stores import schema
+from smime_proxy.stores import master_key, schema
 from smime_proxy.stores.connection import BUSY_SECONDS, Store, make_engine, one_line, writer
 from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.vault import (
@@ -75,6 +75,19 @@ class _Keys:
             return replace(read_master_key(self.file), tokens=self.token.keys)
         return Vault(self.token.master_key, self.token.keys)
 
+    def opening(self, key_check: bytes) -> Vault:
+        """Give the vault `key_check` opens with, also while one master key follows another.
+
+        Raises `StoreError` as `read_master_key`, and when there is none.
+        """
+        if self.token.master_key is None:
+            vault = replace(master_key.find(self.file, key_check), tokens=self.token.keys)
+        else:
+            vault = Vault(self.token.master_key, self.token.keys)
+        if not vault.opens(key_check):
+            raise StoreError(f"the keys in the store do not open with the master key {self}")
+        return vault
+
 
 def _upgrade(connection: Connection) -> None:
     # By name: `serve` imports Alembic only on the day it needs it.
@@ -116,9 +129,8 @@ def open_store(
             _set_wal(path)
             with writer(engine).begin() as connection:
                 notice = _bring_up(connection, path, keys, wanted, migrate=migrate)
-        with engine.begin() as connection:
-            vault = _matching_vault(connection, path, keys)
-    return Opened(Store(path, engine, vault), notice)
+        vault, check = _matching_vault(engine, path, keys)
+    return Opened(Store(path, engine, vault, key_check=check, rekeyed=keys.opening), notice)
 
 
 def _make_file(path: Path) -> None:
@@ -172,7 +184,7 @@ def _bring_up(
             f"the store {path} has schema {version}, smime-proxy {__version__} needs"
             f" {wanted.version}: `smime-proxy serve` migrates it"
         )
-    _matching_vault(connection, path, keys)  # nothing is changed in a store that cannot open
+    keys.opening(_key_check(connection))  # nothing is changed in a store that cannot open
     copy = path.with_name(f"{path.name}.schema-{version}")
     copy_store(path, copy)
     wanted.upgrade(connection)
@@ -209,8 +221,23 @@ def copy_store(path: Path, copy: Path) -> None:
         raise StoreError(f"the store {path} cannot be copied to {copy}: {error}") from error
 
 
-def _matching_vault(connection: Connection, path: Path, keys: _Keys) -> Vault:
-    vault = keys.read()
-    if not vault.opens(connection.execute(select(schema.state.c.key_check)).scalar_one()):
-        raise StoreError(f"the keys in the store {path} do not open with the master key {keys}")
-    return vault
+def _matching_vault(engine: Engine, path: Path, keys: _Keys) -> tuple[Vault, bytes]:
+    """Find the vault of the store, and what it opens with it; another look when both change."""
+    for last in (False, True):
+        with engine.begin() as connection:
+            check = _key_check(connection)
+        try:
+            return keys.opening(check), check
+        except StoreError as error:
+            with engine.begin() as connection:
+                changed = _key_check(connection) != check
+            if last or not changed:
+                raise StoreError(
+                    str(error).replace("the store do", f"the store {path} do")
+                ) from error
+    raise AssertionError("the last look gives or raises")
+
+
+def _key_check(connection: Connection) -> bytes:
+    check: bytes = connection.execute(select(schema.state.c.key_check)).scalar_one()
+    return check

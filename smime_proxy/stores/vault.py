@@ -7,7 +7,7 @@ import base64
 import binascii
 import os
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -72,6 +72,14 @@ class Vault:
         """Take the 32 octets of a master key."""
         return cls(AESGCM(key))
 
+    def with_key(self, key: bytes) -> "Vault":
+        """Give the vault of another master key, with the same token."""
+        return replace(self, cipher=AESGCM(key))
+
+    def is_same(self, key: bytes) -> bool:
+        """Tell whether these 32 octets are the master key."""
+        return self.with_key(key).opens(self.key_check())
+
     def wrap(self, plain: bytes, purpose: str, identifier: str) -> bytes:
         """Encrypt octets so that they open only as what they are, under their own name."""
         nonce = secrets.token_bytes(NONCE_OCTETS)
@@ -116,6 +124,11 @@ def read_master_key(path: Path) -> Vault:
 
     Raises `StoreError` when it is missing, unreadable or something else.
     """
+    return Vault.from_key(read_key(path))
+
+
+def read_key(path: Path) -> bytes:
+    """Read the 32 octets of a master key file; raises `StoreError` as `read_master_key`."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_MASTER_KEY_FILE)
@@ -126,7 +139,7 @@ def read_master_key(path: Path) -> Vault:
         ) from None
     except OSError as error:
         raise StoreError(f"the master key {path} cannot be read: {error.strerror}") from error
-    return Vault.from_key(_parse(raw, path))
+    return _parse(raw, path)
 
 
 def _parse(raw: bytes, path: Path) -> bytes:
@@ -140,28 +153,38 @@ def _parse(raw: bytes, path: Path) -> bytes:
     return key
 
 
+def new_master_key() -> bytes:
+    """Make the 32 octets of a new master key."""
+    return secrets.token_bytes(MASTER_KEY_OCTETS)
+
+
+def master_key_file(key: bytes) -> bytes:
+    """Give what stands in the file of a master key."""
+    return f"{_HEADER}\n{base64.b64encode(key).decode()}\n".encode()
+
+
 def make_master_key(path: Path) -> Vault:
     """Make a new master key file, readable by its owner only, on disk before this returns.
 
     Never replaces a file. Raises `StoreError` when it cannot be written.
     """
-    key = secrets.token_bytes(MASTER_KEY_OCTETS)
-    raw = f"{_HEADER}\n{base64.b64encode(key).decode()}\n".encode()
+    key = new_master_key()
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_durably(unfinished, raw)
+        write_durably(unfinished, master_key_file(key))
         try:
             path.hardlink_to(unfinished)  # unlike a rename it never replaces a file
         finally:
             unfinished.unlink()
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         raise StoreError(f"the master key {path} cannot be written: {error.strerror}") from error
     return Vault.from_key(key)
 
 
-def _write_durably(path: Path, raw: bytes) -> None:
+def write_durably(path: Path, raw: bytes) -> None:
+    """Make a file only its owner may read, on disk before this returns; raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(raw)
@@ -169,7 +192,8 @@ def _write_durably(path: Path, raw: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Bring names in a directory to the disk; raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -36,7 +36,9 @@ class SnapshotSource:
         self._connection: Connection | None = None
         self._failing = False
         with store.reading() as connection:
-            self._current = Snapshot.load(connection, store.vault, own_domains=store.own_domains)
+            self._current = Snapshot.load(
+                connection, store.vault_now(connection), own_domains=store.own_domains
+            )
         self._checked_at = clock()
 
     @property
@@ -86,7 +88,7 @@ class SnapshotSource:
                 return False
             self._current = Snapshot.load(
                 self._connection,
-                self._store.vault,
+                self._store.vault_now(self._connection),
                 self._current,
                 own_domains=self._store.own_domains,
             )

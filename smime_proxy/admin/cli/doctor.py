@@ -86,7 +86,9 @@ def _place(loaded: Settings, store: Store) -> Place:
 
 def _of_store(loaded: Settings, store: Store, at: datetime) -> Iterator[Finding]:
     with store.reading() as connection:
-        snapshot = Snapshot.load(connection, store.vault, own_domains=store.own_domains)
+        snapshot = Snapshot.load(
+            connection, store.vault_now(connection), own_domains=store.own_domains
+        )
     rules = to_rules(loaded)
     yield from key_findings(snapshot, rules, at)
     yield from partner_findings(snapshot, rules, at)

@@ -170,7 +170,9 @@ def _with_store(context: typer.Context, given: Material) -> Material:
         if not (loaded.service.state_dir / STORE_FILE).exists():
             return given
         with opened_store(context, loaded) as store, store.reading() as connection:
-            snapshot = Snapshot.load(connection, store.vault, own_domains=store.own_domains)
+            snapshot = Snapshot.load(
+                connection, store.vault_now(connection), own_domains=store.own_domains
+            )
     except (StoreError, PermissionError) as error:
         if invocation(context).config is not None:
             say(f"warning: without the store: {error}")

@@ -1,17 +1,21 @@
-"""`store`: the schema of the store.
+"""`store`: the schema of the store and its master key.
 
 No RFC; `serve` migrates an SQLite store by itself.
 """
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smime_proxy.admin.cli.adapters import act, opened_store, settings
 from smime_proxy.admin.cli.errors import CommandError
+from smime_proxy.admin.cli.output import say, tell
 from smime_proxy.admin.cli.program import noun
+from smime_proxy.stores.open import MASTER_KEY_FILE
+from smime_proxy.stores.rotation import rotate
 
-app = noun("The store's schema.")
-
-
-@app.callback()
-def _verbs() -> None:
-    """The store's schema."""
+app = noun("The store's schema and master key.")
 
 
 @app.command()
@@ -20,4 +24,26 @@ def upgrade() -> None:
     raise CommandError(
         "store upgrade is for PostgreSQL, which is not supported in this version;"
         " `serve` migrates an SQLite store by itself"
+    )
+
+
+@app.command(name="rotate-master-key")
+def rotate_master_key(
+    context: typer.Context,
+    new_file: Annotated[
+        Path | None,
+        typer.Option("--new-file", metavar="F", help="The new key; without it one is made."),
+    ] = None,
+) -> None:
+    """Wrap every private key with a new master key."""
+    acting, loaded = act(context), settings(context)
+    if loaded.keys.master_key:
+        raise CommandError("the master key lies on the token, which has its own tools to change it")
+    path = loaded.keys.master_key_file or loaded.service.state_dir / MASTER_KEY_FILE
+    with opened_store(context, loaded) as store:
+        done = rotate(store, acting, path, new_file)
+    tell(f"{done.number} private keys are wrapped with the new master key {path}")
+    say(
+        f"warning: keep a copy of it in another backup than that of the store; the old one is"
+        f" {done.kept}: remove it when no copy of the store needs it any more"
     )
