@@ -4,7 +4,7 @@ No RFC. SQLite's own locking makes one writer at a time; readers never wait.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -58,6 +58,13 @@ class Writing:
         """Note in the audit what was changed, in words that hold no secret."""
         audit(self.connection, self.act, verb, what)
         self.recorded = True
+
+    def record_all(self, verb: str, whats: Sequence[str]) -> None:
+        """Note in the audit several things that were changed in the same way."""
+        who = {"at": self.act.at, "who": self.act.who, "verb": verb}
+        if whats:
+            self.connection.execute(insert(schema.audit), [who | {"what": what} for what in whats])
+            self.recorded = True
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from smime_proxy.admin import queries
-from smime_proxy.admin.cli import key_import
+from smime_proxy.admin.cli import files, import_report, key_directory, key_import
 from smime_proxy.admin.cli.account_change import Change, EncryptWord, SignWord, refuse_readers
 from smime_proxy.admin.cli.adapters import act, opened_store, settings
 from smime_proxy.admin.cli.arguments import Address, Json, PasswordFile, mailbox
@@ -173,6 +173,33 @@ def import_key(
     key_files = key_import.read_all(file, password_file)
     with opened_store(context) as store:
         key_import.import_all(store, acting, wanted, key_files)
+
+
+@app.command(name="import-keys")
+def import_keys(
+    context: typer.Context,
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIRECTORY", help="Files in PKCS#12 or PEM.")
+    ],
+    *,
+    password_file: PasswordFile = None,
+    passwords: Annotated[
+        Path | None,
+        typer.Option("--passwords", metavar="CSV", help="List of file names and passwords."),
+    ] = None,
+    create: Annotated[
+        bool, typer.Option("--create", help="Make accounts that are not there.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Give each key of a directory to the account its certificate names, and report on it."""
+    acting = act(context)
+    listed = key_directory.read_passwords(passwords) if passwords else {}
+    common = files.read_password(password_file) if password_file else b""
+    key_files = key_directory.read_directory(directory, listed, common)
+    with opened_store(context) as store:
+        lines = key_directory.import_directory(store, acting, key_files, create=create)
+    import_report.show(lines, "keys", as_json=as_json)
 
 
 @app.command(name="keys")

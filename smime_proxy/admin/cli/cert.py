@@ -10,7 +10,12 @@ from typing import Annotated
 import typer
 
 from smime_proxy.admin import queries
-from smime_proxy.admin.cli import cert_pending, partner_import
+from smime_proxy.admin.cli import (
+    cert_pending,
+    import_report,
+    partner_directory,
+    partner_import,
+)
 from smime_proxy.admin.cli.adapters import act, opened_store
 from smime_proxy.admin.cli.arguments import Fingerprint, Json, mailbox, to_pem
 from smime_proxy.admin.cli.errors import CommandError
@@ -62,6 +67,22 @@ def import_(
         partner_import.import_all(
             store, acting, partner_files, bound_to, pinned=trust, domains=tuple(domain or ())
         )
+
+
+@app.command(name="import-all")
+def import_all(
+    context: typer.Context,
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIRECTORY", help="Files in PEM, DER or PKCS#7.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Take in everybody's certificate of a directory, and report on each file."""
+    acting = act(context)
+    contents = partner_directory.read_directory(directory)
+    with opened_store(context) as store:
+        lines = partner_directory.import_directory(store, acting, contents)
+    import_report.show(lines, "certificates", as_json=as_json)
 
 
 @app.command(name="list")
