@@ -13,6 +13,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.perf.directory import SIZES as DIRECTORIES
+from tests.perf.directory import measure
+from tests.perf.directory import report as show_directories
 from tests.perf.large import Growth, growth
 from tests.perf.limit import sign_rate
 from tests.perf.load import Measured, send
@@ -54,8 +57,10 @@ def main() -> None:
             figures = rounds(folder, sink, options.rounds, options.messages)
             start = cold_start(folder / "cold", sink)
             large = growth(folder / "large", sink)
+            directories = [measure(folder / str(number), number, sink) for number in DIRECTORIES]
         report(figures, start, large, options)
         linearity()
+        show_directories(directories)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

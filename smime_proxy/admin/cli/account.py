@@ -9,7 +9,13 @@ from typing import Annotated
 import typer
 
 from smime_proxy.admin import queries
-from smime_proxy.admin.cli import files, import_report, key_directory, key_import
+from smime_proxy.admin.cli import (
+    files,
+    import_report,
+    key_directory,
+    key_import,
+    public_export,
+)
 from smime_proxy.admin.cli.account_change import Change, EncryptWord, SignWord, refuse_readers
 from smime_proxy.admin.cli.adapters import act, opened_store, settings
 from smime_proxy.admin.cli.arguments import Address, Json, PasswordFile, mailbox
@@ -17,6 +23,7 @@ from smime_proxy.admin.cli.output import emit_fields, emit_json, emit_table, pla
 from smime_proxy.admin.cli.partner_import import read_certificate_file
 from smime_proxy.admin.cli.program import noun
 from smime_proxy.admin.queries import KeyView
+from smime_proxy.certs.public_file import Form
 from smime_proxy.policy.rules import Account, Kind
 from smime_proxy.stores import accounts, keys
 
@@ -200,6 +207,33 @@ def import_keys(
     with opened_store(context) as store:
         lines = key_directory.import_directory(store, acting, key_files, create=create)
     import_report.show(lines, "keys", as_json=as_json)
+
+
+@app.command(name="export-public")
+def export_public(
+    context: typer.Context,
+    address: Address,
+    *,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Else standard output.")
+    ] = None,
+    form: Annotated[
+        Form, typer.Option("--format", help="der has one certificate, the others chains too.")
+    ] = Form.PEM,
+) -> None:
+    """Give the certificates of an account that its partners need, with their chains."""
+    at, wanted = act(context).at, mailbox(address)
+    descriptor = files.open_public(out) if out else None
+    try:
+        with opened_store(context) as store:
+            raw = public_export.written(store, wanted, form, at)
+    except BaseException:
+        files.discard_empty(out)
+        raise
+    if descriptor is None:
+        typer.echo(raw, nl=False)
+    else:
+        files.write(descriptor, raw)
 
 
 @app.command(name="keys")

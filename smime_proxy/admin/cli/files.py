@@ -18,6 +18,7 @@ from smime_proxy.certs.pkcs12 import KeyBundle, read_key_file
 
 MAX_FILE = 256 * 1024**2  # octets; more than any message or key file, less than memory
 PRIVATE = 0o600  # mode of files that hold keys or decrypted mail
+PUBLIC = 0o644  # mode of files that hold certificates
 KEY_SUFFIXES = frozenset({".p12", ".pfx", ".pem"})
 CERTIFICATE_SUFFIXES = frozenset({".pem", ".crt", ".cer", ".der", ".p7b", ".p7c"})
 
@@ -113,6 +114,14 @@ def new_private(path: Path) -> BinaryIO:
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}") from None
     return os.fdopen(descriptor, "w+b")
+
+
+def open_public(path: Path) -> int:
+    """Make or open a file others may read; it keeps what it holds until it is written."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PUBLIC)
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from None
 
 
 def discard_empty(path: Path | None) -> None:
