@@ -86,7 +86,7 @@ def revoke(store: Store, act: Act, identifier: str, reason: Reason) -> tuple[Iss
         number, issued = found[0]
         if issued.revoked_at is not None:
             return issued, False
-        _revoke(store, writing, number, issued, reason)
+        _revoke(writing, number, issued, reason)
         return _load(writing.connection, schema.issued.c.certificate_id == number)[0][1], True
 
 
@@ -99,11 +99,11 @@ def revoke_former(store: Store, act: Act, mailbox: Mailbox, kept: Sequence[Certi
             if issued.revoked_at is None and issued.certificate not in kept
         ]
         for number, issued in found:
-            _revoke(store, writing, number, issued, Reason.SUPERSEDED)
+            _revoke(writing, number, issued, Reason.SUPERSEDED)
         return len(found)
 
 
-def _revoke(store: Store, writing: Writing, number: int, issued: Issued, reason: Reason) -> None:
+def _revoke(writing: Writing, number: int, issued: Issued, reason: Reason) -> None:
     connection, table, at = writing.connection, schema.issued, writing.act.at
     mine = table.c.certificate_id == number
     connection.execute(update(table).where(mine).values(revoked_at=at, reason=reason.value))
@@ -111,7 +111,7 @@ def _revoke(store: Store, writing: Writing, number: int, issued: Issued, reason:
     current = (key.c.certificate_id == number) & ~key.c.former
     connection.execute(update(key).where(current).values(former=True, retired_at=at))
     issuer: int = connection.execute(select(table.c.authority_id).where(mine)).scalar_one()
-    revocation_lists.sign(connection, store.vault, issuer, at)
+    revocation_lists.sign(connection, writing.vault, issuer, at)
     what = f"{issued.address} {issued.certificate.fingerprint} {reason.value}"
     writing.record("ca revoke", what.lstrip())
 

@@ -43,7 +43,7 @@ def sign_due(store: Store, at: datetime) -> int:
     with store.noticing() as noticing:
         numbers = _due(noticing.connection, at)  # again: another process may have been first
         for number in numbers:
-            sign(noticing.connection, store.vault, number, at)
+            sign(noticing.connection, store.vault_now(noticing.connection), number, at)
         noticing.written = bool(numbers)
     return len(numbers)
 

@@ -149,7 +149,7 @@ def test_an_authority_of_before_goes_on_issuing_and_can_be_renewed(
             connection.execute(text(line), {k: v for k, v in said.items() if f":{k}" in line})
     with old.begin() as connection:
         upgrade(connection)
-    migrated = replace(store, path=tmp_path / "old.sqlite", engine=old)
+    migrated = replace(store, path=tmp_path / "old.sqlite", engine=old, rekeyed=None)
     found = authority.find(migrated)
     assert found is not None
     assert (found.certificate, found.chain) == (root, ())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from smime_proxy.certs.authority import Issuer
 from smime_proxy.stores import accounts, authority, keys, master_key
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.errors import StoreError
@@ -162,8 +163,8 @@ def test_who_opened_the_store_before_wraps_with_the_new_key(store: Store, act: A
     rotate(store, act, key_file(store))
     accounts.add(early, act, account("alice@example.com"))
     keys.import_key(early, act, ALICE, bundle(pki.person(None, "alice@example.com", kind="p256")))
-    root = pki.root(kind="p256")
-    authority.init(early, act, root.certificate, root.key)  # type: ignore[arg-type]  # an EC key
+    root = pki.root("Own", label="authority").certificate
+    authority.init(early, act, Issuer(root, pki.rsa_key("authority")))
     opened = reopened(store)
     assert authority.find(opened) is not None
     with opened.reading() as connection:

@@ -26,7 +26,7 @@ def test_it_is_written_to_a_file_others_may_read(cli: Cli, form: str) -> None:
 
 def test_of_separate_keys_both_certificates_are_given_and_of_a_team_one(cli: Cli) -> None:
     for kind, number in (("personal", 2), ("team", 1)):
-        address = f"{kind}@example.test"
+        address = f"{kind}.account@example.test"
         cli.done("account", "add", address, "--kind", kind)
         for usage in ("digital_signature", "key_agreement"):
             someone = pki.person(None, address, kind="p256", usage=(usage,), label=usage)
@@ -35,7 +35,7 @@ def test_of_separate_keys_both_certificates_are_given_and_of_a_team_one(cli: Cli
         said = cli.done("account", "export-public", address).out
         assert said.count("BEGIN CERTIFICATE") == number
     assert "DER holds one" in cli.refused(
-        "account", "export-public", "personal@example.test", "--format", "der"
+        "account", "export-public", "personal.account@example.test", "--format", "der"
     )
 
 
