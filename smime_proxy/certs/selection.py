@@ -71,11 +71,11 @@ KeyEntryT = TypeVar("KeyEntryT", bound=KeyEntry)
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A certificate that was not taken, and why, in one line; `dated`: only for its dates."""
+    """A certificate that was not taken, and why, in one line; `near`: only for dates or trust."""
 
     certificate: Certificate
     reason: str
-    dated: bool = False
+    near: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,12 @@ class Choice(Generic[HolderT]):
     def why_none(self) -> str:
         """Give the reason of the nearest miss, ``""`` when something was chosen.
 
-        What is wrong in its dates only is nearer than what is for something else.
+        What lacks only dates or trust is nearer than what is for something else.
         """
         if self.chosen is not None:
             return ""
-        nearest = next((miss for miss in self.passed_over if miss.dated), None)
-        if nearest is None:
-            return self.passed_over[0].reason if self.passed_over else "no certificate"
-        return nearest.reason
+        nearest = (*(miss for miss in self.passed_over if miss.near), *self.passed_over)
+        return nearest[0].reason if nearest else "no certificate"
 
 
 def choose_signing(
@@ -236,6 +234,7 @@ def _choose(
     passed_over = []
     for holder in sorted(holders, key=lambda one: (rank(one), _age_rank(one)), reverse=True):
         reason = objection(holder)
+        near = reason in {"", _date_objection(holder.certificate, at)}
         if not reason and chosen is not None:
             older = rank(chosen) == rank(holder)
             reason = ("older than" if older else "of a lesser source than") + _named(chosen)
@@ -245,8 +244,7 @@ def _choose(
         if not reason:
             chosen = holder
         else:
-            dated = reason == _date_objection(holder.certificate, at)
-            passed_over.append(PassedOver(holder.certificate, reason, dated))
+            passed_over.append(PassedOver(holder.certificate, reason, near))
     return Choice(chosen, tuple(passed_over))
 
 

@@ -225,6 +225,14 @@ def test_the_nearest_miss_is_one_whose_dates_alone_are_wrong() -> None:
     assert choose_signing([decrypts], ALICE, pki.NOW).why_none.startswith("its key usage")
 
 
+def test_what_lacks_trust_is_nearer_than_what_has_expired() -> None:
+    """It is the newest, and what is to be done about it comes first."""
+    stranger = pki.person(None, "alice@example.test", label="eve", not_before=NEW).certificate
+    old = made(not_before=OLD, not_after=datetime(2026, 1, 1, tzinfo=UTC))
+    choice = recipient(partner(old), PartnerCertificate(stranger))
+    assert choice.why_none.startswith("its chain is untrusted")
+
+
 def test_a_scoped_anchor_counts_only_for_its_domain() -> None:
     scoped = [Anchor(ROOT.certificate, ("example.test",))]
     both = partner(made("alice@example.test", "alice@example.org"))
