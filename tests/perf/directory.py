@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from smime_proxy.address import parse_mailbox
+from smime_proxy.address import Mailbox, parse_mailbox
 from smime_proxy.gateway.choices import RecipientChoices
 from smime_proxy.stores.connection import Store, revision
 from smime_proxy.stores.open import open_store
@@ -123,7 +123,9 @@ def measure(folder: Path, number: int, sink: int) -> Directory:
 
 def _timed(words: list[str]) -> float:
     begin = time.monotonic()
-    subprocess.run(words, check=True, capture_output=True)
+    done = subprocess.run(words, capture_output=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{words[-2:]}: {done.stderr[-1000:].decode()}")
     return time.monotonic() - begin
 
 
@@ -164,9 +166,9 @@ def _load(store: Store, before: Snapshot | None = None) -> Snapshot:
         return Snapshot.load(connection, store.vault, before)
 
 
-def _choose(snapshot: Snapshot, mailbox: object, at: datetime) -> None:
-    chosen = RecipientChoices().choose(snapshot, mailbox, None, at)  # type: ignore[arg-type]
-    assert chosen
+def _choose(snapshot: Snapshot, mailbox: Mailbox, at: datetime) -> None:
+    choice = RecipientChoices().choose(snapshot, mailbox, None, at)
+    assert choice.certificate is not None, choice.problem
 
 
 def _each(look: Callable[[int], object], number: int) -> float:

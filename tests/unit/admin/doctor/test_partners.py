@@ -8,7 +8,7 @@ import pytest
 
 from smime_proxy.admin.doctor.finding import Severity
 from smime_proxy.admin.doctor.partners import partner_findings
-from smime_proxy.policy.rules import Encrypt, PartnerRule, Policy, Rules
+from smime_proxy.policy.rules import Encrypt, OnLapsedCertificate, PartnerRule, Policy, Rules
 from smime_proxy.stores import accounts, anchors, partners
 from smime_proxy.stores.anchors import Scope
 from smime_proxy.stores.connection import Act, Store
@@ -22,6 +22,7 @@ DAY = timedelta(days=1)
 ROOT = pki.root()
 POSSIBLE = Rules()
 DEMANDED = Rules(partners={"example.org": PartnerRule(encrypt=Encrypt.REQUIRED)})
+CLEAR = Rules(default=Policy(on_lapsed_certificate=OnLapsedCertificate.SEND_CLEAR))
 REQUIRED = Rules(default=Policy(encrypt=Encrypt.REQUIRED))
 
 
@@ -51,9 +52,10 @@ def test_a_usable_certificate_is_no_finding(
 @pytest.mark.parametrize(
     ("rules", "severity", "then"),
     [
-        (POSSIBLE, Severity.WARNING, "leaves unencrypted"),
-        (DEMANDED, Severity.ERROR, "is refused"),
-        (REQUIRED, Severity.ERROR, "is refused"),
+        (POSSIBLE, Severity.WARNING, "is refused (on_lapsed_certificate)"),
+        (CLEAR, Severity.WARNING, "leaves unencrypted"),
+        (DEMANDED, Severity.ERROR, "is refused, for encryption is required"),
+        (REQUIRED, Severity.ERROR, "is refused, for encryption is required"),
     ],
 )
 @pytest.mark.parametrize(("first", "last"), [(-10, 20), (-10, -1)])
@@ -76,6 +78,15 @@ def test_an_end_without_a_successor_is_told_louder_where_encryption_is_required(
 
 def test_a_successor_makes_it_good(store: Store, act: Act, look: Callable[[], Snapshot]) -> None:
     know(store, act, person(-10, 20), person(-5, 300))
+    assert list(partner_findings(look(), REQUIRED, NOW)) == []
+
+
+def test_the_certificate_of_the_domain_makes_it_good(
+    store: Store, act: Act, look: Callable[[], Snapshot]
+) -> None:
+    know(store, act, person(-10, 20))
+    gateway = pki.person(ROOT, "gateway@example.org", kind="p256")
+    partners.import_certificate(store, act, [gateway.certificate], domains=["example.org"])
     assert list(partner_findings(look(), REQUIRED, NOW)) == []
 
 
