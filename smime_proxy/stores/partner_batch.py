@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, insert, select, update
 
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.source import Source
-from smime_proxy.stores import certificates, schema
+from smime_proxy.stores import certificates, pending, schema
 from smime_proxy.stores.connection import Act, Store, Writing
 
 BATCH = 1000  # certificates in one transaction: some MB, and one wait for the disk
@@ -38,6 +38,8 @@ def import_batch(store: Store, act: Act, candidates: Sequence[Candidate]) -> lis
         known = _numbers(writing.connection, [one.certificate for one in candidates])
         numbers = _keep_all(writing.connection, candidates, known)
         is_new = _partners(writing, candidates, numbers)
+        for some in _portions({one.certificate.fingerprint for one in candidates}):
+            pending.settle_all(writing.connection, some)
         for nth, candidate in enumerate(candidates):
             number = known.get(candidate.certificate.fingerprint)
             if number is not None and _extended(writing, number, candidate):

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, event, select, update
+from sqlalchemy import delete, event, insert, select, update
 
 from smime_proxy.certs.source import Source
 from smime_proxy.stores import partners, schema
@@ -90,6 +90,19 @@ def test_what_was_harvested_becomes_the_administrators(store: Store, act: Act) -
     assert import_batch(store, act, MANY[:1]) == [True]
     (known,) = partners.listing(store)
     assert (known.source, known.decided_by, len(known.addresses)) == (Source.MANUAL, "admin", 2)
+
+
+def test_what_waited_for_a_decision_is_decided(store: Store, act: Act) -> None:
+    row = {
+        "key": "someone0@example.org",
+        "fingerprint": MANY[0].certificate.fingerprint,
+        "declined_at": act.at,
+    }
+    with store.engine.begin() as connection:
+        connection.execute(insert(schema.declined).values(row))
+    import_batch(store, act, MANY)
+    with store.reading() as connection:
+        assert connection.execute(select(schema.declined)).all() == []
 
 
 def test_authorities_are_kept_once(store: Store, act: Act) -> None:
