@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from smime_proxy.stores import master_key, schema
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.errors import StoreError
-from smime_proxy.stores.vault import master_key_file, new_master_key, read_key
+from smime_proxy.stores.vault import master_key_file, new_master_key
 from smime_proxy.stores.wrapped import rewrap
 
 
@@ -23,14 +23,14 @@ class Rotated:
     kept: Path
 
 
-def rotate(store: Store, act: Act, path: Path, new_file: Path | None = None) -> Rotated:
+def rotate(store: Store, act: Act, path: Path, key: bytes | None = None) -> Rotated:
     """Give the store a new master key in the file at `path`; the old one gets another name.
 
-    The new one is made, or is the one in `new_file`. Stopped at any moment, the store opens: until
+    The new one is made, or is `key`, 32 octets. Stopped at any moment, the store opens: until
     the transaction ends with the old key, then with the new one, which lies beside it until it has
     its name. Raises `StoreError` when a file cannot be written, and then nothing has changed.
     """
-    key = new_master_key() if new_file is None else read_key(new_file)
+    key = key or new_master_key()
     with store.writing(act) as writing:
         connection = writing.connection
         check = connection.execute(select(schema.state.c.key_check)).scalar_one()

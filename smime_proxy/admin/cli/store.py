@@ -14,6 +14,7 @@ from smime_proxy.admin.cli.output import say, tell
 from smime_proxy.admin.cli.program import noun
 from smime_proxy.stores.open import MASTER_KEY_FILE
 from smime_proxy.stores.rotation import rotate
+from smime_proxy.stores.vault import read_key
 
 app = noun("The store's schema and master key.")
 
@@ -40,8 +41,9 @@ def rotate_master_key(
     if loaded.keys.master_key:
         raise CommandError("the master key lies on the token, which has its own tools to change it")
     path = loaded.keys.master_key_file or loaded.service.state_dir / MASTER_KEY_FILE
+    key = None if new_file is None else read_key(new_file)
     with opened_store(context, loaded) as store:
-        done = rotate(store, acting, path, new_file)
+        done = rotate(store, acting, path, key)
     tell(f"{done.number} private keys are wrapped with the new master key {path}")
     say(
         f"warning: keep a copy of it in another backup than that of the store; the old one is"

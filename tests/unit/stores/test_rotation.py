@@ -13,7 +13,7 @@ from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.open import open_store
 from smime_proxy.stores.rotation import rotate
 from smime_proxy.stores.snapshot import Snapshot
-from smime_proxy.stores.vault import make_master_key
+from smime_proxy.stores.vault import make_master_key, read_key
 from smime_proxy.stores.watch import SnapshotSource
 from tests import pki
 from tests.pki import NOW
@@ -81,11 +81,12 @@ def test_everything_opens_with_the_new_key_and_with_it_only(store: Store, act: A
 def test_the_new_key_can_be_given(store: Store, act: Act, tmp_path: Path) -> None:
     fill(store)
     make_master_key(tmp_path / "given")
-    rotate(store, act, key_file(store), tmp_path / "given")
+    given = read_key(tmp_path / "given")
+    rotate(store, act, key_file(store), given)
     assert key_file(store).read_bytes() == (tmp_path / "given").read_bytes()
     contents(reopened(store))
     with pytest.raises(StoreError, match="has already"):
-        rotate(reopened(store), act, key_file(store), tmp_path / "given")
+        rotate(reopened(store), act, key_file(store), given)
 
 
 def test_one_key_that_does_not_open_changes_nothing(store: Store, act: Act) -> None:
