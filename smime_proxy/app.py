@@ -367,35 +367,21 @@ async def _engine(
     measures = Counters()
     notes = CapabilityNotes(store)
     keys = KeyNotes(
-        store,
-        settings.policy.harvest,
-        lambda outcome: measures.count("keys_found", outcome=outcome),
+        store, settings.policy.harvest, lambda it: measures.count("keys_found", outcome=it)
     )
     revocation, fetcher = _fetching_revocations(settings, store, source, measures)
-    context = _context(
-        settings,
-        lambda: source.current,
-        upstreams,
-        measures,
-        notes.note,
-        keys.note,
-        revocation,
-    )
+    learning = notes.note, keys.note
+    context = _context(settings, lambda: source.current, upstreams, measures, *learning, revocation)
     tables, loop = settings.listeners, asyncio.get_running_loop()
-    expiry = ExpiryWatch(
-        store,
-        lambda: source.current,
-        context.rules,
-        context.hostname,
-        _notified(settings, upstreams),
-    )
+    notified = _notified(settings, upstreams)
+    expiry = ExpiryWatch(store, lambda: source.current, context.rules, context.hostname, notified)
     chores = {
-        "keys found in mail": loop.create_task(keys.write_always()),
-        "revocation lists": loop.create_task(keep_signed(store)),
-        "expiry": loop.create_task(expiry.watch()),
+        "keys found in mail": keys.write_always(),
+        "revocation lists": keep_signed(store),
+        "expiry": expiry.watch(),
     }
     if fetcher is not None:
-        chores["revocation"] = loop.create_task(fetcher.run())
+        chores["revocation"] = fetcher.run()
     return ServiceEngine(
         Gateway(context),
         measures,
@@ -405,7 +391,7 @@ async def _engine(
         },
         background=loop.create_task(source.watch()),
         learning=loop.create_task(notes.write_always()),
-        chores=chores,
+        chores={name: loop.create_task(chore) for name, chore in chores.items()},
         gauges=expiry.gauges,
         reload=lambda: _reload_certificates(settings, listeners),
         release=store.close,

@@ -116,9 +116,10 @@ class RevocationFetcher:
 
     async def _pause(self) -> None:
         """Wait until something is wanted, or it is time to look around again."""
-        until = time.monotonic() + LOOK_SECONDS
-        while not self._wanted and time.monotonic() < until:
+        for _ in range(round(LOOK_SECONDS / NOTICE_SECONDS)):
             await asyncio.sleep(NOTICE_SECONDS)
+            if self._wanted:
+                return
 
     async def _round(self) -> None:
         now = self.now()
