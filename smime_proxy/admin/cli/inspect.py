@@ -21,6 +21,7 @@ from smime_proxy.admin.cli.program import noun
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.names import name_key
 from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.revocation import Revocation
 from smime_proxy.cms import decrypt
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.errors import CmsError
@@ -29,6 +30,7 @@ from smime_proxy.settings.rules import to_gateways
 from smime_proxy.smime.inspect import Inspection
 from smime_proxy.smime.inspect import inspect as inspect_message
 from smime_proxy.smime.verify import Trust
+from smime_proxy.stores.answers import AnswerShelf
 from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.open import STORE_FILE
 from smime_proxy.stores.snapshot import Snapshot
@@ -173,6 +175,8 @@ def _with_store(context: typer.Context, given: Material) -> Material:
             snapshot = Snapshot.load(
                 connection, store.vault_now(connection), own_domains=store.own_domains
             )
+            answers = AnswerShelf(store)
+            answers.refresh()
     except (StoreError, PermissionError) as error:
         if invocation(context).config is not None:
             say(f"warning: without the store: {error}")
@@ -188,6 +192,7 @@ def _with_store(context: typer.Context, given: Material) -> Material:
         intermediates=(*given.trust.intermediates, *snapshot.intermediates()),
         known=known,
         own_of=lambda mailbox: [one.certificate for one in snapshot.partner_certificates(mailbox)],
+        revocation=Revocation(loaded.revocation.mode, answers),
     )
     return Material((*given.keys, *_keys(snapshot)), trust)
 

@@ -10,7 +10,10 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 
 from smime_proxy.admin.cli.inspect import without_mbox_line
 from smime_proxy.certs.pkcs12 import read_key_file
+from smime_proxy.stores.answers import AnswerShelf
+from smime_proxy.stores.open import open_store
 from tests import pki
+from tests.unit.certs.answers import DAY, crl_der
 
 from .conftest import Cli
 
@@ -127,6 +130,30 @@ def test_e58_a_given_certificate_is_a_signers_too(empty: Cli, option: str) -> No
     (signer,) = found["layers"][0]["signers"]
     assert signer["integrity"] == "intact"
     assert signer["chain"] == ("trusted" if option == "--trust" else "untrusted")
+
+
+def test_what_the_store_knows_of_revocations_counts(cli: Cli) -> None:
+    """E81, V8: by the answers at hand; nothing is fetched."""
+    identity = pki.person(pki.root(), "partner@example.org", label="partner")
+    assert isinstance(identity.key, rsa.RSAPrivateKey)
+    builder = pkcs7.PKCS7SignatureBuilder().set_data(b"Content-Type: text/plain\r\n\r\nsigned\r\n")
+    signer = builder.add_signer(identity.certificate.x509(), identity.key, hashes.SHA256())
+    path = cli.file("s.eml", as_mail(signer.sign(serialization.Encoding.DER, [])))
+    cli.done("trust", "add", cli.file("pki.pem", pki.root().pem()))
+    assert cli.done("inspect", path, "--json").json["badge"] == "green"
+    now = datetime.now(UTC).replace(microsecond=0)
+    store = open_store("sqlite", cli.state, None, migrate=False).store
+    shelf = AnswerShelf(store)
+    shelf.claim("http://lists.test/", now)
+    then = now - DAY
+    revoked = crl_der(pki.root(), identity, at=then, this_update=then, next_update=now + DAY)
+    shelf.keep("http://lists.test/", revoked, now, now + DAY)
+    store.close()
+    found = cli.done("inspect", path, "--json").json
+    assert (found["signature"], found["badge"]) == ("fail", "red")
+    assert found["layers"][0]["signers"][0]["chain"] == "revoked"
+    cli.settings.write_text(cli.settings.read_text() + '\n[revocation]\nmode = "off"\n')
+    assert cli.done("inspect", path, "--json").json["badge"] == "green"
 
 
 def test_the_time_can_be_chosen(cli: Cli) -> None:
