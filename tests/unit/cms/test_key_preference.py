@@ -43,6 +43,8 @@ def microsoft(*values: bytes) -> bytes:
         (standard(der.element(0xA2, OCTETS)), Identifier(ski=SKI)),
         (microsoft(BOB), NAMED),
     ],
+    # Octets with keys of this run in them would give each process other names.
+    ids=["name", "indefinite", "identifier", "with a null", "bare", "recipient", "microsoft"],
 )
 def test_every_form_is_read(attribute: bytes, found: Identifier) -> None:
     assert preference(attribute) == found

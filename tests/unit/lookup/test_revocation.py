@@ -121,7 +121,9 @@ async def test_without_one_the_lists_are_fetched(wrong: dict[str, bytes]) -> Non
 
 
 @pytest.mark.parametrize(
-    "page", [b"nonsense", crl_der(pki.root("Another", kind="p256")), b"<html>"]
+    "page",
+    [b"nonsense", crl_der(pki.root("Another", kind="p256")), b"<html>"],
+    ids=["nonsense", "another's", "a page"],
 )
 async def test_a_list_of_another_or_none_is_not_kept(page: bytes) -> None:
     made, _, shelf, _ = fetcher({LIST: page})
