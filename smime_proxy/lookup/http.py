@@ -22,6 +22,9 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052 2.1
+# RFC 4291 2.4: all that is public was ever taken out of this. Outside lie site-local addresses
+# (fec0::/10) and IPv4 written in old ways (::a.b.c.d), which `ipaddress` takes for public.
+_PUBLIC_V6 = ipaddress.IPv6Network("2000::/3")
 
 
 class Forbidden(LookupFailed):
@@ -61,6 +64,8 @@ def _meant(address: Address) -> tuple[Address, ...]:
 
 
 def _is_public(address: Address) -> bool:
+    if address.version == 6 and not (address in _PUBLIC_V6 or address in _NAT64):  # noqa: PLR2004 - IP's
+        return False
     return address.is_global and not address.is_multicast
 
 
@@ -169,7 +174,8 @@ def _is_literal(host: str) -> bool:
 
     `inet_aton` knows decimal, octal and hexadecimal forms, shortened too.
     """
-    if ":" in host:
+    # With a dot behind it, it is no address for `inet_aton`, but one for the connector.
+    if ":" in host or host.replace(".", "").isdigit():
         return True
     try:
         socket.inet_aton(host)

@@ -86,6 +86,10 @@ async def fetch(rule: AddressRule, url: str, **options: object) -> bytes:
         "64:ff9b::10.0.0.1",
         "64:ff9b::7f00:1",
         "2001:db8::1",
+        "fec0::1",
+        "::127.0.0.1",
+        "::ffff:0:127.0.0.1",
+        "4000::1",
         "nonsense",
         "",
     ],
@@ -142,6 +146,7 @@ async def test_a_question_is_posted() -> None:
         "0x7f000001",
         "0177.0.0.1",
         "127.1",
+        "127.0.0.1.",
         "0",
     ],
 )
