@@ -80,6 +80,8 @@ class Constraints:
             raise ConstraintFault(f"a {form.value} that name constraints cannot be held against")
         if permitted and not any(_within(form, name, base) for base in permitted):
             raise ConstraintFault(f"name constraints do not permit the {form.value}")
+        if None in excluded:
+            raise ConstraintFault(f"an excluded {form.value} that nobody can read")
         if any(_within(form, name, base) for base in excluded):
             raise ConstraintFault(f"name constraints exclude the {form.value}")
 
@@ -106,18 +108,18 @@ def _base(name: x509.GeneralName) -> tuple[Form, object]:
             return Form.OTHER, None
 
 
-def _mail_base(text: str) -> str:
-    """Fold a constraint: an address, a host, or with a dot before it all below a domain."""
-    if "@" in text:
-        try:
-            return parse_mailbox(text).key
-        except AddressError:
-            return text.lower()
+def _mail_base(text: str) -> str | None:
+    """Fold a constraint: an address, a host, or with a dot before it all below a domain.
+
+    Empty for all addresses; None for what is nothing of it, which permits nothing.
+    """
     dot = "." if text.startswith(".") else ""
     try:
-        return dot + fold_domain(text.removeprefix("."))
+        if "@" in text:
+            return parse_mailbox(text).key
+        return dot + fold_domain(text.removeprefix(".")) if text else ""
     except AddressError:
-        return text.lower()
+        return None
 
 
 def _names(

@@ -70,6 +70,16 @@ def test_an_address_lies_in_a_host_a_domain_or_is_one(base: str, inside: str, ou
         check(inside, excluded=permitted)
 
 
+@pytest.mark.parametrize("base", ["@example.test", "example.test.", "*.example.test", "a b@x.test"])
+def test_what_nobody_can_read_permits_nothing_and_may_exclude_anything(base: str) -> None:
+    """A typing error of an authority must not let those in that it meant to keep out."""
+    odd: list[x509.GeneralName] = [x509.RFC822Name(base)]
+    with pytest.raises(ConstraintFault, match="do not permit"):
+        check("a@example.test", permitted=odd)
+    with pytest.raises(ConstraintFault, match="an excluded address that nobody can read"):
+        check("a@example.test", excluded=odd)
+
+
 def test_an_international_address_is_held_against_them_too() -> None:
     """E76, RFC 9598 6."""
     permitted: list[x509.GeneralName] = [x509.RFC822Name("example.test")]
