@@ -188,10 +188,14 @@ class _Check:
     profile: Profile
 
     def of_path(self, result: PathResult) -> PathResult:
-        """Check every certificate of a way below its anchor, the anchor's own first."""
+        """Check every certificate of a way below its anchor, the anchor's own first.
+
+        RFC 5280 6.3.3 (f): whoever signs a list in the issuer's place is below the same anchor.
+        What another one vouches for may have the name of any authority.
+        """
         path = result.path
         pairs = [(path[n], path[n + 1]) for n in range(len(path) - 2, -1, -1)]
-        return self._checked(result, pairs)
+        return replace(self, anchors=path[-1:])._checked(result, pairs)  # noqa: SLF001 - its own
 
     def of_pinned(self, result: PathResult) -> PathResult:
         """Check a pinned certificate where its issuer is known; who it is does not matter."""

@@ -239,3 +239,23 @@ def test_a_list_of_a_delegate_needs_a_trusted_way_to_him() -> None:
             revocation=Revocation(Mode.SOFT, known),
         )
         assert result.status is status
+
+
+def test_a_list_of_a_delegate_below_another_anchor_says_nothing() -> None:
+    """RFC 5280 6.3.3 (f): whoever is trusted for others has not the word about these."""
+    foreign = pki.certify(
+        OTHER, name="Test Issuing CA", label="lists", kind="p256", usage=("crl_sign",), eku=None
+    )
+    for known, mode, status in (
+        (Known([crl(ISSUING, ALICE, signer=foreign)]), Mode.SOFT, ChainStatus.TRUSTED),
+        (Known([crl(ROOT), crl(ISSUING, signer=foreign)]), Mode.HARD, ChainStatus.UNKNOWN),
+    ):
+        result = validate(
+            ALICE.certificate,
+            [ISSUING.certificate, foreign.certificate],
+            [Anchor(ROOT.certificate), Anchor(OTHER.certificate)],
+            NOW,
+            purpose=Purpose.SIGN,
+            revocation=Revocation(mode, known),
+        )
+        assert result.status is status
