@@ -54,6 +54,10 @@ class Shelf(Protocol):
         """Take over what other processes fetched."""
         ...
 
+    def kept(self, name: str) -> Crl | OcspAnswer | None:
+        """Give what is kept under a name; does not block."""
+        ...
+
     def claim(self, name: str, at: datetime) -> bool:
         """Tell whether it is this process that fetches something now."""
         ...
@@ -156,6 +160,7 @@ class RevocationFetcher:
                 url, limit=MAX_OCSP_OCTETS, seconds=OCSP_SECONDS, send=request, kind=_OCSP_REQUEST
             )
             answer = _answer(der, wanted, self.now())
+            _check_younger(answer, self.shelf.kept(name))
         except (LookupFailed, CertificateError, ValueError) as error:
             await self._failed(name, url, error)
             return False
@@ -167,7 +172,7 @@ class RevocationFetcher:
             return
         try:
             der = await self._fetch(url, limit=self.max_list, seconds=LIST_SECONDS)
-            crl = await asyncio.to_thread(_list, der, wanted)
+            crl = await asyncio.to_thread(_list, der, wanted, self.shelf.kept(url), self.now())
         except (LookupFailed, CertificateError) as error:
             await self._failed(url, url, error)
             return
@@ -209,11 +214,24 @@ def _answer(der: bytes, wanted: _Wanted, at: datetime) -> OcspAnswer:
     return answer
 
 
-def _list(der: bytes, wanted: _Wanted) -> Crl:
+def _list(der: bytes, wanted: _Wanted, kept: Crl | OcspAnswer | None, at: datetime) -> Crl:
     crl = Crl.from_der(der)
     if not (crl.is_indirect or crl.issuer_key == wanted.certificate.issuer_key):
         raise LookupFailed("a list of another issuer")
+    # A list of the issuer's own that holds is not taken away by what anybody on the way to the
+    # server may have put in its place. Once it ended, another key may have come to sign.
+    holds = isinstance(kept, Crl) and kept.next_update is not None and kept.next_update >= at
+    if holds and isinstance(kept, Crl) and kept.signed_by(wanted.issuer):
+        _check_younger(crl, kept)
+        if not crl.signed_by(wanted.issuer):
+            raise LookupFailed("a list that is not the issuer's, in place of one that is")
     return crl
+
+
+def _check_younger(found: Crl | OcspAnswer, kept: Crl | OcspAnswer | None) -> None:
+    """Refuse an answer that is older than the one at hand: somebody gave it once more."""
+    if kept is not None and found.this_update < kept.this_update:
+        raise LookupFailed("an older answer than the one at hand")
 
 
 def _kind(name: str) -> str:

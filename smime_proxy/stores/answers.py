@@ -55,13 +55,19 @@ class AnswerShelf:
         """Give the lists its distribution points have, and others of its issuer."""
         del issuer
         named = [self._lists.get(url) for url in status_sources(certificate).lists]
-        own = [one for one in self._lists.values() if one.issuer_key == certificate.issuer_key]
+        # A copy in one step: another thread may be taking new ones over.
+        kept = tuple(self._lists.values())
+        own = [one for one in kept if one.issuer_key == certificate.issuer_key]
         return list(dict.fromkeys(one for one in (*named, *own) if one is not None))
 
     def ocsp(self, certificate: Certificate, issuer: Certificate) -> Sequence[OcspAnswer]:
         """Give the OCSP answer about a certificate."""
         found = self._ocsp.get(ocsp_name(certificate, issuer))
         return () if found is None else (found,)
+
+    def kept(self, name: str) -> Crl | OcspAnswer | None:
+        """Give what is kept under a name."""
+        return self._ocsp.get(name) or self._lists.get(name)
 
     def refresh(self) -> int:
         """Take over what is new in the store; gives how much. Blocks: a list takes a moment."""

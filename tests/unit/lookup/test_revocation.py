@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from smime_proxy.certs.ocsp import OcspAnswer
+from smime_proxy.certs.revocation_list import Crl
 from smime_proxy.certs.status_sources import ocsp_name
 from smime_proxy.lookup import revocation
 from smime_proxy.lookup.errors import LookupFailed
@@ -38,10 +40,14 @@ class FakeWeb:
 
 @dataclass
 class FakeShelf:
-    kept: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
+    stored: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     taken: set[str] = field(default_factory=set)
     looks: int = 0
+    before: dict[str, Crl | OcspAnswer] = field(default_factory=dict)
+
+    def kept(self, name: str) -> Crl | OcspAnswer | None:
+        return self.before.get(name)
 
     def refresh(self) -> int:
         self.looks += 1
@@ -51,7 +57,7 @@ class FakeShelf:
         return name not in self.taken
 
     def keep(self, name: str, der: bytes, at: datetime, due: datetime) -> None:
-        self.kept[name] = (der, due)
+        self.stored[name] = (der, due)
 
     def fail(self, name: str, at: datetime) -> None:
         self.failed.append(name)
@@ -96,7 +102,7 @@ async def test_an_ocsp_answer_is_enough() -> None:
     made.want(BOTH.certificate, ROOT.certificate)
     await run(made)
     assert web.asked == [OCSP]
-    assert shelf.kept == {NAME: (der, NOW + timedelta(hours=19, minutes=12))}
+    assert shelf.stored == {NAME: (der, NOW + timedelta(hours=19, minutes=12))}
     assert counted.counts == [("revocation_fetches", "ocsp", "kept")]
     assert shelf.looks > 1
 
@@ -115,7 +121,7 @@ async def test_without_one_the_lists_are_fetched(wrong: dict[str, bytes]) -> Non
     made.want(BOTH.certificate, ROOT.certificate)
     await run(made)
     assert web.asked == [OCSP, LIST]
-    assert list(shelf.kept) == [LIST]
+    assert list(shelf.stored) == [LIST]
     assert shelf.failed == [NAME]
     assert [outcome for _, _, outcome in counted.counts] == ["failed", "kept"]
 
@@ -129,8 +135,44 @@ async def test_a_list_of_another_or_none_is_not_kept(page: bytes) -> None:
     made, _, shelf, _ = fetcher({LIST: page})
     made.want(ONLY_LIST.certificate, ROOT.certificate)
     await run(made)
-    assert shelf.kept == {}
+    assert shelf.stored == {}
     assert shelf.failed == [LIST, "ldap://lists.test/"]
+
+
+IMPOSTOR = pki.root(label="impostor", kind="p256")
+OLD = NOW - 2 * DAY
+ENDED = crl_der(ROOT, this_update=NOW - 3 * DAY, next_update=OLD)
+
+
+@pytest.mark.parametrize(
+    ("before", "page", "kept"),
+    [
+        (crl_der(ROOT, BOTH), crl_der(ROOT, this_update=OLD), False),
+        (crl_der(ROOT, BOTH), crl_der(ROOT, signer=IMPOSTOR), False),
+        (crl_der(ROOT, BOTH, this_update=OLD), crl_der(ROOT), True),
+        (crl_der(ROOT, signer=IMPOSTOR), crl_der(ROOT, this_update=OLD), True),
+        (crl_der(ROOT, signer=IMPOSTOR), crl_der(ROOT, signer=IMPOSTOR), True),
+        (ENDED, crl_der(ROOT, signer=IMPOSTOR, this_update=OLD), True),
+    ],
+    ids=["replayed", "forged", "younger", "the issuer's at last", "another key's", "after its end"],
+)
+async def test_a_list_at_hand_is_not_taken_away(before: bytes, page: bytes, kept: bool) -> None:
+    """Lists come without protection on the way: whoever sits there gives the old one again."""
+    made, _, shelf, _ = fetcher({LIST: page})
+    shelf.before[LIST] = Crl.from_der(before)
+    made.want(ONLY_LIST.certificate, ROOT.certificate)
+    await run(made)
+    assert (LIST in shelf.stored) is kept
+    assert (LIST in shelf.failed) is not kept
+
+
+async def test_nor_is_an_ocsp_answer() -> None:
+    made, _, shelf, _ = fetcher({OCSP: ocsp_der(BOTH, ROOT, this_update=NOW - 2 * DAY)})
+    shelf.before[NAME] = OcspAnswer.from_der(ocsp_der(BOTH, ROOT))
+    made.want(BOTH.certificate, ROOT.certificate)
+    await run(made)
+    assert NAME in shelf.failed
+    assert shelf.stored == {}
 
 
 async def test_what_another_process_fetches_is_left_to_it() -> None:

@@ -1,9 +1,14 @@
 """Answers lie in the store for all processes, and in memory for the mail."""
 
+import itertools
+from dataclasses import fields
 from datetime import timedelta
 
 import pytest
 
+from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.ocsp import OcspAnswer
+from smime_proxy.certs.revocation_list import Crl
 from smime_proxy.certs.status_sources import ocsp_name
 from smime_proxy.stores import answers
 from smime_proxy.stores.answers import CLAIM, FIRST_RETRY, KEPT, LAST_RETRY, AnswerShelf
@@ -44,6 +49,44 @@ def test_a_list_serves_everybody_of_its_issuer(store: Store) -> None:
     stranger = pki.person(pki.root("Other", kind="p256"), "c@x.y", kind="p256").certificate
     assert shelf.lists(stranger, ROOT.certificate) == []
     assert shelf.ocsp(bob, ROOT.certificate) == ()
+
+
+def test_mail_is_judged_while_new_lists_come_in(store: Store) -> None:
+    shelf = AnswerShelf(store)
+
+    def arrive(url: str) -> None:
+        shelf.claim(url, NOW)
+        shelf.keep(url, crl_der(ROOT), NOW, NOW + DAY)
+        shelf.refresh()
+
+    class Meanwhile(Certificate):
+        """Lets a list arrive whenever it is looked at."""
+
+        __slots__ = ()
+
+        def __getattribute__(self, name: str) -> object:
+            if name == "issuer_key":
+                arrive(f"{URL}?{next(numbers)}")
+            return super().__getattribute__(name)
+
+    numbers = itertools.count()
+    arrive(URL)
+    arrive(f"{URL}?again")
+    seen = Meanwhile(**{f.name: getattr(ALICE.certificate, f.name) for f in fields(Certificate)})
+    assert len(shelf.lists(seen, ROOT.certificate)) == 2
+
+
+def test_what_is_kept_is_found_by_its_name(store: Store) -> None:
+    shelf = AnswerShelf(store)
+    for name, der in ((URL, crl_der(ROOT, number=9)), (NAME, ocsp_der(ALICE, ROOT))):
+        assert shelf.kept(name) is None
+        shelf.claim(name, NOW)
+        shelf.keep(name, der, NOW, NOW + DAY)
+    shelf.refresh()
+    found, answer = shelf.kept(URL), shelf.kept(NAME)
+    assert isinstance(found, Crl)
+    assert found.number == 9
+    assert isinstance(answer, OcspAnswer)
 
 
 def test_a_newer_answer_takes_the_place_of_the_old(store: Store) -> None:
