@@ -133,6 +133,8 @@ class Crl:
 @lru_cache(maxsize=REMEMBERED_SIGNATURES)
 def _is_signed(crl: Crl, signer: Certificate, unsafe_weak: bool) -> bool:  # noqa: FBT001 - a key of the cache
     parsed = crl._parsed  # noqa: SLF001 - of this module
+    if signer.weak_key and not unsafe_weak:  # such as one made to cost us time
+        return False
     try:
         return verifies(
             signer.x509().public_key(),

@@ -31,10 +31,11 @@ def is_signed_by(
 ) -> bool:
     """Verify the signature over a certificate with its issuer's key.
 
-    False also for algorithms nobody verifies here: MD5, unknown ones; and SHA-1 and DSA, which
-    only test suites of their time ask for (`unsafe_weak`).
+    False also for algorithms nobody verifies here: MD5, unknown ones; and SHA-1, DSA and weak
+    keys, which only test suites of their time ask for (`unsafe_weak`). Of keys made to cost a
+    verifier time, none is tried.
     """
-    if certificate.signature_digest in WEAK_DIGESTS and not unsafe_weak:
+    if (certificate.signature_digest in WEAK_DIGESTS or issuer.weak_key) and not unsafe_weak:
         return False
     signed = certificate.x509()
     try:

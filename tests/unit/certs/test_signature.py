@@ -1,6 +1,7 @@
 """Signatures over certificates: every kind of key, and nothing that anybody can forge; E82."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from asn1crypto import x509 as asn1_x509
@@ -11,6 +12,7 @@ from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.signature import is_signed_by
 from tests import pki
+from tests.unit.certs.answers import crl
 
 ROOT = pki.root(kind="p256")
 ALICE = pki.person(ROOT, "alice@example.test", kind="p256")
@@ -58,6 +60,16 @@ def test_old_digests_are_not_verified_unless_a_test_suite_asks(digest: str) -> N
     assert not is_signed_by(leaf, root.certificate)
     assert is_signed_by(leaf, root.certificate, unsafe_weak=True) is (digest == "sha1")
     assert not is_signed_by(leaf, pki.root("Other").certificate, unsafe_weak=True)
+
+
+def test_a_key_that_is_not_to_be_relied_on_is_not_even_tried() -> None:
+    """A stranger's key with an exponent as long as itself costs 40 ms a try."""
+    costly = replace(ROOT.certificate, fingerprint="another", weak_key="RSA key with ...")
+    assert not is_signed_by(ALICE.certificate, costly)
+    assert is_signed_by(ALICE.certificate, costly, unsafe_weak=True)
+    known = crl(ROOT)
+    assert not known.signed_by(costly)
+    assert known.signed_by(costly, unsafe_weak=True)
 
 
 def test_any_flipped_octet_fails() -> None:
