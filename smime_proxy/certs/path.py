@@ -48,7 +48,8 @@ class Anchor:
 
     `unless` are domains it does not speak for, `distrust_after` is when it lost trust for what it
     issues from then on, `revoked` are fingerprints of what it took back and we know without a list.
-    A `pinned` one is a person's, trusted as itself and never as an issuer.
+    A `pinned` one is a person's, trusted as itself and never as an issuer: for the mailboxes whose
+    keys are in `pinned_for`, whatever others it carries; None is for all of them.
     Domains are folded for comparison; raises `CertificateError` for what is no domain.
     """
 
@@ -58,6 +59,7 @@ class Anchor:
     unless: tuple[str, ...] = ()
     distrust_after: datetime | None = None
     revoked: frozenset[str] = frozenset()
+    pinned_for: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         for name in ("domains", "unless"):
@@ -74,7 +76,10 @@ class Anchor:
         certificate's mailboxes must be, and there must be one. None of them may be excepted.
         """
         if self.pinned:
-            return "" if leaf == self.certificate else "pinned, so it vouches for nobody else"
+            if leaf != self.certificate:
+                return "pinned, so it vouches for nobody else"
+            is_meant = mailbox is None or self.pinned_for is None or mailbox.key in self.pinned_for
+            return "" if is_meant else f"trusted by itself, but not for {mailbox}"
         if self.distrust_after is not None and leaf.not_before > self.distrust_after:
             return f"not trusted for certificates issued after {self.distrust_after:%Y-%m-%d}"
         spoken = leaf.mailboxes if mailbox is None else (mailbox,)
@@ -278,6 +283,9 @@ def _silent_anchor(
     mailbox: Mailbox | None,
 ) -> str:
     """Say which anchor a way leads to that does not speak for the leaf, and why, or ``""``."""
+    for anchor in anchors:
+        if anchor.pinned and anchor.certificate == leaf:
+            return anchor.silence(leaf, mailbox)
     named = {leaf.issuer_key, *(issuer.issuer_key for issuer in islice(pool, MAX_POOL))}
     silent = {
         anchor.certificate: reason

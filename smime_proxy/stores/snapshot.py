@@ -403,5 +403,12 @@ def _anchors(
     taken_back = issued.revoked(connection)
     stored = anchors.load(connection, read=shelf.certificate)
     trusted = [known.anchor(mine, taken_back) for known in stored]
-    pinned = [Anchor(shelf.certificate(n), pinned=True) for n in sorted(partners.pinned)]
+    served: defaultdict[int, set[str]] = defaultdict(set)
+    for key, numbers in partners.by_address.items():
+        for number in numbers:
+            served[number].add(key)
+    pinned = [
+        Anchor(shelf.certificate(n), pinned=True, pinned_for=frozenset(served[n]))
+        for n in sorted(partners.pinned)
+    ]
     return (*trusted, *pinned)

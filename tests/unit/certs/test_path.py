@@ -71,6 +71,17 @@ def test_a_pinned_certificate_is_trusted_by_itself(issuer: pki.Identity | None) 
     assert judged(twin, bob, pool=()).status is ChainStatus.UNTRUSTED
 
 
+def test_a_pinned_certificate_speaks_for_the_mailboxes_it_was_pinned_for() -> None:
+    """A13: what else a stranger wrote into his own certificate, nobody decided about."""
+    mallory = pki.person(None, "mallory@evil.test", "ceo@example.test", kind="p256")
+    pin = Anchor(mallory.certificate, pinned=True, pinned_for=frozenset({"mallory@evil.test"}))
+    result = judged(mallory, pin, mailbox="Mallory@evil.test")
+    assert result.status is ChainStatus.TRUSTED
+    result = judged(mallory, pin, mailbox="ceo@example.test")
+    assert result.status is ChainStatus.UNTRUSTED
+    assert result.reason == "trusted by itself, but not for ceo@example.test"
+
+
 def test_a_pinned_end_entity_issues_nothing() -> None:
     fake = pki.person(ALICE, "bob@example.test", kind="p256")
     assert judged(fake, ALICE, pool=()).status is ChainStatus.UNTRUSTED

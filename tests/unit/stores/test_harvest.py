@@ -6,7 +6,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.path import ChainStatus, Purpose, validate
 from smime_proxy.certs.selection import choose_recipient
 from smime_proxy.certs.source import Source
 from smime_proxy.gateway.ports import FoundKey
@@ -300,3 +302,24 @@ def test_nothing_of_a_batch_is_written_when_the_store_fails(trusting: Store) -> 
     with trusting.reading() as connection:
         verbs = set(connection.execute(select(schema.audit.c.verb)).scalars())
     assert verbs == {"trust add"}
+
+
+def test_who_is_accepted_for_one_address_signs_for_no_other_he_carries(
+    store: Store, act: Act
+) -> None:
+    """A13: a stranger's own certificate may carry the address of anybody."""
+    identity = pki.person(None, TEXT, "ceo@example.test", kind="p256")
+    taken(store, key(identity=identity, anchor=""))
+    harvest.accept(store, act, [identity.certificate.fingerprint])
+    told = [
+        validate(
+            identity.certificate,
+            (),
+            snapshot(store).anchors(),
+            NOW,
+            mailbox=parse_mailbox(text),
+            purpose=Purpose.SIGN,
+        ).status
+        for text in (TEXT, "ceo@example.test")
+    ]
+    assert told == [ChainStatus.TRUSTED, ChainStatus.UNTRUSTED]

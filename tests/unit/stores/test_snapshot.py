@@ -329,7 +329,7 @@ def test_anchors_are_those_added_and_pinned_ones_as_themselves(store: Store, act
     add_partner(store, act, pinned=True)
     assert load(store).anchors() == (
         Anchor(ROOT.certificate, ("example.org",)),
-        Anchor(SOMEONE.certificate, pinned=True),
+        Anchor(SOMEONE.certificate, pinned=True, pinned_for=frozenset({PARTNER.key})),
     )
 
 
