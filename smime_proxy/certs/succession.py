@@ -12,7 +12,7 @@ from datetime import datetime
 from cryptography import x509
 
 from smime_proxy.address import Mailbox
-from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.certificate import LIBRARY_ERRORS, Certificate
 from smime_proxy.certs.path import Anchor, ChainStatus
 from smime_proxy.certs.selection import PartnerCertificate, trust_in
 from smime_proxy.certs.source import Source
@@ -86,7 +86,7 @@ def _organisation(anchor: Certificate) -> tuple[str, ...]:
         subject = anchor.x509().subject
         named = subject.get_attributes_for_oid(x509.NameOID.ORGANIZATION_NAME)
         countries = subject.get_attributes_for_oid(x509.NameOID.COUNTRY_NAME)
-    except ValueError:
+    except LIBRARY_ERRORS:
         return ()
     if not named:
         return ()

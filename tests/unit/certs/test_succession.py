@@ -80,6 +80,12 @@ def test_the_same_anchor_or_one_organisation_is_the_same_trust(
     assert stands(now, known(before)) == found
 
 
+def test_an_anchor_whose_name_cannot_be_read_is_of_no_organisation() -> None:
+    odd = B.der.replace(b"\x0c\x05Other", b"\x03\x05\x00ther")  # a BIT STRING
+    assert odd != B.der
+    assert stands(replace(B, certificate=Certificate.from_der(odd)), known(A)) == "other trust"
+
+
 def test_one_of_several_is_enough() -> None:
     assert stands(A, known(B), known(A)) == "same trust"
     assert stands(A, known(None), known(B)) == "other trust"
