@@ -48,6 +48,11 @@ class Mailbox:
         return self.key.rpartition("@")[2]
 
     @property
+    def exact(self) -> str:
+        """Give the local part as written and the folded domain, as the DNS wants it."""
+        return f"{self.local}@{self.domain}"
+
+    @property
     def is_ascii(self) -> bool:
         """Tell whether the address can travel without SMTPUTF8 (RFC 6531 3.1)."""
         return self.text.isascii()
