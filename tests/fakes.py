@@ -16,12 +16,16 @@ from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.envelope import Envelope, ForwardPath, Role, Session
 from smime_proxy.gateway.context import Context, Route
 from smime_proxy.gateway.ports import (
+    Answer,
+    Directory,
     Extensions,
+    Findings,
     FoundKey,
     KeyUnavailable,
     SeenCapabilities,
     UpstreamError,
 )
+from smime_proxy.policy.lacking import Lack
 from smime_proxy.policy.rules import Account, Kind, Override, Rules
 from smime_proxy.reply import EnhancedStatus, Reply
 from tests.pki import Identity
@@ -243,6 +247,33 @@ class FakeMeasures:
         self.counted.append((name, labels))
 
 
+@dataclass
+class FakeDiscovery:
+    """Directories outside that know what `findings` says, and nothing of anybody else."""
+
+    findings: dict[Mailbox, Findings] = field(default_factory=dict)
+    sources: tuple[str, ...] = ("ldap:corp",)
+    asked: list[list[Lack]] = field(default_factory=list)
+    closed: int = 0
+
+    def sources_for(self, mailbox: Mailbox) -> Sequence[str]:
+        return self.sources if mailbox.domain != "unserved.example" else ()
+
+    async def find(self, lacks: Sequence[Lack], directory: Directory) -> Mapping[Mailbox, Findings]:
+        del directory
+        self.asked.append(list(lacks))
+        return {lack.mailbox: self.findings.get(lack.mailbox, Findings()) for lack in lacks}
+
+    async def ask_all(self, mailbox: Mailbox) -> Findings:
+        return self.findings.get(mailbox, Findings())
+
+    async def keep(self, answers: Sequence[Answer]) -> None:
+        raise NotImplementedError(answers)
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
 class Octets:
     """Repeatable "random" octets."""
 
@@ -268,6 +299,7 @@ class World:
     with_reports: bool = True
     seen: list[SeenCapabilities] = field(default_factory=list)
     found: list[FoundKey] = field(default_factory=list)
+    discovery: FakeDiscovery | None = None
 
     def context(self) -> Context:
         """Build the context of a gateway in this world."""
@@ -283,6 +315,7 @@ class World:
             random=self.random,
             remember=self.seen.append,
             harvest=self.found.append,
+            discovery=self.discovery,
         )
 
 

@@ -7,6 +7,7 @@ changes only with the snapshot and the clock.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import TypeAlias
 
 from smime_proxy.address import Mailbox
@@ -14,6 +15,7 @@ from smime_proxy.certs.lapse import find_lapse
 from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.selection import PartnerCertificate, choose_recipient
 from smime_proxy.certs.source import MinimumSource
+from smime_proxy.gateway.discovered import NOTHING, Found, candidates, unreachable
 from smime_proxy.gateway.ports import Directory
 from smime_proxy.policy.rules import Account
 
@@ -40,11 +42,20 @@ _Known: TypeAlias = dict[tuple[str, MinimumSource], tuple[datetime, RecipientCho
 
 
 class RecipientChoices:
-    """The remembered choices; one per gateway, forgets everything when the snapshot changes."""
+    """The remembered choices; one per gateway, forgets everything when the snapshot changes.
 
-    def __init__(self, revocation: Revocation | None = None) -> None:
-        """Start with nothing remembered; `revocation` says who was revoked."""
+    For one mail that others were asked for, one of its own with what they said.
+    """
+
+    def __init__(
+        self, revocation: Revocation | None = None, found: Found = MappingProxyType({})
+    ) -> None:
+        """Start with nothing remembered; `revocation` says who was revoked.
+
+        `found` was found outside the store about recipients without a certificate in it.
+        """
         self._revocation = revocation
+        self._found = found
         # One attribute, so that threads never see the choices of another snapshot.
         self._state: tuple[Directory | None, _Known] = (None, {})
 
@@ -70,10 +81,15 @@ class RecipientChoices:
         before = known.get(name)
         if before is not None and timedelta(0) <= at - before[0] < REMEMBER:
             return before[1]
-        choice = _chosen(directory, mailbox, account, at, minimum, self._revocation)
+        found = candidates(self._found.get(mailbox, NOTHING), directory, mailbox, at)
+        choice = _chosen(directory, mailbox, account, at, minimum, self._revocation, found)
         if not choice.waits:  # for an answer, which may come any time
             known[name] = (at, choice)
         return choice
+
+    def unreachable(self, mailbox: Mailbox) -> str:
+        """Say which directories could not say whether they know a certificate, else ``""``."""
+        return unreachable(self._found.get(mailbox, NOTHING))
 
 
 def _chosen(
@@ -83,9 +99,10 @@ def _chosen(
     at: datetime,
     minimum: MinimumSource,
     revocation: Revocation | None,
+    found: tuple[PartnerCertificate, ...],
 ) -> RecipientChoice:
     anchors = directory.anchors()
-    own = _candidates(directory, mailbox, account)
+    own = (*_candidates(directory, mailbox, account), *found)
     choice = choose_recipient(own, mailbox, at, anchors, minimum, revocation)
     if choice.chosen is not None:
         return RecipientChoice(choice.chosen)

@@ -11,6 +11,7 @@ from smime_proxy.certs.revocation import Revocation
 from smime_proxy.gateway.choices import RecipientChoices
 from smime_proxy.gateway.ports import (
     Directory,
+    Discovery,
     FoundKey,
     Measures,
     SeenCapabilities,
@@ -49,6 +50,7 @@ class Context:
     random: Callable[[int], bytes]
     remember: Callable[[SeenCapabilities], None] = lambda _seen: None
     harvest: Callable[[FoundKey], None] = lambda _found: None
+    discovery: Discovery | None = None
     choices: RecipientChoices = field(default_factory=RecipientChoices)
     rate: ReportRate = field(default_factory=ReportRate)
     slow_keys: bool = False

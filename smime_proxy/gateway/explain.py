@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Envelope, Role
 from smime_proxy.gateway.context import Context
+from smime_proxy.gateway.discovered import Found
 from smime_proxy.gateway.ports import KeyUnavailable
 from smime_proxy.gateway.record import action_of, algorithms_of, certificates_of
 from smime_proxy.gateway.replies import refusal_reply, reply_for
-from smime_proxy.gateway.work import TOO_MANY_GROUPS, facts_of, too_many_groups
+from smime_proxy.gateway.work import TOO_MANY_GROUPS, facts_of, to_discover, too_many_groups
 from smime_proxy.message.errors import BadRequest, MessageError
 from smime_proxy.message.parse import parse
 from smime_proxy.policy.choice import Algorithms, readable
@@ -20,6 +21,7 @@ from smime_proxy.policy.decide import decide
 from smime_proxy.policy.effective import Effective, minimum_source, partner_rule
 from smime_proxy.policy.facts import Facts
 from smime_proxy.policy.grouping import MAX_GROUPS
+from smime_proxy.policy.lacking import Lack
 from smime_proxy.policy.outbound import policy_of
 from smime_proxy.policy.plan import Plan, Refusal
 from smime_proxy.policy.rules import Rules
@@ -39,7 +41,7 @@ class Explanation:
     the one of his domain. `algorithms`
     are those of his copy and `sources` the table each was taken from, both by setting name; `reads`
     is what he says that he can read, `certificate_source` who gave us the certificate of a partner
-    (`certs.source`).
+    (`certs.source`). `lookups` are the directories that would be asked for a certificate of his.
     """
 
     recipient: str
@@ -53,6 +55,7 @@ class Explanation:
     sources: Mapping[str, str] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
     certificate_source: str = ""
+    lookups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,41 @@ class Explained:
     exemptions: tuple[str, ...] = ()
 
 
-def explain(context: Context, envelope: Envelope) -> Explained:
-    """Decide as the mail path would and say why; never raises for what the mail path foresees."""
+def explain(context: Context, envelope: Envelope, found: Found | None = None) -> Explained:
+    """Decide as the mail path would and say why; never raises for what the mail path foresees.
+
+    `found` is what directories outside said; without it, None, it is said who would be asked.
+    """
     try:
         entity = parse(envelope.content)
-        facts = facts_of(context, envelope, entity, context.directory())
+        facts = facts_of(context, envelope, entity, context.directory(), found or {})
     except (MessageError, KeyUnavailable) as error:
         return Explained(_all_refused(envelope, error), {})
+    explained = _decided(context, envelope, facts)
+    if found is not None:
+        return explained
+    asked = {
+        str(lack.mailbox): tuple(context.discovery.sources_for(lack.mailbox))
+        for lack in to_discover(context, envelope, facts)
+        if context.discovery is not None
+    }
+    one_by_one = (
+        replace(one, lookups=asked.get(one.recipient, ())) for one in explained.recipients
+    )
+    return replace(explained, recipients=tuple(one_by_one))
+
+
+def to_look_up(context: Context, envelope: Envelope) -> tuple[Lack, ...]:
+    """Name the recipients directories outside would be asked about; nobody for faulty mail."""
+    try:
+        entity = parse(envelope.content)
+        facts = facts_of(context, envelope, entity, context.directory(), {})
+    except (MessageError, KeyUnavailable):
+        return ()
+    return to_discover(context, envelope, facts)
+
+
+def _decided(context: Context, envelope: Envelope, facts: Facts) -> Explained:
     decision = decide(envelope, facts, context.rules)
     chosen = policy_of(facts.sender, context.rules)
     sources = chosen.sources

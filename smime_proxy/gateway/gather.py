@@ -144,7 +144,12 @@ def _outbound_recipients(
         certificate, problem = choice.certificate, choice.problem
         if certificate is None:
             yield RecipientFacts(
-                mailbox, account, problem=problem, lapsed=choice.lapsed, waits=choice.waits
+                mailbox,
+                account,
+                problem=problem,
+                lapsed=choice.lapsed,
+                waits=choice.waits,
+                unreachable=choices.unreachable(mailbox),
             )
             continue
         if named is None:  # To and Cc are read only for mail that may be encrypted

@@ -15,10 +15,11 @@ from smime_proxy.envelope import Envelope, ForwardPath, Role, Session
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.deliver import Outcome, deliver, file_copy
 from smime_proxy.gateway.delivery import Prepared, drop, mail_parameters
+from smime_proxy.gateway.discovered import Found
 from smime_proxy.gateway.ports import Transaction, UpstreamError
 from smime_proxy.gateway.record import record_copy, record_deliveries, record_refusal
 from smime_proxy.gateway.replies import reply_for
-from smime_proxy.gateway.work import Refused, Work, make
+from smime_proxy.gateway.work import Lacking, Refused, Work, make
 from smime_proxy.reply import Reply
 
 LARGE = 256 * 1024  # octets; beyond this the work costs the loop more than a thread's hand-over
@@ -141,11 +142,7 @@ class Conversation:
         context = self._context
         if not envelope.forward_paths:
             return reply_for("upstream_lost")  # never a 250 for mail that nobody gets
-        large = len(envelope.content) > LARGE or len(envelope.forward_paths) > MANY
-        if large or context.slow_keys:
-            work = await asyncio.to_thread(make, context, envelope)
-        else:
-            work = make(context, envelope)
+        work = await self._work(envelope)
         if isinstance(work, Refused):
             record_refusal(context, envelope, work)
             return work.reply
@@ -157,6 +154,20 @@ class Conversation:
             _log.exception("internal error after delivery", id=envelope.identifier)
             context.measures.count("internal_errors")
         return outcome.reply
+
+    async def _work(self, envelope: Envelope) -> Work | Refused:
+        """Compute what is to be sent, and ask for certificates if some are lacking."""
+        try:
+            return await self._make(envelope)
+        except Lacking as lacking:
+            found = await lacking.discovery.find(lacking.lacks, self._context.directory())
+            return await self._make(envelope, found)
+
+    async def _make(self, envelope: Envelope, found: Found | None = None) -> Work | Refused:
+        large = len(envelope.content) > LARGE or len(envelope.forward_paths) > MANY
+        if large or self._context.slow_keys:
+            return await asyncio.to_thread(make, self._context, envelope, found)
+        return make(self._context, envelope, found)
 
     async def _finish(self, envelope: Envelope, work: Work, outcome: Outcome) -> None:
         """Do what comes after the delivery and no longer changes its reply."""

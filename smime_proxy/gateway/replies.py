@@ -50,6 +50,9 @@ REPLIES: Mapping[str, Template] = MappingProxyType(
             5,
             "Ask for a signed mail, it brings a new one; [plain] sends this one in clear.",
         ),
+        "directory_unreachable": Template(
+            451, 4, 3, "Whether there is a certificate cannot be found out now: try again later."
+        ),
         "meeting_not_encrypted": Template(
             550, 7, 1, "Invitations are never encrypted: send it without the request to encrypt."
         ),

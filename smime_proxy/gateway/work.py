@@ -5,13 +5,22 @@ worked on in a thread. RFC 5322, RFC 8551; limits of RFC 5321 6.3 (loops).
 """
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from smime_proxy.cms.errors import CmsError
 from smime_proxy.envelope import Envelope, Role
+from smime_proxy.gateway.choices import RecipientChoices
 from smime_proxy.gateway.context import Context
+from smime_proxy.gateway.discovered import Found
 from smime_proxy.gateway.gather import gather, own_account
 from smime_proxy.gateway.harvest import Finder
-from smime_proxy.gateway.ports import Directory, FoundKey, KeyUnavailable, SeenCapabilities
+from smime_proxy.gateway.ports import (
+    Directory,
+    Discovery,
+    FoundKey,
+    KeyUnavailable,
+    SeenCapabilities,
+)
 from smime_proxy.gateway.replies import refusal_reply, reply_for
 from smime_proxy.gateway.transform import Material, Transform
 from smime_proxy.message.entity import Entity
@@ -21,6 +30,7 @@ from smime_proxy.message.trace import MAX_RECEIVED, received_count
 from smime_proxy.policy.decide import decide
 from smime_proxy.policy.facts import Facts
 from smime_proxy.policy.grouping import MAX_GROUPS
+from smime_proxy.policy.lacking import Lack, lacking
 from smime_proxy.policy.plan import Delivery, Plan, Refusal
 from smime_proxy.policy.rules import subject_words
 from smime_proxy.reply import Reply
@@ -62,17 +72,31 @@ class Refused:
     rule: str
 
 
-def make(context: Context, envelope: Envelope) -> Work | Refused:
+class Lacking(Exception):  # noqa: N818 - the state of a mail, not an error
+    """Certificates are to be looked for before anything can be decided: for whom, and where."""
+
+    def __init__(self, lacks: tuple[Lack, ...], discovery: Discovery) -> None:
+        """Keep the recipients, and who is to be asked."""
+        super().__init__(", ".join(str(lack.mailbox) for lack in lacks))
+        self.lacks = lacks
+        self.discovery = discovery
+
+
+def make(context: Context, envelope: Envelope, found: Found | None = None) -> Work | Refused:
     """Do everything that needs no network for one mail object.
 
-    Foreseen faults of the message or a key are a `Refused`; anything else raises.
+    Foreseen faults of the message or a key are a `Refused`; anything else raises. `found` is what
+    directories outside said; while it is None, raises `Lacking` if they are to be asked.
     """
     directory = context.directory()
     try:
         entity = parse(envelope.content)
         if received_count(entity.header) > MAX_RECEIVED:
             return Refused(reply_for("mail_loop"), "mail loop")
-        facts = facts_of(context, envelope, entity, directory)
+        facts = facts_of(context, envelope, entity, directory, found or {})
+        lacks = to_discover(context, envelope, facts) if found is None else ()
+        if lacks and context.discovery is not None:
+            raise Lacking(lacks, context.discovery)
         decision = decide(envelope, facts, context.rules)
         if isinstance(decision, Refusal):
             return Refused(refusal_reply(decision.why, decision.detail), decision.rule)
@@ -87,14 +111,29 @@ def make(context: Context, envelope: Envelope) -> Work | Refused:
         return Refused(reply_for("malformed", str(error)), "malformed message")
 
 
-def facts_of(context: Context, envelope: Envelope, entity: Entity, directory: Directory) -> Facts:
+def to_discover(context: Context, envelope: Envelope, facts: Facts) -> tuple[Lack, ...]:
+    """Name the recipients without a certificate whom some directory outside is asked about."""
+    discovery = context.discovery
+    if discovery is None:
+        return ()
+    lacks = lacking(envelope, facts, context.rules)
+    return tuple(lack for lack in lacks if discovery.sources_for(lack.mailbox))
+
+
+def facts_of(
+    context: Context,
+    envelope: Envelope,
+    entity: Entity,
+    directory: Directory,
+    found: Found = MappingProxyType({}),
+) -> Facts:
     """Gather the facts of one mail object as `decide` wants them (raises as `gather`)."""
     return gather(
         envelope,
         entity,
         outline(entity),
         directory,
-        context.choices,
+        RecipientChoices(context.revocation, found) if found else context.choices,
         context.rules,
         may_report=_may_report(context, envelope),
         revocation=context.revocation,

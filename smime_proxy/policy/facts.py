@@ -62,7 +62,9 @@ class RecipientFacts:
     RecipientInfo names a key of the account. `capabilities`: what he can read, as his last signed
     mail says, or else his certificate. `lapsed` says since when there is no usable certificate of
     his own any more, "" where there never was one or is one still. `waits`: there may be one, and
-    it cannot be told now whether it was revoked.
+    it cannot be told now whether it was revoked. `unreachable` says which directories
+    could not be asked whether they know a certificate, "" when all that count were, or none had
+    to be.
     """
 
     mailbox: Mailbox
@@ -74,6 +76,7 @@ class RecipientFacts:
     opens: bool = False
     capabilities: Capabilities | None = None
     waits: bool = False
+    unreachable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,11 @@
 """Decide what outgoing mail gets: signature, encryption, refusal, or nothing at all.
 
-The numbers label the steps of `decide_outbound`; the first that settles the mail ends it.
+The numbers label the steps of `decide_outbound`; the first that settles the mail ends it. Steps 1
+to 4 look at the mail, the fifth at its recipients.
 RFC 8551 2 and 3 for the services, RFC 3463 for what a refusal says.
 """
+
+from dataclasses import dataclass
 
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Envelope
@@ -12,10 +15,28 @@ from smime_proxy.policy.grouping import group, sent_copy
 from smime_proxy.policy.plan import Decision, Delivery, Plan, Refusal, Relay, SigningKey, Why
 from smime_proxy.policy.rules import Account, Kind, ListenerRule, OnMissingKey, Rules
 from smime_proxy.policy.team import refuse_for_teams
-from smime_proxy.policy.wish import Wish, lapses, settle_missing, team_address, wish_for
+from smime_proxy.policy.wish import (
+    Wish,
+    lapses,
+    settle_missing,
+    team_address,
+    unreached,
+    wish_for,
+)
 
 _NO_KEY = "no valid key"
 _NULL_SENDER = "null reverse-path"  # RFC 5321 6.1: reports are never rewritten (E71)
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What the mail itself left open: the policy for its sender, and whether encryption is asked.
+
+    Each recipient is to be judged by himself.
+    """
+
+    chosen: Effective
+    request: bool
 
 
 def decide_outbound(envelope: Envelope, facts: Facts, rules: Rules) -> Decision:
@@ -23,7 +44,17 @@ def decide_outbound(envelope: Envelope, facts: Facts, rules: Rules) -> Decision:
 
     Gives a `Refusal` for the whole mail or a `Plan` that names every recipient exactly once.
     """
+    settled = settle_early(envelope, facts, rules)
+    if not isinstance(settled, Open):
+        return settled
+    # 5. Each recipient by himself, then all together.
     listener = rules.listeners.get(envelope.session.listener, ListenerRule())
+    key, key_rule = _signing_key(envelope, facts, listener)
+    return _join(facts, wishes_for(settled, facts, rules), settled.chosen, key, key_rule)
+
+
+def settle_early(envelope: Envelope, facts: Facts, rules: Rules) -> Decision | Open:
+    """Take the steps that look at no recipient's certificate; total and pure."""
     sender, message = facts.sender, facts.message
     everyone = tuple(recipient.mailbox for recipient in facts.recipients)
     # 1. An authenticated session may not use the address of an account it was not granted.
@@ -52,12 +83,15 @@ def decide_outbound(envelope: Envelope, facts: Facts, rules: Rules) -> Decision:
     if not sender.named and not request:
         asks = message.asks_sign or message.asks_plain  # the words go, nothing else
         return Plan((Delivery(everyone, Relay(requests=asks), "From names no account"),))
-    # 5. Each recipient by himself, then all together.
-    key, key_rule = _signing_key(envelope, facts, listener)
-    wishes = tuple(
-        wish_for(recipient, chosen, facts, rules, request=request) for recipient in facts.recipients
+    return Open(chosen, request)
+
+
+def wishes_for(settled: Open, facts: Facts, rules: Rules) -> tuple[Wish, ...]:
+    """Judge every recipient by himself, in their order."""
+    return tuple(
+        wish_for(recipient, settled.chosen, facts, rules, request=settled.request)
+        for recipient in facts.recipients
     )
-    return _join(facts, wishes, chosen, key, key_rule)
 
 
 def may_sign(envelope: Envelope, sender: SenderFacts, listener: ListenerRule) -> str:
@@ -169,7 +203,7 @@ def _join(
     unsigned = key is None and any(wish.wants_signature for wish in served)
     why = f"{key_rule}: {facts.sender.key_problem}" if key_rule == _NO_KEY else key_rule
     exemptions = [f"unsigned: {why}"] if unsigned and not facts.message.signed else []
-    exemptions += lapses(served)
+    exemptions += [*lapses(served), *unreached(served)]
     deliveries = group(served, key, key_rule, untouched=untouched)
     return Plan(
         deliveries,

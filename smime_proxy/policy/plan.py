@@ -27,6 +27,7 @@ class Why(Enum):
     CERTIFICATE_MISSING = "certificate_missing"
     CERTIFICATE_LAPSED = "certificate_lapsed"
     STATUS_UNKNOWN = "status_unknown"
+    DIRECTORY_UNREACHABLE = "directory_unreachable"
     MEETING_NOT_ENCRYPTED = "meeting_not_encrypted"
     TEAM_SENDS_NO_ENCRYPTED = "team_sends_no_encrypted"
     TEAM_GETS_NO_ENCRYPTED = "team_gets_no_encrypted"

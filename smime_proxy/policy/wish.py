@@ -3,6 +3,7 @@
 Teams are never encrypted to and never send encrypted; RFC 8551 2 for the services.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from smime_proxy.address import Mailbox
@@ -36,6 +37,7 @@ class Wish:
     """What one recipient is to get: signed or not, encrypted to `recipient.certificate` or not.
 
     `makeshift`: his own certificate ended, and this is what he gets instead.
+    `lacks_certificate`: he is not ours, and with a certificate his mail would be encrypted.
     """
 
     recipient: RecipientFacts
@@ -45,6 +47,7 @@ class Wish:
     missing: Why | None = None
     encrypted: bool = False
     makeshift: bool = False
+    lacks_certificate: bool = False
 
     @property
     def wants_signature(self) -> bool:
@@ -83,7 +86,9 @@ def wish_for(
         return replace(wish, missing=Why.TEAM_GETS_NO_ENCRYPTED) if demanded else wish
     if recipient.certificate is None:
         why = _without_certificate(recipient, chosen, demanded=demanded)
-        return replace(wish, missing=why, makeshift=bool(recipient.lapsed))
+        lacks = not internal and not recipient.waits
+        lapsed = bool(recipient.lapsed)
+        return replace(wish, missing=why, makeshift=lapsed, lacks_certificate=lacks)
     return replace(wish, encrypted=True, makeshift=bool(recipient.lapsed))
 
 
@@ -96,11 +101,12 @@ def _without_certificate(
     """
     if recipient.waits:
         return Why.STATUS_UNKNOWN  # neither encrypted nor clear: it is known in a moment
+    stops = recipient.lapsed and chosen.policy.on_lapsed_certificate is OnLapsedCertificate.REJECT
+    if recipient.unreachable and (demanded or stops):
+        return Why.DIRECTORY_UNREACHABLE  # who cannot be looked up now may be found tomorrow
     if demanded:
         return Why.CERTIFICATE_MISSING
-    if recipient.lapsed and chosen.policy.on_lapsed_certificate is OnLapsedCertificate.REJECT:
-        return Why.CERTIFICATE_LAPSED
-    return None
+    return Why.CERTIFICATE_LAPSED if stops else None
 
 
 def lapses(served: tuple[Wish, ...]) -> list[str]:
@@ -110,6 +116,15 @@ def lapses(served: tuple[Wish, ...]) -> list[str]:
         f" {wish.recipient.mailbox}: {wish.recipient.lapsed}"
         for wish in served
         if wish.makeshift
+    ]
+
+
+def unreached(served: tuple[Wish, ...]) -> list[str]:
+    """Name, for log and counter, whose mail is not encrypted and might be with better luck."""
+    return [
+        f"directory unreachable: {wish.recipient.mailbox}: {wish.recipient.unreachable}"
+        for wish in served
+        if wish.lacks_certificate and wish.recipient.unreachable
     ]
 
 
@@ -136,20 +151,38 @@ def settle_missing(
     if waiting:
         detail = "; ".join(_missing_detail(facts, wish, reason) for wish, reason in waiting)
         return Refusal(Why.STATUS_UNKNOWN, detail, "revocation unknown")
+    for_good = [(wish, why) for wish, why in missing if why is not Why.DIRECTORY_UNREACHABLE]
+    rest = _settle(facts, wishes, chosen, for_good) if for_good else ()
+    if isinstance(rest, Refusal) or len(for_good) == len(missing):
+        return rest
+    # The others wait with him: a retry that found them served would have to know of it.
+    unreachable = [(wish, why) for wish, why in missing if why is Why.DIRECTORY_UNREACHABLE]
+    rule = f"encrypt: {unreachable[0][0].encrypt.source}, directory unreachable"
+    return _refusal(facts, unreachable, rule)
+
+
+def _settle(
+    facts: Facts, wishes: tuple[Wish, ...], chosen: Effective, missing: Sequence[tuple[Wish, Why]]
+) -> Refusal | tuple[Refused, ...]:
     first, why = missing[0]
-    detail = "; ".join(_missing_detail(facts, wish, reason) for wish, reason in missing)
     rule = f"encrypt: {first.encrypt.source}, certificate missing"
     if why is Why.CERTIFICATE_LAPSED:
         rule = f"on_lapsed_certificate: {chosen.sources['on_lapsed_certificate']}"
+    refusal = _refusal(facts, missing, rule)
     all_or_none = chosen.policy.on_missing_certificate is OnMissingCertificate.REJECT_ALL
     reportable = facts.message.answerable and facts.may_report
     team = any(reason not in _NO_CERTIFICATE for _, reason in missing)
     if team or all_or_none or not reportable or len(missing) == len(wishes):
-        return Refusal(why, detail, rule)
+        return refusal
     return tuple(
-        Refused(wish.recipient.mailbox, reason, _missing_detail(facts, wish, reason), rule)
+        Refused(wish.recipient.mailbox, reason, _missing_detail(facts, wish, reason), refusal.rule)
         for wish, reason in missing
     )
+
+
+def _refusal(facts: Facts, missing: Sequence[tuple[Wish, Why]], rule: str) -> Refusal:
+    detail = "; ".join(_missing_detail(facts, wish, reason) for wish, reason in missing)
+    return Refusal(missing[0][1], detail, rule)
 
 
 def _missing_detail(facts: Facts, wish: Wish, why: Why) -> str:
@@ -157,6 +190,8 @@ def _missing_detail(facts: Facts, wish: Wish, why: Why) -> str:
         return f"{team_address(facts.sender)} is a team account"
     if why is Why.TEAM_GETS_NO_ENCRYPTED:
         return f"{wish.recipient.mailbox} is a team account"
+    if why is Why.DIRECTORY_UNREACHABLE:
+        return f"{wish.recipient.mailbox}: {wish.recipient.unreachable}"
     return f"{wish.recipient.mailbox}: {wish.recipient.lapsed or wish.recipient.problem}"
 
 

@@ -8,7 +8,8 @@ from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.certs.source import MinimumSource, Source
 from smime_proxy.cms.capabilities import Capabilities
-from smime_proxy.gateway.explain import THE_MESSAGE, explain
+from smime_proxy.gateway.explain import THE_MESSAGE, explain, to_look_up
+from smime_proxy.gateway.ports import Answer, Findings, Silence
 from smime_proxy.policy.algorithms import HeaderProtection, Signature
 from smime_proxy.policy.grouping import MAX_GROUPS
 from smime_proxy.policy.rules import (
@@ -19,7 +20,8 @@ from smime_proxy.policy.rules import (
     Policy,
     Rules,
 )
-from tests.fakes import envelope, mail
+from tests import pki
+from tests.fakes import AT, FakeDiscovery, envelope, mail
 from tests.pki import NOT_BEFORE, person
 from tests.unit.cms import parties
 from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, partner, world
@@ -184,3 +186,32 @@ def test_what_ended_and_what_stands_in_for_it_is_told() -> None:
     assert row.certificates[-1] == gate.certificate.fingerprint
     assert row.problem == f"{ended}; encrypted to the certificate of example.org"
     assert told.exemptions == (f"domain certificate: {PARTNER}: {ended}",)
+
+
+def test_who_would_be_looked_up_is_said_and_nobody_is_asked() -> None:
+    surroundings = world()
+    surroundings.discovery = FakeDiscovery(sources=("ldap:corp", "smimea"))
+    told = explain(surroundings.context(), BOTH)
+    assert {row.recipient: row.lookups for row in told.recipients} == {
+        PARTNER: (),
+        STRANGER: ("ldap:corp", "smimea"),
+    }
+    assert surroundings.discovery.asked == []
+    (lack,) = to_look_up(surroundings.context(), BOTH)
+    assert str(lack.mailbox) == STRANGER
+    assert to_look_up(surroundings.context(), replace(BOTH, content=b"no header")) == ()
+
+
+def test_what_was_found_is_explained_as_the_mail_path_would_use_it() -> None:
+    surroundings = world(Policy(encrypt=Encrypt.REQUIRED))
+    surroundings.discovery = FakeDiscovery()
+    mailbox = parse_mailbox(STRANGER)
+    identity = pki.person(parties.root(), STRANGER)
+    answer = Answer(mailbox, "ldap:corp", AT, AT, (identity.certificate,))
+    told = explain(surroundings.context(), BOTH, {mailbox: Findings((answer,))})
+    row = next(row for row in told.recipients if row.recipient == STRANGER)
+    assert (row.action, row.certificate_source) == ("sign+encrypt", "directory-verified")
+    assert row.lookups == ()
+    silent = {mailbox: Findings((), (Silence("ldap:corp", "it cannot be reached"),))}
+    told = explain(surroundings.context(), BOTH, silent)
+    assert {row.reply.partition(" stranger")[0] for row in told.recipients} == {"451 4.4.3"}

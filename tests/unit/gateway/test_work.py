@@ -10,14 +10,14 @@ from smime_proxy.certs.source import MinimumSource
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.choices import RecipientChoice
 from smime_proxy.gateway.ports import SeenCapabilities
-from smime_proxy.gateway.work import Refused, Work, make
+from smime_proxy.gateway.work import Lacking, Refused, Work, make
 from smime_proxy.message.parse import parse
 from smime_proxy.policy.algorithms import ContentEncryption
 from smime_proxy.policy.grouping import MAX_GROUPS
 from smime_proxy.policy.rules import Encrypt, PartnerRule, Policy, Rules
 from smime_proxy.smime.classify import Protection, classify
 from smime_proxy.smime.gateway_signer import GatewaySigner
-from tests.fakes import World, envelope, mail
+from tests.fakes import FakeDiscovery, World, envelope, mail
 from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, TEAM, partner, world
 from tests.unit.smime.cases import PART, clear, enveloped, message, person
 
@@ -200,3 +200,19 @@ def test_a_gateway_does_not_speak_for_whose_own_certificate_we_know() -> None:
     shown = from_clerk(surroundings, trusted=True).contents[0].message
     assert b"identity=mismatch" in shown
     assert b"X-SMIME-Badge: yellow" in shown
+
+
+def test_who_lacks_a_certificate_is_named_once_and_before_anything_is_made() -> None:
+    surroundings = world()
+    content = mail(ALICE, STRANGER, PARTNER)
+    assert isinstance(make(surroundings.context(), envelope(content, ALICE, STRANGER)), Work)
+    surroundings.discovery = FakeDiscovery()
+    context, sent = surroundings.context(), envelope(content, ALICE, STRANGER, PARTNER, BOB)
+    with pytest.raises(Lacking) as lacking:
+        make(context, sent)
+    assert [str(lack.mailbox) for lack in lacking.value.lacks] == [STRANGER]
+    assert lacking.value.discovery is surroundings.discovery
+    made = make(context, sent, {})
+    assert isinstance(made, Work)
+    unserved = envelope(mail(ALICE, "x@unserved.example"), ALICE, "x@unserved.example")
+    assert isinstance(make(context, unserved), Work)

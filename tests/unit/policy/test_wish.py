@@ -21,6 +21,7 @@ from smime_proxy.policy.wish import (
     lapses,
     settle_missing,
     team_address,
+    unreached,
     wish_for,
 )
 from tests.unit.policy.cases import ALICE, BOB, CERTIFICATE_ON_A_CURVE, TEAM, sender, to
@@ -192,3 +193,45 @@ def test_mail_waits_while_nobody_can_tell_whether_a_certificate_was_revoked() ->
         assert "x@y.org" in settled.detail
         assert "z@y.org" not in settled.detail
     assert wish(waiting, Policy(encrypt=Encrypt.NEVER)).missing is None
+
+
+def test_who_cannot_be_looked_up_is_not_refused_for_good() -> None:
+    away = to("x@y.org", unreachable="ldap:corp: it cannot be reached")
+    assert wish(away, REQUIRED).missing is Why.DIRECTORY_UNREACHABLE
+    assert wish(away, Policy(), request=True).missing is Why.DIRECTORY_UNREACHABLE
+    refusal = settled(REQUIRED, away, to("known@y.org", known=True))
+    assert isinstance(refusal, Refusal)
+    assert refusal.why is Why.DIRECTORY_UNREACHABLE
+    assert refusal.detail == "x@y.org: ldap:corp: it cannot be reached"
+    assert refusal.rule == "encrypt: policy.encrypt, directory unreachable"
+
+
+def test_a_refusal_for_good_comes_before_one_for_now_and_a_report_waits() -> None:
+    away, gone = to("x@y.org", unreachable="ldap:corp: gone"), to("none@y.org")
+    known = to("known@y.org", known=True)
+    refusal = settled(REQUIRED, away, gone, known)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.why, refusal.detail) == (Why.CERTIFICATE_MISSING, "none@y.org: no certificate")
+    those = Policy(
+        encrypt=Encrypt.REQUIRED, on_missing_certificate=OnMissingCertificate.REJECT_THOSE
+    )
+    refusal = settled(those, away, gone, known)
+    assert isinstance(refusal, Refusal)
+    assert refusal.why is Why.DIRECTORY_UNREACHABLE
+
+
+def test_what_goes_unencrypted_for_a_directory_that_is_away_is_named() -> None:
+    away = wish(to("x@y.org", unreachable="ldap:corp: gone"), Policy())
+    assert away.missing is None
+    assert unreached((away,)) == ["directory unreachable: x@y.org: ldap:corp: gone"]
+    assert unreached((wish(to("x@y.org"), Policy()),)) == []
+    never = wish(to("x@y.org", unreachable="ldap:corp: gone"), Policy(encrypt=Encrypt.NEVER))
+    assert unreached((never,)) == []
+
+
+def test_who_lapsed_may_have_a_new_one_where_nobody_can_look_now() -> None:
+    away = replace(LAPSED, unreachable="ldap:corp: gone")
+    assert wish(away, Policy()).missing is Why.DIRECTORY_UNREACHABLE
+    assert wish(away, SEND_CLEAR).missing is None
+    assert wish(LAPSED, Policy()).lacks_certificate
+    assert not wish(to("x@y.org", waits=True), Policy()).lacks_certificate
