@@ -56,6 +56,10 @@ PEERS: Mapping[str, Peer] = {
     ),
     "postfix": Peer(("postfix", "smtp-sink", "smtp-source"), ("postfix",)),
     "swaks": Peer(("swaks",), ("swaks",)),
+    "slapd": Peer(("slapd", "slapadd", "/etc/ldap/schema/inetorgperson.schema"), ("slapd",)),
+    "nsd": Peer(("nsd", "nsd-checkzone"), ("nsd",)),
+    "ldns": Peer(("ldns-signzone", "ldns-keygen"), ("ldnsutils",)),
+    "unbound": Peer(("unbound",), ("unbound",)),
 }
 # Debian keeps what only an administrator calls outside an ordinary user's PATH.
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))

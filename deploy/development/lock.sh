@@ -22,4 +22,3 @@ PYTHON
 compile pyproject.toml --extra dev "$tools/build.in" -o requirements-dev.lock
 compile pyproject.toml -c requirements-dev.lock -o requirements.lock
 compile "$tools/build.in" -c requirements-dev.lock -o requirements-build.lock
-compile pyproject.toml --extra ldap -c requirements-dev.lock -o requirements-ldap.lock

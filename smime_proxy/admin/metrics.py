@@ -38,6 +38,10 @@ COUNTERS: Mapping[str, Meaning] = MappingProxyType(
         "keys_found": Meaning(
             "Keys found in signed mail and not known before, by what became of them.", ("outcome",)
         ),
+        "lookups": Meaning(
+            "Questions to directories for certificates, by what came of them.",
+            ("source", "outcome"),
+        ),
         "messages": Meaning(
             "Messages received to the final dot, by class of the reply.", ("listener", "reply")
         ),
