@@ -24,8 +24,16 @@ if TYPE_CHECKING:
     from smime_proxy.admin.expiry_watch import Notified
     from smime_proxy.certs.revocation import Revocation
     from smime_proxy.gateway.context import Context, Route
-    from smime_proxy.gateway.ports import Directory, FoundKey, Measures, SeenCapabilities, Upstream
+    from smime_proxy.gateway.ports import (
+        Directory,
+        Discovery,
+        FoundKey,
+        Measures,
+        SeenCapabilities,
+        Upstream,
+    )
     from smime_proxy.lookup.revocation import RevocationFetcher
+    from smime_proxy.lookup.source import Source
     from smime_proxy.settings import Settings
     from smime_proxy.settings.tables import Upstream as UpstreamTable
     from smime_proxy.smtp.admission import ListenerOptions
@@ -54,6 +62,7 @@ def build() -> "Adapters":
         serve=_serve,
         token=_token_keys,
         place=_place,
+        sources=_sources_to_ask,
     )
 
 
@@ -98,8 +107,13 @@ def _token_keys(settings: "Settings") -> "TokenKeys":
     return TokenKeys(Token(table.module, table.token, pin))
 
 
-def _context_without_upstreams(settings: "Settings", store: "Store") -> "Context":
-    """Build what a gateway works with, on the store as it is and without a way out."""
+def _context_without_upstreams(
+    settings: "Settings", store: "Store", sources: "Sequence[Source] | None" = None
+) -> "Context":
+    """Build what a gateway works with, on the store as it is and without a way out.
+
+    `sources` are directories that may be asked; without them it is only known which they would be.
+    """
     from smime_proxy.smtp.maildir import MaildirUpstream
     from smime_proxy.stores.snapshot import Snapshot
 
@@ -109,7 +123,11 @@ def _context_without_upstreams(settings: "Settings", store: "Store") -> "Context
         )
     nowhere = dict.fromkeys(settings.upstreams, MaildirUpstream(Path(os.devnull)))
     revocation = _known_revocations(settings, store)
-    return _context(settings, lambda: snapshot, nowhere, _NoMeasures(), revocation=revocation)
+    named = _sources(settings, only_names=True) if sources is None else sources
+    discovery = _discovery(settings, named, store, _NoMeasures(), quiet=True)
+    return _context(
+        settings, lambda: snapshot, nowhere, _NoMeasures(), discovery, revocation=revocation
+    )
 
 
 def _known_revocations(settings: "Settings", store: "Store") -> "Revocation | None":
@@ -156,6 +174,7 @@ def _context(
     directory: "Callable[[], Directory]",
     upstreams: "Mapping[str, Upstream]",
     measures: "Measures",
+    discovery: "Discovery | None",
     remember: "Callable[[SeenCapabilities], None]" = lambda _seen: None,
     harvest: "Callable[[FoundKey], None]" = lambda _found: None,
     revocation: "Revocation | None" = None,
@@ -175,10 +194,44 @@ def _context(
         random=os.urandom,
         remember=remember,
         harvest=harvest,
+        discovery=discovery,
         slow_keys=settings.pkcs11.module is not None,
         choices=RecipientChoices(revocation),
         revocation=revocation,
     )
+
+
+def _sources_to_ask(settings: "Settings") -> "Sequence[Source]":
+    from smime_proxy.admin.cli.errors import CommandError
+    from smime_proxy.smtp.errors import SmtpError
+
+    try:
+        return _sources(settings)
+    except SmtpError as error:
+        raise CommandError(str(error)) from None
+
+
+def _sources(settings: "Settings", *, only_names: bool = False) -> "Sequence[Source]":
+    if not settings.discovery.sources:
+        return ()
+    from smime_proxy.admin.sources import sources
+
+    return sources(settings, only_names=only_names)
+
+
+def _discovery(
+    settings: "Settings",
+    sources: "Sequence[Source]",
+    store: "Store",
+    measures: "Measures",
+    *,
+    quiet: bool = False,
+) -> "Discovery | None":
+    if not sources:
+        return None
+    from smime_proxy.admin.sources import discovery
+
+    return discovery(settings, sources, store, measures, quiet=quiet)
 
 
 def _routes(settings: "Settings", upstreams: "Mapping[str, Upstream]") -> "dict[str, Route]":
@@ -298,6 +351,7 @@ def _serve(settings: "Settings") -> int:
     ensure(service.state_dir)
     try:
         listeners, makers = _listener_options(settings), _upstream_makers(settings)
+        sources = _sources(settings)
         options = ServiceOptions(
             listeners=listeners,
             state_dir=service.state_dir,
@@ -306,7 +360,7 @@ def _serve(settings: "Settings") -> int:
         )
         return run_service(
             options,
-            lambda: _engine(settings, makers, listeners),
+            lambda: _engine(settings, makers, listeners, sources),
             _status_server(settings),
             lambda: _prepare(settings),
         )
@@ -350,6 +404,7 @@ async def _engine(
     settings: "Settings",
     makers: "Mapping[str, Callable[[], Outlet]]",
     listeners: "Sequence[ListenerOptions]",
+    sources: "Sequence[Source]",
 ) -> "ServiceEngine":
     """Build what one process serves with, in its event loop."""
     from smime_proxy.admin.engine import Remembering, ServiceEngine, Way
@@ -371,7 +426,10 @@ async def _engine(
     )
     revocation, fetcher = _fetching_revocations(settings, store, source, measures)
     learning = notes.note, keys.note
-    context = _context(settings, lambda: source.current, upstreams, measures, *learning, revocation)
+    discovery = _discovery(settings, sources, store, measures)
+    context = _context(
+        settings, lambda: source.current, upstreams, measures, discovery, *learning, revocation
+    )
     tables, loop = settings.listeners, asyncio.get_running_loop()
     notified = _notified(settings, upstreams)
     expiry = ExpiryWatch(store, lambda: source.current, context.rules, context.hostname, notified)
@@ -395,6 +453,7 @@ async def _engine(
         gauges=expiry.gauges,
         reload=lambda: _reload_certificates(settings, listeners),
         release=store.close,
+        discovery=discovery,
     )
 
 

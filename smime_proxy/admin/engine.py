@@ -14,7 +14,7 @@ import structlog
 from smime_proxy.admin.metrics import Counters
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.pipeline import Gateway
-from smime_proxy.gateway.ports import Extensions, Transaction
+from smime_proxy.gateway.ports import Discovery, Extensions, Transaction
 from smime_proxy.smtp.errors import TlsSetupError
 
 # A message grows when it is protected: base64 (4/3 and line ends) once around what is encrypted.
@@ -84,6 +84,7 @@ class ServiceEngine:
         gauges: Callable[[], Mapping[str, float]],
         reload: Callable[[], None],
         release: Callable[[], None],
+        discovery: Discovery | None = None,
     ) -> None:
         """Take over what was built; all tasks are cancelled and `release` called at the end.
 
@@ -103,6 +104,7 @@ class ServiceEngine:
         self._gauges = gauges
         self._reload = reload
         self._release = release
+        self._discovery = discovery
 
     def extensions(self, listener: str) -> Extensions:
         """Say what a listener may offer, in view of what its upstream offered last."""
@@ -137,6 +139,8 @@ class ServiceEngine:
         await asyncio.wait(tasks)
         for upstream in {way.upstream for way in self._ways.values()}:
             await upstream.close()
+        if self._discovery is not None:
+            await self._discovery.close()
         self._release()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Role
+from smime_proxy.settings.discovery import discovery_faults
 from smime_proxy.settings.errors import Fault, KeyPath, dotted
 from smime_proxy.settings.fields import Bind, Network, Scheme
 from smime_proxy.settings.model import Settings
@@ -26,6 +27,7 @@ def check(settings: Settings) -> list[Fault]:
         *_listener_faults(settings),
         *_sent_copy_faults(settings),
         *_gateway_faults(settings),
+        *(Fault(("discovery", *path), text) for path, text in discovery_faults(settings.discovery)),
         *_bind_faults(settings),
         *_token_faults(settings),
         *_notify_faults(settings),
@@ -230,6 +232,10 @@ def _named_files(settings: Settings) -> Iterator[tuple[KeyPath, Path]]:
         for key in ("tls_certificate", "tls_key"):
             if file := getattr(listener, key):
                 yield ("listeners", name, key), file
+    for name, directory in settings.discovery.ldap.items():
+        for key in ("tls_ca_file", "password_file"):
+            if file := getattr(directory, key):
+                yield ("discovery", "ldap", name, key), file
 
 
 def _unreadable(file: Path) -> str:

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from smime_proxy.settings.authority import Authority
+from smime_proxy.settings.discovery import DiscoveryTable
 from smime_proxy.settings.fields import Domain, is_domain, read_address, read_domain
 from smime_proxy.settings.tables import (
     Admin,
@@ -112,3 +113,5 @@ class Settings(BaseSettings):
         default_factory=dict
     )
     """What mail to a partner asks for, by address or domain."""
+    discovery: DiscoveryTable = Field(default_factory=DiscoveryTable)
+    """Where certificates of recipients are looked for who have none here."""

@@ -19,7 +19,8 @@ DEFAULT_SECRETS = Path("/run/secrets")
 FILE_VARIABLE = "SMIME_PROXY_CONFIG"
 SECRETS_VARIABLE = "SMIME_PROXY_SECRETS"
 MAX_FILE = 4 * 1024**2  # octets; thousands of partners fit, a wrong file does not
-NAMED_TABLES = ("upstreams", "listeners")  # names fit a variable, so their keys do too
+# Their names fit a variable, so their keys do too.
+NAMED_TABLES = (("upstreams",), ("listeners",), ("discovery", "ldap"))
 JSON_TABLES = ("accounts", "domains", "listeners", "partners", "upstreams")
 
 Tree = dict[str, Any]
@@ -131,12 +132,18 @@ def _path(parts: list[str], tree: Tree) -> tuple[str, ...]:
             raise ValueError("names no key")
         path.append(parts.pop(0))
         model = field.annotation
-        if path[-1] in NAMED_TABLES and len(path) == 1 and parts:
-            path.append(_known_name(parts.pop(0), tree.get(path[0], {})))
-            model = Settings.model_fields[path[0]].annotation.__args__[1]  # type: ignore[union-attr]
+        if tuple(path) in NAMED_TABLES and parts:
+            path.append(_known_name(parts.pop(0), _below(tree, path)))
+            model = model.__args__[1]
     if hasattr(model, "model_fields"):
         raise ValueError("names a table, not a key")
     return tuple(path)
+
+
+def _below(tree: Any, path: list[str]) -> Any:
+    for part in path:
+        tree = tree.get(part, {}) if isinstance(tree, Mapping) else {}
+    return tree
 
 
 def _known_name(part: str, table: Any) -> str:

@@ -292,6 +292,19 @@ notice = Table(
     Column("told_at", Moment),
 )
 
+# What directories outside said of a mailbox, as JSON; `key` has its local part as written, which
+# the DNS wants (RFC 8162 3).
+finding = Table(
+    "finding",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("source", String, primary_key=True),
+    Column("said", String, nullable=False),
+    Column("fetched_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Index("finding_expires_at", "expires_at"),
+)
+
 # Who did what, and when; only ever added to.
 audit = Table(
     "audit",

@@ -123,7 +123,9 @@ def test_the_defaults_shown_are_the_defaults() -> None:
     shown = model.model_validate(documented())
     for name, field in model.model_fields.items():
         if not named_by_users(field.annotation):
-            assert getattr(shown, name) == getattr(model(), name), f"[{name}]"
+            examples = {"ldap"}  # tables of the user's own that are shown below another one
+            said = getattr(shown, name).model_dump(exclude=examples)
+            assert said == getattr(model(), name).model_dump(exclude=examples), f"[{name}]"
 
 
 def test_the_example_of_a_partners_demands_is_what_its_words_say() -> None:

@@ -22,7 +22,9 @@ from smime_proxy.admin.cli.arguments import Address, Json, PasswordFile, mailbox
 from smime_proxy.admin.cli.output import emit_fields, emit_json, emit_table, plain, tell
 from smime_proxy.admin.cli.partner_import import read_certificate_file
 from smime_proxy.admin.cli.program import noun
+from smime_proxy.admin.cli.zone import Kinds, zone_records
 from smime_proxy.admin.queries import KeyView
+from smime_proxy.certs.association import Matching, Selector, Usage
 from smime_proxy.certs.public_file import Form
 from smime_proxy.policy.rules import Account, Kind
 from smime_proxy.stores import accounts, keys
@@ -254,6 +256,30 @@ def retire_key(context: typer.Context, address: Address, key_id: KeyId) -> None:
     acting, wanted = act(context), mailbox(address)
     with opened_store(context) as store:
         keys.retire(store, acting, wanted, key_id)
+
+
+@app.command()
+def smimea(
+    context: typer.Context,
+    address: Address,
+    *,
+    usage: Annotated[
+        int, typer.Option("--usage", min=0, max=3, help="3: this very certificate.")
+    ] = 3,
+    selector: Annotated[
+        int, typer.Option("--selector", min=0, max=1, help="0: certificate; 1: its key.")
+    ] = 0,
+    matching: Annotated[
+        int, typer.Option("--matching", min=0, max=2, help="0: whole; 1, 2: SHA-256, SHA-512.")
+    ] = 0,
+) -> None:
+    """Print the DNS records that let others find the account's certificates (RFC 8162)."""
+    acting, wanted = act(context), mailbox(address)
+    kind = Kinds(Usage(usage), Selector(selector), Matching(matching))
+    with opened_store(context) as store:
+        records = zone_records(store, wanted, kind, acting.at)
+    for record in records:
+        typer.echo(record)
 
 
 def _emit_keys(held: list[KeyView]) -> None:

@@ -17,6 +17,7 @@ from smime_proxy.admin.cli.output import say
 from smime_proxy.admin.cli.ownership import act_as_owner, invoker
 from smime_proxy.admin.cli.program import Invocation
 from smime_proxy.gateway.context import Context
+from smime_proxy.lookup.source import Source
 from smime_proxy.settings import Settings, SettingsError, load
 from smime_proxy.settings.tables import Upstream
 from smime_proxy.smtp.relay import Relay
@@ -58,14 +59,16 @@ class Adapters:
 
     `serve` runs the service until it is told to stop, and gives the exit code. `token` is the one
     set in `[pkcs11]`; without the extra for it there is a `CommandError`. `place` says where an
-    upstream is, a relay or a Maildir; raises `smtp.errors.SmtpError`.
+    upstream is, a relay or a Maildir; raises `smtp.errors.SmtpError`. `sources` are
+    what `[discovery]` asks, with their secrets read; without them a context only knows their names.
     """
 
     open_store: Callable[[Settings], Opened]
-    context: Callable[[Settings, Store], Context]
+    context: Callable[[Settings, Store, Sequence[Source] | None], Context]
     serve: Callable[[Settings], int]
     token: Callable[[Settings], TokenSource]
     place: Callable[[Upstream], Relay | Path]
+    sources: Callable[[Settings], Sequence[Source]]
 
 
 def adapters(context: typer.Context) -> Adapters:

@@ -16,6 +16,7 @@ from smime_proxy.admin.cli import (
     partner_directory,
     partner_import,
 )
+from smime_proxy.admin.cli import discover as discovery
 from smime_proxy.admin.cli.adapters import act, opened_store
 from smime_proxy.admin.cli.arguments import Fingerprint, Json, mailbox, to_pem
 from smime_proxy.admin.cli.errors import CommandError
@@ -172,6 +173,7 @@ def forget(
 app.command(name="pending")(cert_pending.pending)
 app.command()(cert_pending.accept)
 app.command()(cert_pending.reject)
+app.command()(discovery.discover)
 
 
 def _find(store: Store, wanted: str, at: datetime) -> list[PartnerView]:

@@ -3,6 +3,7 @@
 The very steps of the mail path; RFC 5321 2.3.1 (envelope).
 """
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,9 @@ from smime_proxy.admin.cli.inspect import without_mbox_line
 from smime_proxy.admin.cli.output import emit_json, emit_table, tell
 from smime_proxy.admin.cli.program import noun
 from smime_proxy.envelope import Envelope, ForwardPath, Role, Session
-from smime_proxy.gateway.explain import Explained, Explanation
+from smime_proxy.gateway.context import Context
+from smime_proxy.gateway.discovered import Found
+from smime_proxy.gateway.explain import Explained, Explanation, to_look_up
 from smime_proxy.gateway.explain import explain as explain_envelope
 from smime_proxy.policy.algorithms import HeaderProtection
 from smime_proxy.settings import Settings
@@ -41,10 +44,14 @@ def explain(
         str | None,
         typer.Option(metavar="NAME", help="As if it came there; default the first outbound one."),
     ] = None,
+    discover: Annotated[
+        bool, typer.Option("--discover", help="Ask the directories of [discovery] too.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Say which rule decides what for each recipient; sends nothing."""
     loaded, acting = settings(context), act(context)
+    sources = adapters(context).sources(loaded) if discover else None
     envelope = Envelope(
         identifier="explain",
         session=_session(loaded, listener),
@@ -54,7 +61,9 @@ def explain(
         received_at=acting.at,
     )
     with opened_store(context, loaded) as store:
-        found = explain_envelope(adapters(context).context(loaded, store), envelope)
+        gateway = adapters(context).context(loaded, store, sources)
+        looked_up = asyncio.run(_look_up(gateway, envelope)) if discover else None
+        found = explain_envelope(gateway, envelope, looked_up)
     order = [str(path.mailbox) for path in envelope.forward_paths]
     in_order = sorted(found.recipients, key=lambda one: order.index(one.recipient))
     found = replace(found, recipients=tuple(in_order))
@@ -62,6 +71,16 @@ def explain(
         emit_json(found)
     else:
         _show(found)
+
+
+async def _look_up(gateway: Context, envelope: Envelope) -> Found:
+    """Ask the directories as the mail path would."""
+    discovery = gateway.discovery
+    if discovery is None:
+        return {}
+    found = await discovery.find(to_look_up(gateway, envelope), gateway.directory())
+    await discovery.close()
+    return found
 
 
 def _session(settings: Settings, name: str | None) -> Session:
@@ -101,6 +120,8 @@ def _show(found: Explained) -> None:
     for one in found.recipients:
         if one.certificate_source:
             tell(f"the certificate of {one.recipient} is {one.certificate_source}")
+        if one.lookups:
+            tell(f"{one.recipient} would be looked up in {', '.join(one.lookups)} (--discover)")
         if one.reads:
             tell(f"{one.recipient} can read {', '.join(one.reads)}")
         for name, source in one.sources.items():

@@ -42,6 +42,14 @@ def read_password(path: Path) -> bytes:
     return read(path).partition(b"\n")[0].rstrip(b"\r")
 
 
+def read_text_password(path: Path) -> str:
+    """Read a password that is sent as text; raises `CommandError` when it is not UTF-8."""
+    try:
+        return read_password(path).decode()
+    except UnicodeDecodeError:
+        raise CommandError(f"{path}: the password is not UTF-8") from None
+
+
 def ask_password(prompt: str, *, confirm: bool = False) -> bytes:
     """Ask for a password on the terminal, unseen; raises `CommandError` when there is none."""
     if not sys.stdin.isatty():

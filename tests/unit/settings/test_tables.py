@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from smime_proxy.settings import Settings
+from smime_proxy.settings.discovery import DiscoveryTable, LdapTable
 from smime_proxy.settings.fields import read_network
 from smime_proxy.settings.loading import validate
 from smime_proxy.settings.tables import (
@@ -19,7 +20,7 @@ from smime_proxy.settings.tables import (
 )
 
 DOCUMENTED = Path(__file__).resolve().parents[3] / "config" / "smime-proxy.toml"
-_COMMENTED = re.compile(r"# (\w+ = .*|\[(?:upstreams|listeners|domains|partners)\..*\])")
+_COMMENTED = re.compile(r"# (\w+ = .*|\[(?:upstreams|listeners|domains|partners|discovery)\..*\])")
 
 
 def uncommented() -> str:
@@ -46,9 +47,11 @@ def test_the_documented_values_are_the_defaults() -> None:
     settings, faults = validate(tree)
     assert faults == []
     assert settings is not None
-    tables = {"upstreams", "listeners", "domains", "partners"}
+    tables = {"upstreams", "listeners", "domains", "partners", "discovery"}
     for name in Settings.model_fields.keys() - tables:
         assert getattr(settings, name) == getattr(Settings(), name), name
+    corp = settings.discovery.ldap["corp"]
+    assert settings.discovery == DiscoveryTable(ldap={"corp": LdapTable(url=corp.url)})
     upstream = settings.upstreams["relay"]
     assert upstream == Upstream(url=upstream.url)
     listener = settings.listeners["submission"]

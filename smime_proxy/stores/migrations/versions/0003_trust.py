@@ -15,6 +15,7 @@ def upgrade() -> None:
     _domains()
     _answers()
     _lifecycle()
+    _discovery()
 
 
 def _anchors() -> None:
@@ -160,3 +161,16 @@ def _lifecycle() -> None:
         sa.Column("claimed_at", sa.DateTime, nullable=False),
         sa.Column("told_at", sa.DateTime),
     )
+
+
+def _discovery() -> None:
+    """Remember what directories outside said."""
+    op.create_table(
+        "finding",
+        sa.Column("key", sa.String, primary_key=True),
+        sa.Column("source", sa.String, primary_key=True),
+        sa.Column("said", sa.String, nullable=False),
+        sa.Column("fetched_at", sa.DateTime, nullable=False),
+        sa.Column("expires_at", sa.DateTime, nullable=False),
+    )
+    op.create_index("finding_expires_at", "finding", ["expires_at"])

@@ -17,7 +17,7 @@ class FakeContext:
 
 
 def context(cli: Cli, **environment: str) -> typer.Context:
-    built = Adapters(None, None, None, None, None)  # type: ignore[arg-type]
+    built = Adapters(None, None, None, None, None, None)  # type: ignore[arg-type]
     invocation = Invocation(cli.settings, cli.environment | environment, lambda: built)
     return FakeContext(invocation)  # type: ignore[return-value]
 

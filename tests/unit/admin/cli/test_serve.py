@@ -15,7 +15,7 @@ def test_the_services_code_is_the_commands(empty: Cli, code: int) -> None:
         seen.append(settings)
         return code
 
-    built = Adapters(None, None, serve, None, None)  # type: ignore[arg-type]
+    built = Adapters(None, None, serve, None, None, None)  # type: ignore[arg-type]
     line = ["--config", str(empty.settings), "serve"]
     assert run(line, empty.environment, lambda: built) == code
     assert seen[0].service.hostname == "mail.example.test"
