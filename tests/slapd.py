@@ -8,6 +8,7 @@ It runs as the test's user on a database in the test's folder, and is ended with
 
 import base64
 import contextlib
+import shutil
 import socket
 import subprocess
 import time
@@ -87,7 +88,15 @@ class Directory:
             urls += f" ldaps://{HOST}:{self.tls_port}"
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [require("slapd"), "-f", self.folder / "slapd.conf", "-h", urls, "-d", "0"],
+                [
+                    own_copy("slapd", self.folder),
+                    "-f",
+                    self.folder / "slapd.conf",
+                    "-h",
+                    urls,
+                    "-d",
+                    "0",
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -129,7 +138,7 @@ def slapd(
     ldif = folder / "entries.ldif"
     ldif.write_text("\n".join((top, *(entry.ldif() for entry in entries))))
     done = subprocess.run(
-        [require("slapd").with_name("slapadd"), "-f", folder / "slapd.conf", "-l", ldif],
+        [own_copy("slapd", folder, "slapadd"), "-f", folder / "slapd.conf", "-l", ldif],
         capture_output=True,
         text=True,
         check=False,
@@ -141,6 +150,14 @@ def slapd(
         yield directory
     finally:
         directory.stop()
+
+
+def own_copy(peer: str, folder: Path, name: str = "") -> Path:
+    """Copy a program into the test's folder: AppArmor keeps the original in folders of its own."""
+    copy = folder / (name or peer)
+    if not copy.exists():
+        shutil.copy(require(peer), copy)
+    return copy
 
 
 def listens(port: int) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.peers import require
 from tests.sink import unused_port
-from tests.slapd import HOST, SECONDS, listens
+from tests.slapd import HOST, SECONDS, listens, own_copy
 
 __all__ = ["HOST", "Resolver", "Zone", "loads", "resolver"]
 
@@ -184,7 +184,7 @@ def _start(running: Resolver, folder: Path, command: Sequence[str], port: int) -
     log_file = folder / f"{name}.log"
     with log_file.open("ab") as log:
         process = subprocess.Popen(
-            [require(name), *arguments],
+            [own_copy(name, folder), *arguments],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -1,7 +1,7 @@
 """Looks for certificates of people the store knows none of: in order, within a budget, once.
 
 RFC 8550 2.3. Answers are remembered, those of nothing too; several mails that wait for one address
-wait for one question; a source that just failed is not asked again at once.
+wait for one question; a source that is away is not asked again at once.
 """
 
 import asyncio
@@ -17,14 +17,15 @@ from smime_proxy.address import Mailbox
 from smime_proxy.certs.certificate import Validity
 from smime_proxy.gateway.discovered import suffices
 from smime_proxy.gateway.ports import Answer, Answers, Directory, Findings, Measures, Silence
-from smime_proxy.lookup.source import Source, SourceUnreachable, Told
+from smime_proxy.lookup.source import Source, SourceDown, SourceUnreachable, Told
 from smime_proxy.policy.lacking import Lack
 
 MAX_REMEMBERED = 10_000  # answers in memory, some kB each; then those that came first go
 MAX_AT_ONCE = 8  # questions to one source; directories serve few sessions well
 MAX_WAITING = 500  # questions of one process; more are not asked, and the mail comes again
 MIN_SECONDS = 60  # an answer holds at least so long, whatever its TTL: mail comes in bursts
-SILENCE_SECONDS = 30.0  # a source that failed is left alone for so long
+GRACE_SECONDS = 0.5  # a source keeps to its time itself, this is for one that does not
+SILENCE_SECONDS = 30.0  # a source that is away for all is left alone for so long
 
 _log = structlog.get_logger("smime_proxy.discovery")
 
@@ -193,11 +194,12 @@ class SourcesInOrder:
     async def _ask(self, source: Source, mailbox: Mailbox) -> Answer:
         """Put the question; log and count what becomes of it. Raises `SourceUnreachable`."""
         try:
-            async with self._turns[source.name], asyncio.timeout(source.timeout):
+            async with self._turns[source.name], asyncio.timeout(source.timeout + GRACE_SECONDS):
                 told = await source.ask(mailbox)
         except (SourceUnreachable, TimeoutError) as error:
-            reason = str(error) or f"no answer in {source.timeout:g} s"
-            self._silent_until[source.name] = (self._clock() + SILENCE_SECONDS, reason)
+            reason = str(error) or f"no answer in {source.timeout + GRACE_SECONDS:g} s"
+            if isinstance(error, SourceDown):
+                self._silent_until[source.name] = (self._clock() + SILENCE_SECONDS, reason)
             self.measures.count("lookups", source=source.name, outcome="unreachable")
             self._log.warning("lookup failed", source=source.name, to=[str(mailbox)], reason=reason)
             raise SourceUnreachable(reason) from None

@@ -21,7 +21,7 @@ from smime_proxy.lookup import ldap_messages
 from smime_proxy.lookup.errors import LookupFailed
 from smime_proxy.lookup.ldap_filter import Filter
 from smime_proxy.lookup.ldap_messages import Limits, Response
-from smime_proxy.lookup.source import SourceUnreachable, Told
+from smime_proxy.lookup.source import SourceDown, SourceUnreachable, Told
 
 ATTRIBUTES = ("userCertificate;binary", "userCertificate", "userSMIMECertificate")
 MAX_ENTRIES = 8  # that have one mail address; one is usual
@@ -76,10 +76,17 @@ class LdapDirectory:
         return not self._search.domains or mailbox.domain in self._search.domains
 
     async def ask(self, mailbox: Mailbox) -> Told:
-        """Search for one mailbox; raises `SourceUnreachable`.
+        """Search for one mailbox; raises `SourceUnreachable`, or `SourceDown` when nobody answers.
 
         A kept connection that has gone stale is replaced once.
         """
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await self._ask_once_or_twice(mailbox)
+        except TimeoutError:
+            raise SourceDown(f"no answer in {self.timeout:g} s") from None
+
+    async def _ask_once_or_twice(self, mailbox: Mailbox) -> Told:
         kept = self._kept()
         if kept is not None:
             with contextlib.suppress(SourceUnreachable):
@@ -156,7 +163,7 @@ class _Session:
         self._send(ldap_messages.start_tls_request(self._next()))
         result = ldap_messages.read_result(await self._receive(ldap_messages.EXTENDED_RESPONSE))
         if result.code != ldap_messages.SUCCESS:
-            raise SourceUnreachable(f"it refuses TLS: {result.diagnostic or result.code}")
+            raise SourceDown(f"it refuses TLS: {result.diagnostic or result.code}")
         await self._writer.start_tls(context, server_hostname=host)
         self._number = secrets.randbelow(_MAX_IDENTIFIER) + 1
 
@@ -166,7 +173,7 @@ class _Session:
         result = ldap_messages.read_result(await self._receive(ldap_messages.BIND_RESPONSE))
         if result.code != ldap_messages.SUCCESS:
             reason = result.diagnostic or f"result {result.code}"
-            raise SourceUnreachable(f"it refuses {name}: {reason}")
+            raise SourceDown(f"it refuses {name}: {reason}")
 
     async def search(
         self, base: str, encoded_filter: bytes, limits: Limits
@@ -240,13 +247,15 @@ def _unreachable() -> Iterator[None]:
         raise
     except LookupFailed as error:
         raise SourceUnreachable(str(error)) from None
-    except (ssl.SSLCertVerificationError, ssl.CertificateError) as error:
-        raise SourceUnreachable(f"its certificate is not trusted: {error.verify_message}") from None
+    except ssl.SSLCertVerificationError as error:
+        raise SourceDown(f"its certificate is not trusted: {error.verify_message}") from None
     except asyncio.IncompleteReadError:
-        raise SourceUnreachable("it closed the connection") from None
-    except (OSError, ssl.SSLError) as error:
+        raise SourceDown("it closed the connection") from None
+    except TimeoutError:  # an OSError too, and the business of whoever set the time
+        raise
+    except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
-        raise SourceUnreachable(f"it cannot be reached: {reason}") from None
+        raise SourceDown(f"it cannot be reached: {reason}") from None
 
 
 def _told(entries: Iterable[dict[str, list[bytes]]], mailbox: Mailbox) -> Told:

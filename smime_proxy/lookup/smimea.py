@@ -17,7 +17,7 @@ import dns.rrset
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.association import Association, owner_name, read_association
-from smime_proxy.lookup.source import SourceUnreachable, Told
+from smime_proxy.lookup.source import SourceDown, SourceUnreachable, Told
 
 NAME = "smimea"
 MAX_RECORDS = 8  # of one mailbox, the others are passed over; two are usual while a key is renewed
@@ -65,9 +65,12 @@ class SmimeaSource:
                     query, self._host, timeout=self.timeout * (1 - UDP_SHARE), port=self._port
                 )
         except dns.exception.DNSException as error:
+            # It may wait for the servers of one zone: no reason to ask nobody else for others.
             raise SourceUnreachable(f"the resolver does not answer: {_reason(error)}") from None
+        except ConnectionRefusedError:
+            raise SourceDown("the resolver cannot be reached: connection refused") from None
         except (OSError, EOFError) as error:
-            raise SourceUnreachable(f"the resolver cannot be reached: {_reason(error)}") from None
+            raise SourceUnreachable(f"the resolver breaks off: {_reason(error)}") from None
         return response
 
     async def _over_udp(self, query: dns.message.Message) -> dns.message.Message | None:

@@ -16,6 +16,13 @@ class SourceUnreachable(LookupFailed):
     """A source gave no answer that could be believed, so that it may have one all the same."""
 
 
+class SourceDown(SourceUnreachable):
+    """The source itself is away, whoever is asked for: it pays to leave it alone for a while.
+
+    Never for what a stranger can bring about, a zone of his that answers badly or not at all.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What a source said of one mailbox; `seconds` is how long it says that this holds, if it does.
@@ -47,7 +54,7 @@ class Source(Protocol):
         ...
 
     async def ask(self, mailbox: Mailbox) -> Told:
-        """Ask about one mailbox; raises `SourceUnreachable`."""
+        """Ask about one mailbox; raises `SourceUnreachable`, `SourceDown` if it is for all."""
         ...
 
     async def close(self) -> None:

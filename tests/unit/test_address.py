@@ -120,3 +120,8 @@ def test_reading_raises_only_its_own_error(text: str) -> None:
     assert mailbox.text == text
     assert text.isprintable()
     assert parse_mailbox(mailbox.key) == mailbox
+
+
+def test_the_exact_form_keeps_the_local_part_and_folds_the_domain() -> None:
+    assert parse_mailbox("Hugh.X@Example.ORG").exact == "Hugh.X@example.org"
+    assert parse_mailbox('"hugh"@bücher.example').exact == '"hugh"@xn--bcher-kva.example'

