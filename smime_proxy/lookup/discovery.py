@@ -203,7 +203,6 @@ class SourcesInOrder:
             self.measures.count("lookups", source=source.name, outcome="unreachable")
             self._log.warning("lookup failed", source=source.name, to=[str(mailbox)], reason=reason)
             raise SourceUnreachable(reason) from None
-        self._silent_until.pop(source.name, None)
         now = _now()
         is_found = _is_of_use(told, now)
         self.measures.count("lookups", source=source.name, outcome="found" if is_found else "none")

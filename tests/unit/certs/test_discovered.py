@@ -71,6 +71,20 @@ def test_certificates_of_others_are_nobodys() -> None:
     assert worth(found, (), (), OURS) == {}
 
 
+def test_no_record_makes_the_certificate_of_another_his() -> None:
+    chain = (FOREIGN.certificate, ISSUING.certificate)
+    for record_of in (
+        record(Usage.DANE_TA, ROOT.certificate),
+        record(Usage.PKIX_EE, FOREIGN.certificate),
+        record(Usage.PKIX_TA, ROOT.certificate),
+    ):
+        assert worth(chain, (record_of,), (), OURS) == {}
+
+
+def test_what_the_store_knows_is_not_said_to_be_found() -> None:
+    assert worth((FOREIGN.certificate,), (), (GOOD.certificate,), OURS) == {}
+
+
 def test_a_directory_may_leave_out_the_chain_we_have() -> None:
     trust = Trust(OURS.anchors, (ISSUING.certificate,), pki.NOW)
     assert worth((GOOD.certificate,), (), (), trust) == {GOOD.certificate: Source.DIRECTORY}

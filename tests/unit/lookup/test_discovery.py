@@ -250,6 +250,15 @@ async def test_so_many_questions_wait_and_no_more(monkeypatch: pytest.MonkeyPatc
     assert refused[0].unreachable[0].reason == "too many questions wait already"
 
 
+async def test_a_source_is_asked_so_much_at_once_and_no_more() -> None:
+    source = FakeSource("a", delay=0.02)
+    names = [parse_mailbox(f"p{n}@example.org") for n in range(discovery.MAX_AT_ONCE + 3)]
+    searching = asyncio.create_task(find(Surroundings([source]).build(), *names))
+    await asyncio.sleep(0.01)
+    assert len(source.asked) == discovery.MAX_AT_ONCE
+    assert all(found.answers for found in (await searching).values())
+
+
 async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery, "MAX_REMEMBERED", 2)
     source = FakeSource("a")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from smime_proxy.address import parse_mailbox
-from smime_proxy.cms import der
+from smime_proxy.cms import ber, der
 from smime_proxy.lookup import ldap
 from smime_proxy.lookup.ldap import LdapDirectory, Search, Server
 from smime_proxy.lookup.ldap_filter import read_filter
@@ -28,6 +28,7 @@ ISSUING = pki.intermediate(ROOT, "LDAP Issuing", kind="p256")
 MINE = pki.person(ISSUING, PAT.text, kind="p256")
 OLD = pki.person(ISSUING, PAT.text, kind="p256", label="old")
 STAR = pki.person(ISSUING, '"*"@example.org', kind="p256")
+MANY = [pki.person(ISSUING, PAT.text, kind="p256", label="many") for _ in range(30)]
 BOUQUET = signed_data(certificates=[MINE.der, ISSUING.der])
 
 
@@ -43,6 +44,10 @@ def directory(tmp_path_factory: pytest.TempPathFactory, tls: TlsFiles) -> Iterat
     entries = [
         Entry(PAT.text, (OLD.der,), (BOUQUET,)),
         Entry("none@example.org"),
+        Entry(
+            "big@example.org", (), (signed_data(content=bytes(300_000), certificates=[MINE.der]),)
+        ),
+        Entry("many@example.org", [one.der for one in MANY]),
         Entry("broken@example.org", (MINE.der,), (b"\x30\x03no",)),
         Entry('"*"@example.org', (STAR.der,)),
         Entry("", name="elsewhere", referral="ldap://127.0.0.1:1/dc=example,dc=net"),
@@ -92,6 +97,13 @@ async def test_one_unreadable_value_hides_no_other(directory: Directory) -> None
     assert told.reason == "none of its certificates carries broken@example.org"
 
 
+async def test_values_have_their_limits(directory: Directory) -> None:
+    server = Server(HOST, directory.port, None)
+    assert len((await ask(server, "many@example.org")).certificates) == ldap.MAX_VALUES
+    big = await ask(server, "big@example.org")
+    assert (big.certificates, big.reason) == ((), "its certificate cannot be read")
+
+
 @pytest.mark.parametrize("address", ['"*"@example.org', '"*)(mail=*"@example.org', r'"\\2a"@x.org'])
 async def test_an_address_asks_for_itself_only(directory: Directory, address: str) -> None:
     """RFC 4515: no asterisk or parenthesis of an address finds anybody else."""
@@ -139,7 +151,7 @@ async def test_tls_is_verified_at_once_and_by_starttls(
 async def test_the_name_in_the_servers_certificate_counts(
     directory: Directory, tmp_path: Path
 ) -> None:
-    other = make_tls_files(tmp_path, ("ldap.example.net",), "other")
+    other = make_tls_files(tmp_path, ("localhost",), "other")  # and not 127.0.0.1
     with slapd(tmp_path / "slapd", [Entry(PAT.text, (MINE.der,))], tls=other) as running:
         server = Server(HOST, running.port, client_context(other.ca), starttls=True)
         with pytest.raises(SourceUnreachable, match="not trusted"):
@@ -171,6 +183,19 @@ async def test_connections_are_kept_and_replaced_when_they_went_stale(tmp_path: 
         told.append(await asked.ask(PAT))
         assert {one.certificates for one in told} == {(MINE.certificate,)}
         await asked.close()
+
+
+async def test_a_connection_that_was_idle_too_long_is_closed(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = source(Server(HOST, directory.port, None))
+    await asked.ask(PAT)
+    ((_, session),) = asked._idle
+    monkeypatch.setattr(ldap, "IDLE_SECONDS", -1.0)
+    await asked.ask(PAT)
+    assert session._writer.is_closing()
+    assert session not in [kept for _, kept in asked._idle]
+    await asked.close()
 
 
 def test_only_the_domains_of_the_settings_are_asked_for() -> None:
@@ -245,13 +270,31 @@ async def test_what_is_no_answer_is_unreachable(raw: bytes) -> None:
             await source(server).ask(PAT)
 
 
-async def test_endless_entries_and_references_end() -> None:
+async def test_no_message_is_larger_than_the_limit() -> None:
+    async def announce(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"\x30\x83" + (ldap.MAX_MESSAGE + 1).to_bytes(3))
+        await reader.read()
+
+    async with speaking(announce) as server:
+        with pytest.raises(SourceUnreachable, match="of more than"):
+            await source(server).ask(PAT)
+
+
+def asked_as(raw: bytes) -> int:
+    """Give the number of a request."""
+    return ber.integer(ber.read(raw)[0].children()[0])
+
+
+ENTRY = der.element(0x64, b"\x04\x00", der.element(der.SEQUENCE))
+
+
+@pytest.mark.parametrize("operation", [ENTRY, b"\x73\x00"])
+async def test_endless_entries_and_references_end(operation: bytes) -> None:
     async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked = await reader.read(1000)
-        length = asked[3]
-        identifier = int.from_bytes(asked[4 : 4 + length])
+        identifier = asked_as(await reader.read(1000))
         while True:
-            writer.write(message(identifier, b"\x73\x00") * 100)
+            writer.write(message(identifier, operation) * 100)
             await writer.drain()
 
     async with speaking(pour) as server:
@@ -265,8 +308,7 @@ async def test_octets_slipped_in_before_tls_answer_nothing(tls: TlsFiles) -> Non
     forged = b"".join(message(n, b"\x65\x07\x0a\x01\x00\x04\x00\x04\x00") for n in (1, 2, 3, 4))
 
     async def slip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked = await reader.read(1000)
-        identifier = int.from_bytes(asked[4 : 4 + asked[3]])
+        identifier = asked_as(await reader.read(1000))
         near = b"".join(
             message(identifier + n, b"\x65\x07\x0a\x01\x00\x04\x00\x04\x00") for n in (1, 2)
         )

@@ -41,6 +41,8 @@ def test_names_are_written_as_the_address_is_and_in_lower_case(cli: Cli) -> None
     for address in ("Carol@example.test", "carol@example.test"):
         assert f"{owner_name(parse_mailbox(address))}. 3600 IN SMIMEA 3 0 0 (" in printed
     assert printed.count("SMIMEA") == 2
+    # Alice has an alias that her certificate does not carry.
+    assert records(cli).count("SMIMEA") == 1
 
 
 def test_issuers_are_named_where_the_chain_has_one(cli: Cli) -> None:
