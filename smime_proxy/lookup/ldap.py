@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from smime_proxy.address import Mailbox
-from smime_proxy.certs.certificate import MAX_CERTIFICATE_OCTETS, Certificate
+from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.cms.errors import CmsError, MalformedCms
 from smime_proxy.cms.signed_data import parse_signed_data
@@ -286,8 +286,6 @@ def _told(entries: Iterable[dict[str, list[bytes]]], mailbox: Mailbox) -> Told:
 def _certificates(name: str, value: bytes) -> Iterator[Certificate]:
     """Read a value: one certificate, or PKCS #7 with the person's and its chain (RFC 2798 2.8)."""
     if name == "usercertificate":
-        if len(value) > MAX_CERTIFICATE_OCTETS:
-            raise CertificateError("too large")
         yield Certificate.from_der(value)
     elif name == "usersmimecertificate":
         if len(value) > MAX_PKCS7:
