@@ -25,6 +25,7 @@ server:
     ip-address: {host}@{port}
     zonesdir: "{folder}"
     pidfile: "{folder}/nsd.pid"
+    database: ""
     xfrdfile: "{folder}/xfrd.state"
     xfrdir: "{folder}"
     zonelistfile: "{folder}/zone.list"
