@@ -22,7 +22,7 @@ from smime_proxy.policy.lacking import Lack
 
 MAX_REMEMBERED = 10_000  # answers in memory, some kB each; then those that came first go
 MAX_AT_ONCE = 8  # questions to one source; directories serve few sessions well
-MAX_WAITING = 500  # questions of one process; more are not asked, and the mail comes again
+MAX_WAITING = 2_000  # questions of one process, the recipients of two large mails
 MIN_SECONDS = 60  # an answer holds at least so long, whatever its TTL: mail comes in bursts
 GRACE_SECONDS = 0.5  # a source keeps to its time itself, this is for one that does not
 SILENCE_SECONDS = 30.0  # a source that is away for all is left alone for so long
