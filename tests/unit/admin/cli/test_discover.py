@@ -61,6 +61,11 @@ def test_what_is_not_used_says_why_and_is_no_success(cli: Cli, directory: Direct
 def test_what_is_kept_is_known_without_asking(cli: Cli, directory: Directory) -> None:
     line = ("--from", "alice@example.test", "--to", "partner@example.org", "--discover", "--json")
     path = cli.file("m.eml", MAIL)
+    cli.done("cert", "discover", "partner@example.org")
+    directory.stop()
+    (found,) = cli.done("explain", path, *line).json["recipients"]
+    assert found["action"] == "sign"
+    directory.start()
     cli.done("cert", "discover", "partner@example.org", "--keep")
     directory.stop()
     (found,) = cli.done("explain", path, *line).json["recipients"]
