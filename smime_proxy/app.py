@@ -124,7 +124,7 @@ def _context_without_upstreams(
     nowhere = dict.fromkeys(settings.upstreams, MaildirUpstream(Path(os.devnull)))
     revocation = _known_revocations(settings, store)
     named = _sources(settings, only_names=True) if sources is None else sources
-    discovery = _discovery(settings, named, store, _NoMeasures(), quiet=True)
+    discovery = _discovery(settings, named, store, _NoMeasures(), revocation, quiet=True)
     return _context(
         settings, lambda: snapshot, nowhere, _NoMeasures(), discovery, revocation=revocation
     )
@@ -224,6 +224,7 @@ def _discovery(
     sources: "Sequence[Source]",
     store: "Store",
     measures: "Measures",
+    revocation: "Revocation | None",
     *,
     quiet: bool = False,
 ) -> "Discovery | None":
@@ -231,7 +232,7 @@ def _discovery(
         return None
     from smime_proxy.admin.sources import discovery
 
-    return discovery(settings, sources, store, measures, quiet=quiet)
+    return discovery(settings, sources, store, measures, revocation, quiet=quiet)
 
 
 def _routes(settings: "Settings", upstreams: "Mapping[str, Upstream]") -> "dict[str, Route]":
@@ -426,7 +427,7 @@ async def _engine(
     )
     revocation, fetcher = _fetching_revocations(settings, store, source, measures)
     learning = notes.note, keys.note
-    discovery = _discovery(settings, sources, store, measures)
+    discovery = _discovery(settings, sources, store, measures, revocation)
     context = _context(
         settings, lambda: source.current, upstreams, measures, discovery, *learning, revocation
     )

@@ -6,6 +6,7 @@ RFC 4513 3 (TLS), RFC 8162.
 from collections.abc import Sequence
 
 from smime_proxy.admin.cli.files import read_text_password
+from smime_proxy.certs.revocation import Revocation
 from smime_proxy.gateway.ports import Discovery, Measures
 from smime_proxy.lookup.discovery import SourcesInOrder, Terms
 from smime_proxy.lookup.ldap import LdapDirectory, Search, Server
@@ -41,6 +42,7 @@ def discovery(
     prepared: Sequence[Source],
     store: Store,
     measures: Measures,
+    revocation: Revocation | None,
     *,
     quiet: bool = False,
 ) -> Discovery | None:
@@ -49,7 +51,8 @@ def discovery(
         return None
     table = settings.discovery
     terms = Terms(table.budget, table.keep, table.keep_none)
-    return SourcesInOrder(prepared, KeptAnswers(store), terms, measures, quiet=quiet)
+    answers = KeptAnswers(store)
+    return SourcesInOrder(prepared, answers, terms, measures, revocation=revocation, quiet=quiet)
 
 
 def _smimea_source(table: SmimeaTable) -> Source:

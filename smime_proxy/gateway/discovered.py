@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.discovered import Trust, judged
+from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.selection import PartnerCertificate, choose_recipient
 from smime_proxy.gateway.ports import Directory, Findings
 from smime_proxy.policy.lacking import Lack
@@ -31,10 +32,16 @@ def candidates(
     return judged(certificates, associations, known, mailbox, trust)
 
 
-def suffices(findings: Findings, directory: Directory, lack: Lack, at: datetime) -> bool:
+def suffices(
+    findings: Findings,
+    directory: Directory,
+    lack: Lack,
+    at: datetime,
+    revocation: Revocation | None = None,
+) -> bool:
     """Tell whether mail could be encrypted with what was found, so that nobody else is asked."""
-    found = candidates(findings, directory, lack.mailbox, at)
-    choice = choose_recipient(found, lack.mailbox, at, directory.anchors(), lack.minimum)
+    found, anchors = candidates(findings, directory, lack.mailbox, at), directory.anchors()
+    choice = choose_recipient(found, lack.mailbox, at, anchors, lack.minimum, revocation)
     return choice.chosen is not None
 
 

@@ -15,6 +15,7 @@ import structlog
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.certificate import Validity
+from smime_proxy.certs.revocation import Revocation
 from smime_proxy.gateway.discovered import suffices
 from smime_proxy.gateway.ports import Answer, Answers, Directory, Findings, Measures, Silence
 from smime_proxy.lookup.source import Source, SourceDown, SourceUnreachable, Told
@@ -74,14 +75,19 @@ class SourcesInOrder:
         measures: Measures,
         clock: Callable[[], float] = time.monotonic,
         *,
+        revocation: Revocation | None = None,
         quiet: bool = False,
     ) -> None:
-        """Ask nobody yet; `clock` gives seconds that only grow. `quiet`: nothing is logged."""
+        """Ask nobody yet; `clock` gives seconds that only grow. `quiet`: nothing is logged.
+
+        `revocation` says who was revoked: then the next source is asked.
+        """
         self._sources = tuple(sources)
         self._answers = answers
         self._terms = terms
         self.measures = measures
         self._clock = clock
+        self._revocation = revocation
         self._log = _SILENT if quiet else _log
         self._known: dict[tuple[str, str], Answer] = {}
         self._running: dict[tuple[str, str], asyncio.Task[Answer]] = {}
@@ -152,8 +158,10 @@ class SourcesInOrder:
                 search.unreachable.append(Silence(source.name, str(error)))
                 continue
             # In a thread: chains are judged, and strangers may have written them.
-            found = search.findings()
-            if await asyncio.to_thread(suffices, found, directory, search.lack, _now()):
+            enough = await asyncio.to_thread(
+                suffices, search.findings(), directory, search.lack, _now(), self._revocation
+            )
+            if enough:
                 return
 
     async def _answer(self, source: Source, mailbox: Mailbox) -> Answer:

@@ -104,7 +104,9 @@ def views(gateway: Context, mailbox: Mailbox, findings: Findings, at: datetime) 
         held = [one for one in (a.certificate() for a in answer.associations) if one is not None]
         for certificate in dict.fromkeys((*answer.certificates, *held)):
             one = judged.get(certificate) or PartnerCertificate(certificate)
-            choice = choose_recipient([one], mailbox, at, directory.anchors(), minimum)
+            choice = choose_recipient(
+                [one], mailbox, at, directory.anchors(), minimum, gateway.revocation
+            )
             worth = one.source.value if certificate in judged else ""
             view = certificate_view(certificate, at)
             yield FoundView(worth, choice.chosen is not None, choice.why_none, view)

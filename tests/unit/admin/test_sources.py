@@ -46,8 +46,8 @@ def test_files_are_read_only_where_somebody_is_to_be_asked(tmp_path: Path) -> No
 def test_without_sources_nothing_is_discovered(tmp_path: Path) -> None:
     store = open_store("sqlite", tmp_path / "state", None, migrate=True).store
     found = settings(tmp_path)
-    assert discovery(Settings(), (), store, FakeMeasures()) is None
-    built = discovery(found, sources(found, only_names=True), store, FakeMeasures())
+    assert discovery(Settings(), (), store, FakeMeasures(), None) is None
+    built = discovery(found, sources(found, only_names=True), store, FakeMeasures(), None)
     assert built is not None
     assert built.sources_for(parse_mailbox("x@example.net")) == ("smimea",)
     store.close()

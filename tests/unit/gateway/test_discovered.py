@@ -5,12 +5,15 @@ from datetime import timedelta
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.association import Association, Matching, Selector, Usage
 from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.revocation import Revocation
+from smime_proxy.certs.revocation_mode import Mode
 from smime_proxy.certs.source import MinimumSource, Source
 from smime_proxy.gateway.discovered import NOTHING, candidates, suffices, unreachable
 from smime_proxy.gateway.ports import Answer, Findings, Silence
 from smime_proxy.policy.lacking import Lack
 from tests import pki
 from tests.fakes import AT, FakeDirectory
+from tests.unit.certs.answers import NOW, Known, crl
 
 PAT = parse_mailbox("pat@example.org")
 ROOT = pki.root("Gateway Root", kind="p256")
@@ -53,6 +56,13 @@ def test_a_search_is_over_when_mail_could_be_encrypted() -> None:
     assert suffices(said(SELF), directory(), least, AT)
     assert not suffices(said(GOOD), directory(), most, AT)
     assert not suffices(NOTHING, directory(), least, AT)
+
+
+def test_a_certificate_known_to_be_revoked_does_not_end_a_search() -> None:
+    known = Revocation(Mode.SOFT, Known([crl(ROOT, GOOD)]))
+    lack = Lack(PAT, MinimumSource.VERIFIED)
+    assert suffices(said(GOOD), directory(), lack, NOW)
+    assert not suffices(said(GOOD), directory(), lack, NOW, known)
 
 
 def test_who_gave_no_answer_is_named() -> None:
