@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy import app
 from smime_proxy.address import parse_mailbox
+from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.cli.program import run
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.ports import UpstreamError

@@ -11,6 +11,8 @@ from structlog.testing import capture_logs
 from smime_proxy.address import Mailbox, parse_mailbox
 from smime_proxy.certs.association import Association, Matching, Selector, Usage
 from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.revocation import Revocation
+from smime_proxy.certs.revocation_mode import Mode
 from smime_proxy.certs.source import MinimumSource
 from smime_proxy.gateway.ports import Answer, Findings
 from smime_proxy.lookup import discovery
@@ -19,6 +21,7 @@ from smime_proxy.lookup.source import SourceDown, SourceUnreachable, Told
 from smime_proxy.policy.lacking import Lack
 from tests import pki
 from tests.fakes import FakeDirectory, FakeMeasures
+from tests.unit.certs.answers import Known, crl
 
 PAT, SAM = parse_mailbox("pat@example.org"), parse_mailbox("sam@example.org")
 ROOT = pki.root("Found Root", kind="p256")
@@ -114,6 +117,22 @@ async def test_what_is_not_good_enough_does_not_end_the_search() -> None:
     weak.asked, proof.asked = [], []
     await find(Surroundings([weak, proof]).build(), least=MinimumSource.DISCOVERED)
     assert (weak.asked, proof.asked) == ([PAT.text], [])
+
+
+async def test_a_revoked_certificate_is_no_reason_to_stop_asking() -> None:
+    person = pki.person(ROOT, PAT.text, kind="p256")
+    first, second = FakeSource("a", Told((person.certificate,))), FakeSource("b")
+    made = Surroundings([first, second])
+    lists = Known([crl(ROOT, person, next_update=datetime(2039, 1, 1, tzinfo=UTC))])
+    built = SourcesInOrder(
+        made.sources,
+        made.answers,
+        made.terms,
+        made.measures,
+        revocation=Revocation(Mode.SOFT, lists),
+    )
+    await find(built)
+    assert second.asked == [PAT.text]
 
 
 async def test_who_is_not_served_by_a_source_is_not_told_to_it() -> None:
