@@ -14,11 +14,11 @@ import pytest
 
 from smime_proxy import app
 from smime_proxy.address import parse_mailbox
-from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.cli.program import run
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.ports import UpstreamError
 from smime_proxy.settings import Settings
+from smime_proxy.smtp.errors import SmtpError
 from smime_proxy.smtp.maildir import MaildirUpstream
 
 PATIENCE = 30  # seconds for the service to start or end on a busy machine
@@ -161,7 +161,7 @@ def test_a_password_that_is_no_text_is_told_in_one_line(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\n")
     relay = {"url": "smtp://relay.example.com:587", "username": "us", "password_file": str(file)}
     settings = Settings.model_validate({"upstreams": {"relay": relay}})
-    with pytest.raises(CommandError, match="password: the password is not UTF-8"):
+    with pytest.raises(SmtpError, match="password: the password is not UTF-8"):
         app._upstream_makers(settings)
 
 
