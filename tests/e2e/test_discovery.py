@@ -150,6 +150,7 @@ def test_e84_a_zone_that_was_tampered_with_means_later_and_never_clear(outside: 
 
 
 def test_a_directory_that_is_stopped_means_later_and_never_clear(outside: Outside) -> None:
+    assert outside.send(PAT).code == 250
     before = outside.proxy.counter("lookups")
     outside.directory.stop()
     try:
