@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from smime_proxy.address import Mailbox, parse_mailbox
+from smime_proxy.certs.anchors import Anchor, Anchors
 from smime_proxy.certs.certificate import Certificate
-from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.pool import Issuers
 from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
 from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.cms.decrypt import DecryptionKey
@@ -127,11 +128,11 @@ class FakeDirectory:
     def is_declined(self, mailbox: Mailbox, certificate: Certificate) -> bool:
         return (mailbox, certificate) in self.declined
 
-    def anchors(self) -> Sequence[Anchor]:
-        return self.roots
+    def anchors(self) -> Anchors:
+        return Anchors.of(self.roots)
 
-    def intermediates(self) -> Sequence[Certificate]:
-        return []
+    def intermediates(self) -> Issuers:
+        return Issuers()
 
     def known_certificates(self, issuer: bytes, serial: int) -> Sequence[bytes]:
         del issuer

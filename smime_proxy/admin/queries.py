@@ -10,6 +10,7 @@ from datetime import datetime
 from smime_proxy.address import Mailbox, parse_mailbox
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.path import Purpose, validate
+from smime_proxy.certs.pool import Pool
 from smime_proxy.certs.selection import choose_recipient, choose_signing
 from smime_proxy.policy.choice import readable
 from smime_proxy.smime.status import ID_DIGITS
@@ -292,7 +293,7 @@ def _account(store: Store, stored: StoredAccount, at: datetime) -> AccountView:
 
 
 def _pending(key: PendingKey, snapshot: Snapshot, at: datetime) -> PendingView:
-    pool, roots = (*key.issuers, *snapshot.intermediates()), snapshot.anchors()
+    pool, roots = Pool.of(key.issuers, snapshot.intermediates()), snapshot.anchors()
     judged = validate(
         key.certificate, pool, roots, at, mailbox=key.mailbox, purpose=Purpose.ENCRYPT
     )
@@ -312,8 +313,7 @@ def _pending(key: PendingKey, snapshot: Snapshot, at: datetime) -> PendingView:
 
 
 def _partner(stored: StoredPartner, snapshot: Snapshot, at: datetime) -> PartnerView:
-    chain = (*stored.chain, *snapshot.intermediates())
-    candidate = replace(stored.candidate, chain=chain)
+    candidate = replace(stored.candidate, known=snapshot.intermediates())
     trusted = snapshot.anchors()
     # Of a domain one mailbox stands for all: RFC 5321 4.5.1 has this one everywhere.
     of_domains = (parse_mailbox(f"postmaster@{domain}") for domain in stored.domains)

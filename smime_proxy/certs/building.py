@@ -3,79 +3,77 @@
 RFC 4158 (path building), RFC 5280 6.1; the budget answers path bombs, where libraries hang.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.pool import ByName
 from smime_proxy.certs.profile import MAIL, Profile
 from smime_proxy.certs.signature import is_signed_by
 
-MAX_POOL = 1024  # issuers considered: 20 of the message, then those we know; bounds memory
 MAX_SIGNATURE_CHECKS = 64  # a search; a clean chain needs three
 MAX_PATH = 8  # certificates from leaf to anchor; the longest seen in mail has five
 
 
 @dataclass(slots=True)
 class PathSearch:
-    """One search; `obstacles` collects in one line each why a way ended."""
+    """One search; `obstacles` collects in one line each why a way ended.
 
-    anchors: Sequence[Certificate]
+    `asked` are the names (`Certificate.subject_key`) that issuers were looked for.
+    """
+
+    anchors: ByName
     profile: Profile = MAIL
     obstacles: list[str] = field(default_factory=list)
-    _issuers: dict[bytes, list[Certificate]] = field(default_factory=dict)
-    _anchored: frozenset[Certificate] = frozenset()
-    _checks_left: int = MAX_SIGNATURE_CHECKS
+    asked: set[bytes] = field(default_factory=set)
+    checks_left: int = MAX_SIGNATURE_CHECKS
 
-    def paths(
-        self, leaf: Certificate, pool: Sequence[Certificate]
-    ) -> Iterator[tuple[Certificate, ...]]:
+    def paths(self, leaf: Certificate, pool: ByName) -> Iterator[tuple[Certificate, ...]]:
         """Yield paths (leaf first, anchor last) whose signatures hold, likelier ones first.
 
         Nothing else is judged but strength of the issuers' keys and whether they may issue.
         """
-        self._anchored = frozenset(self.anchors)
-        for issuer in dict.fromkeys((*self.anchors, *islice(pool, MAX_POOL))):
-            self._issuers.setdefault(issuer.subject_key, []).append(issuer)
-        yield from self._extend((leaf,))
+        yield from self._extend((leaf,), pool)
 
-    def _extend(self, path: tuple[Certificate, ...]) -> Iterator[tuple[Certificate, ...]]:
+    def _extend(
+        self, path: tuple[Certificate, ...], pool: ByName
+    ) -> Iterator[tuple[Certificate, ...]]:
         last = path[-1]
         if len(path) == MAX_PATH:
             self.obstacles.append(f"a chain of more than {MAX_PATH} certificates")
             return
-        candidates = [c for c in self._issuers.get(last.issuer_key, ()) if c not in path]
+        self.asked.add(last.issuer_key)
+        anchored = frozenset(self.anchors.named(last.issuer_key))
+        named = (*self.anchors.named(last.issuer_key), *pool.named(last.issuer_key))
+        candidates = [issuer for issuer in dict.fromkeys(named) if issuer not in path]
         if not candidates:
             self.obstacles.append(f"no trusted issuer {last.issuer or 'without a name'}")
-        for issuer in sorted(candidates, key=lambda issuer: self._rank(last, issuer)):
-            if self._checks_left == 0:
+        # RFC 4158 3.5.12 and RFC 5280 4.2.1.1: the key identifier is a hint, not a condition.
+        for issuer in sorted(candidates, key=lambda issuer: last.aki != issuer.ski):
+            if self.checks_left == 0:
                 self.obstacles.append(f"gave up after {MAX_SIGNATURE_CHECKS} signatures")
                 return
-            if not self._accepts(last, issuer):
+            if not self._accepts(last, issuer, anchored=issuer in anchored):
                 continue
-            if issuer in self._anchored:
+            if issuer in anchored:
                 yield (*path, issuer)
             else:
-                yield from self._extend((*path, issuer))
+                yield from self._extend((*path, issuer), pool)
 
-    def _rank(self, child: Certificate, issuer: Certificate) -> tuple[bool, bool, str]:
-        # RFC 4158 3.5.12 and RFC 5280 4.2.1.1: the key identifier is a hint, not a condition.
-        return child.aki != issuer.ski, issuer not in self._anchored, issuer.fingerprint
-
-    def _unfit(self, issuer: Certificate) -> str:
+    def _unfit(self, issuer: Certificate, *, anchored: bool) -> str:
         if issuer.weak_key and not self.profile.unsafe_weak:
             return issuer.weak_key
         # An anchor of version 1 has no extensions to say it in; somebody decided to trust it.
-        old = issuer.version == 1 and issuer in self._anchored
+        old = issuer.version == 1 and anchored
         return "" if issuer.may_issue or old else "may not issue certificates for mail"
 
-    def _accepts(self, child: Certificate, issuer: Certificate) -> bool:
+    def _accepts(self, child: Certificate, issuer: Certificate, *, anchored: bool) -> bool:
         # Oversized keys are not even tried: each try would cost what the attacker likes.
-        unfit = self._unfit(issuer)
+        unfit = self._unfit(issuer, anchored=anchored)
         if unfit:
             self.obstacles.append(f"{issuer.subject}: {unfit}")
             return False
-        self._checks_left -= 1
+        self.checks_left -= 1
         if not is_signed_by(child, issuer, unsafe_weak=self.profile.unsafe_weak):
             self.obstacles.append(
                 f"the signature of {issuer.subject} over {child.subject} cannot be verified"

@@ -3,14 +3,16 @@
 RFC 5280 6 (chains), RFC 6698 2.1.1 and RFC 7671 5 (usages of records), RFC 8162 2.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from smime_proxy.address import Mailbox
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.association import Association, Usage
 from smime_proxy.certs.certificate import Certificate
-from smime_proxy.certs.path import Anchor, ChainStatus, PathResult, Purpose, validate
+from smime_proxy.certs.path import ChainStatus, PathResult, Purpose, validate
+from smime_proxy.certs.pool import Issuers, Pool
 from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.certs.source import Source
 
@@ -21,8 +23,8 @@ MAX_JUDGED = 16  # certificates of one mailbox; each may cost a path, and people
 class Trust:
     """What chains are judged by: anchors, further issuers to complete them, a time, aware UTC."""
 
-    anchors: Sequence[Anchor]
-    intermediates: Sequence[Certificate]
+    anchors: Collection[Anchor]
+    intermediates: Issuers
     at: datetime
 
 
@@ -42,25 +44,24 @@ def judged(
     """
     held = [one for one in (record.certificate() for record in associations) if one is not None]
     every = tuple(dict.fromkeys((*found, *held, *known)))[:MAX_JUDGED]
-    pool = (*every, *trust.intermediates)
     given = set(found)
     judgement = []
     for certificate in every:
-        vouched = _vouched_for(certificate, associations, pool, mailbox, trust)
+        vouched = _vouched_for(certificate, associations, every, mailbox, trust)
         if vouched is not None:
             judgement.append(vouched)
         elif certificate in given and certificate.carries(mailbox):
-            path = _path(certificate, pool, trust.anchors, mailbox, trust.at)
+            path = _path(certificate, every, trust.anchors, mailbox, trust)
             trusted = path.status is ChainStatus.TRUSTED
             source = Source.DIRECTORY if trusted else Source.DISCOVERED
-            judgement.append(PartnerCertificate(certificate, pool, source=source))
-    return tuple(judgement)
+            judgement.append(PartnerCertificate(certificate, every, source=source))
+    return tuple(replace(one, known=trust.intermediates) for one in judgement)
 
 
 def _vouched_for(
     certificate: Certificate,
     associations: Sequence[Association],
-    pool: tuple[Certificate, ...],
+    every: tuple[Certificate, ...],
     mailbox: Mailbox,
     trust: Trust,
 ) -> PartnerCertificate | None:
@@ -70,20 +71,21 @@ def _vouched_for(
             case Usage.DANE_EE if record.means(certificate):
                 # RFC 7671 5.1: the name of the record is the binding, not those in the certificate.
                 return PartnerCertificate(
-                    certificate, pool, pinned=True, bound_to=(mailbox,), source=Source.SMIMEA
+                    certificate, every, pinned=True, bound_to=(mailbox,), source=Source.SMIMEA
                 )
             case Usage.DANE_TA if certificate.carries(mailbox):
-                anchors = [Anchor(one) for one in pool if record.means(one) and one.may_issue]
-                if _leads(certificate, pool, anchors, mailbox, trust.at):
-                    return PartnerCertificate(certificate, pool, pinned=True, source=Source.SMIMEA)
+                known = (*every, *trust.intermediates)
+                anchors = [Anchor(one) for one in known if record.means(one) and one.may_issue]
+                if _leads(certificate, every, anchors, mailbox, trust):
+                    return PartnerCertificate(certificate, every, pinned=True, source=Source.SMIMEA)
             case Usage.PKIX_EE if record.means(certificate) and certificate.carries(mailbox):
-                if _leads(certificate, pool, trust.anchors, mailbox, trust.at):
-                    return PartnerCertificate(certificate, pool, source=Source.SMIMEA)
+                if _leads(certificate, every, trust.anchors, mailbox, trust):
+                    return PartnerCertificate(certificate, every, source=Source.SMIMEA)
             case Usage.PKIX_TA if certificate.carries(mailbox):
-                path = _path(certificate, pool, trust.anchors, mailbox, trust.at)
+                path = _path(certificate, every, trust.anchors, mailbox, trust)
                 trusted = path.status is ChainStatus.TRUSTED
                 if trusted and any(record.means(one) for one in path.path[1:]):
-                    return PartnerCertificate(certificate, pool, source=Source.SMIMEA)
+                    return PartnerCertificate(certificate, every, source=Source.SMIMEA)
             case _:
                 pass
     return None
@@ -91,21 +93,22 @@ def _vouched_for(
 
 def _leads(
     certificate: Certificate,
-    pool: tuple[Certificate, ...],
-    anchors: Sequence[Anchor],
+    every: tuple[Certificate, ...],
+    anchors: Collection[Anchor],
     mailbox: Mailbox,
-    at: datetime,
+    trust: Trust,
 ) -> bool:
     if not anchors:
         return False
-    return _path(certificate, pool, anchors, mailbox, at).status is ChainStatus.TRUSTED
+    return _path(certificate, every, anchors, mailbox, trust).status is ChainStatus.TRUSTED
 
 
 def _path(
     certificate: Certificate,
-    pool: tuple[Certificate, ...],
-    anchors: Sequence[Anchor],
+    every: tuple[Certificate, ...],
+    anchors: Collection[Anchor],
     mailbox: Mailbox,
-    at: datetime,
+    trust: Trust,
 ) -> PathResult:
-    return validate(certificate, pool, anchors, at, mailbox=mailbox, purpose=Purpose.ENCRYPT)
+    pool = Pool.of(every, trust.intermediates)
+    return validate(certificate, pool, anchors, trust.at, mailbox=mailbox, purpose=Purpose.ENCRYPT)

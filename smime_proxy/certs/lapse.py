@@ -3,13 +3,14 @@
 RFC 5280 4.1.2.5 (the dates of a certificate) and 3.3 (revocation).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from smime_proxy.address import Mailbox
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.certificate import Certificate, Validity
-from smime_proxy.certs.path import Anchor, ChainStatus
+from smime_proxy.certs.path import ChainStatus
 from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.selection import (
     PartnerCertificate,
@@ -34,7 +35,7 @@ def find_lapse(
     candidates: Iterable[PartnerCertificate],
     mailbox: Mailbox,
     at: datetime,
-    anchors: Sequence[Anchor],
+    anchors: Collection[Anchor],
     minimum: MinimumSource = MinimumSource.HARVESTED,
     revocation: Revocation | None = None,
 ) -> Lapse | None:
@@ -60,7 +61,7 @@ def _ended(
     candidate: PartnerCertificate,
     mailbox: Mailbox,
     at: datetime,
-    anchors: Sequence[Anchor],
+    anchors: Collection[Anchor],
     revocation: Revocation | None,
 ) -> str:
     """Say how a certificate ended; "" for one that never was usable, or may be some day."""

@@ -1,19 +1,20 @@
 """Whether a certificate leads to a trust anchor, and if not, why: one fact, no exception.
 
-RFC 5280 6 (path validation), RFC 8550 4 (S/MIME), RFC 5280 6.1.1 (d) (trust anchors).
+RFC 5280 6 (path validation), RFC 8550 4 (S/MIME).
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import assert_never
 
-from smime_proxy.address import AddressError, Mailbox, fold_domain
-from smime_proxy.certs.building import MAX_POOL, PathSearch
+from smime_proxy.address import Mailbox
+from smime_proxy.certs.anchors import Anchor, Anchors, Roots, Vouching
+from smime_proxy.certs.building import PathSearch
 from smime_proxy.certs.certificate import Certificate, Validity
-from smime_proxy.certs.errors import CertificateError
+from smime_proxy.certs.pool import ByName, Issuers, Pool
 from smime_proxy.certs.processing import process, window
 from smime_proxy.certs.profile import MAIL, Profile
 from smime_proxy.certs.revocation import Revocation, Standing, Status, standing
@@ -22,6 +23,7 @@ from smime_proxy.certs.signature import is_signed_by
 
 MAX_PATHS_JUDGED = 8  # cross-certified authorities have two or three ways up
 MAX_VOUCHING = 3  # keys of one authority that sign lists for one another; bounds the asking
+MAX_ISSUERS_TRIED = 8  # of one name for a pinned certificate; renewed authorities have two or three
 
 
 class ChainStatus(enum.Enum):
@@ -43,59 +45,6 @@ class Purpose(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Anchor:
-    """A certificate trusted by decision; with `domains` only for addresses exactly there.
-
-    `unless` are domains it does not speak for, `distrust_after` is when it lost trust for what it
-    issues from then on, `revoked` are fingerprints of what it took back and we know without a list.
-    A `pinned` one is a person's, trusted as itself and never as an issuer: for the mailboxes whose
-    keys are in `pinned_for`, whatever others it carries; None is for all of them.
-    Domains are folded for comparison; raises `CertificateError` for what is no domain.
-    """
-
-    certificate: Certificate
-    domains: tuple[str, ...] = ()
-    pinned: bool = False
-    unless: tuple[str, ...] = ()
-    distrust_after: datetime | None = None
-    revoked: frozenset[str] = frozenset()
-    pinned_for: frozenset[str] | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("domains", "unless"):
-            try:
-                folded = tuple(fold_domain(domain) for domain in getattr(self, name))
-            except AddressError as error:
-                raise CertificateError(f"not a domain to vouch for: {error}") from error
-            object.__setattr__(self, name, folded)
-
-    def silence(self, leaf: Certificate, mailbox: Mailbox | None) -> str:
-        """Say why the anchor does not speak for this certificate, ``""`` when it does.
-
-        With a mailbox, that one must be in the certificate and in a domain; without, all of the
-        certificate's mailboxes must be, and there must be one. None of them may be excepted.
-        """
-        if self.pinned:
-            if leaf != self.certificate:
-                return "pinned, so it vouches for nobody else"
-            is_meant = mailbox is None or self.pinned_for is None or mailbox.key in self.pinned_for
-            return "" if is_meant else f"trusted by itself, but not for {mailbox}"
-        if self.distrust_after is not None and leaf.not_before > self.distrust_after:
-            return f"not trusted for certificates issued after {self.distrust_after:%Y-%m-%d}"
-        spoken = leaf.mailboxes if mailbox is None else (mailbox,)
-        claimed = (*spoken, *leaf.dn_mailboxes) if mailbox is None else spoken
-        excepted = [m.domain for m in claimed if m.domain in self.unless]
-        if excepted:
-            return f"not trusted for our own domain {excepted[0]} (`trust add` with --for-own)"
-        if not self.domains:
-            return ""
-        carried = bool(spoken) and (mailbox is None or leaf.carries(mailbox))
-        if carried and all(m.domain in self.domains for m in spoken):
-            return ""
-        return f"trusted only for {', '.join(self.domains[:3])} (`trust add` with --for)"
-
-
-@dataclass(frozen=True, slots=True)
 class PathResult:
     """The fact, the way it rests on (leaf first, anchor last), and why not in one line.
 
@@ -110,8 +59,8 @@ class PathResult:
 
 def validate(
     leaf: Certificate,
-    pool: Sequence[Certificate],
-    anchors: Sequence[Anchor],
+    pool: Collection[Certificate] | Pool,
+    anchors: Collection[Anchor],
     at: datetime,
     *,
     mailbox: Mailbox | None = None,
@@ -130,15 +79,14 @@ def validate(
     if profile.for_mail and not _fits(leaf, purpose):
         reason = f"the certificate may not be used to {purpose.value} mail"
         return PathResult(ChainStatus.UNTRUSTED, (leaf,), reason)
-    revoked = frozenset[str]().union(*(anchor.revoked for anchor in anchors))
-    if leaf.fingerprint in revoked:
+    anchors = Anchors.of(anchors)
+    if leaf.fingerprint in anchors.revoked:
         reason = "revoked by the authority that issued it"
         return PathResult(ChainStatus.REVOKED, (leaf,), reason)
-    if revoked:
-        pool = [issuer for issuer in pool if issuer.fingerprint not in revoked]
-    vouching = [a.certificate for a in anchors if not a.silence(leaf, mailbox)]
+    pool = Pool.of(pool).without(anchors.revoked)
+    vouching = Vouching(anchors, leaf, mailbox)
     check = _Check(revocation, pool, vouching, at, profile)
-    if leaf in vouching:
+    if vouching.accept():
         return check.of_pinned(_dated((leaf,), at))
     search = PathSearch(vouching, profile)
     best = PathResult(ChainStatus.UNTRUSTED, (leaf,))
@@ -150,15 +98,14 @@ def validate(
             best = result
     if best.reason:
         return best
-    silent = _silent_anchor(leaf, pool, anchors, mailbox)
-    reason = silent or _obstacle(leaf, search.obstacles)
+    reason = _silence(vouching, search.asked, pool) or _obstacle(leaf, search.obstacles)
     return PathResult(ChainStatus.UNTRUSTED, (leaf,), reason)
 
 
 def revoked(
     leaf: Certificate,
-    pool: Sequence[Certificate],
-    anchors: Sequence[Certificate],
+    pool: Collection[Certificate] | Pool,
+    anchors: Collection[Anchor],
     at: datetime,
     revocation: Revocation | None,
 ) -> str:
@@ -166,7 +113,7 @@ def revoked(
 
     For certificates whose chain nobody asks for: our own, and pinned ones.
     """
-    check = _Check(revocation, pool, anchors, at, MAIL)
+    check = _Check(revocation, Pool.of(pool), Roots(Anchors.of(anchors)), at, MAIL)
     result = check.of_pinned(PathResult(ChainStatus.TRUSTED, (leaf,)))
     return result.reason if result.status is ChainStatus.REVOKED else ""
 
@@ -187,8 +134,8 @@ class _Check:
     """Holds ways that are good otherwise against what is known of revocations."""
 
     revocation: Revocation | None
-    pool: Sequence[Certificate]
-    anchors: Sequence[Certificate]
+    pool: Pool
+    anchors: ByName
     at: datetime
     profile: Profile
 
@@ -200,14 +147,15 @@ class _Check:
         """
         path = result.path
         pairs = [(path[n], path[n + 1]) for n in range(len(path) - 2, -1, -1)]
-        return replace(self, anchors=path[-1:])._checked(result, pairs)  # noqa: SLF001 - its own
+        below = replace(self, anchors=Issuers.of(path[-1:]))
+        return below._checked(result, pairs)  # noqa: SLF001 - its own
 
     def of_pinned(self, result: PathResult) -> PathResult:
         """Check a pinned certificate where its issuer is known; who it is does not matter."""
         if self.revocation is None:
             return result
         leaf = result.path[0]
-        named = (one for one in islice(self.pool, MAX_POOL) if one.subject_key == leaf.issuer_key)
+        named = islice(self._named(leaf.issuer_key), MAX_ISSUERS_TRIED)
         issuer = next((one for one in named if is_signed_by(leaf, one)), None)
         if issuer is None:
             return result
@@ -242,7 +190,7 @@ class _Check:
             issuer,
             self.revocation.answers,
             self.at,
-            signers=(*self.anchors, *islice(self.pool, MAX_POOL)),
+            signers=self._named,
             vouch=lambda signer: self._vouch(signer, asked),
             unsafe_weak=self.profile.unsafe_weak,
         )
@@ -254,7 +202,7 @@ class _Check:
         but for those who are being asked: an authority may point to a list that its signer's own
         certificate is on.
         """
-        if signer in self.anchors or signer in asked:
+        if signer in asked or signer in self.anchors.named(signer.subject_key):
             return ""
         if len(asked) == MAX_VOUCHING:
             return "too many sign for one another"
@@ -271,32 +219,23 @@ class _Check:
             return ""
         return "no trusted way leads to it"
 
+    def _named(self, subject_key: bytes) -> Sequence[Certificate]:
+        return (*self.anchors.named(subject_key), *self.pool.named(subject_key))
+
     @property
     def _is_hard(self) -> bool:
         return self.revocation is not None and self.revocation.mode is Mode.HARD
 
 
-def _silent_anchor(
-    leaf: Certificate,
-    pool: Sequence[Certificate],
-    anchors: Sequence[Anchor],
-    mailbox: Mailbox | None,
-) -> str:
+def _silence(vouching: Vouching, asked: Collection[bytes], pool: Pool) -> str:
     """Say which anchor a way leads to that does not speak for the leaf, and why, or ``""``."""
-    for anchor in anchors:
-        if anchor.pinned and anchor.certificate == leaf:
-            return anchor.silence(leaf, mailbox)
-    named = {leaf.issuer_key, *(issuer.issuer_key for issuer in islice(pool, MAX_POOL))}
-    silent = {
-        anchor.certificate: reason
-        for anchor in anchors
-        if not anchor.pinned
-        and anchor.certificate.subject_key in named
-        and (reason := anchor.silence(leaf, mailbox))
-    }
+    pinned = vouching.anchors.pinning(vouching.leaf)
+    if pinned is not None:
+        return pinned.silence(vouching.leaf, vouching.mailbox)
+    silent = vouching.why_silent(asked)
     if not silent:  # nearly always, so that nobody's search is done twice
         return ""
-    path = next(PathSearch(tuple(silent)).paths(leaf, pool), None)
+    path = next(PathSearch(Issuers.of(silent)).paths(vouching.leaf, pool), None)
     return f"{path[-1].subject}: {silent[path[-1]]}" if path else ""
 
 

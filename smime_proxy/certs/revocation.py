@@ -68,6 +68,8 @@ class Revocation:
 
 # Says whether a certificate that is not the issuer's own may sign a list for it: `""`, or why not.
 Vouch = Callable[[Certificate], str]
+# Gives certificates by the name of their subject (`Certificate.subject_key`).
+Signers = Callable[[bytes], Iterable[Certificate]]
 
 
 def standing(
@@ -76,13 +78,13 @@ def standing(
     answers: Answers,
     at: datetime,
     *,
-    signers: Iterable[Certificate] = (),
+    signers: Signers = lambda _subject_key: (),
     vouch: Vouch = lambda _signer: "not the issuer's own",
     unsafe_weak: bool = False,
 ) -> Standing:
     """Judge one certificate below its issuer at a time, aware UTC; never raises.
 
-    `signers` are further certificates that may have signed a list; `vouch` says of one whether it
+    `signers` gives further certificates that may have signed a list; `vouch` says of one whether it
     is trusted to; `unsafe_weak` as in `Profile`. What was revoked stays so, however old the answer
     is; that it was not is believed only while the answer holds.
     """
@@ -93,7 +95,7 @@ def standing(
     if decisive is not None:
         return decisive
     lists = list(answers.lists(certificate, issuer))[:MAX_LISTS]
-    by_list = _ByLists(certificate, issuer, at, tuple(signers), vouch, unsafe_weak).judge(lists)
+    by_list = _ByLists(certificate, issuer, at, signers, vouch, unsafe_weak).judge(lists)
     if by_list.status is Status.UNKNOWN and told and not lists:
         return told[0]
     return by_list
@@ -142,7 +144,7 @@ class _ByLists:
     certificate: Certificate
     issuer: Certificate
     at: datetime
-    signers: tuple[Certificate, ...]
+    signers: Signers
     vouch: Vouch
     unsafe_weak: bool
 
@@ -223,7 +225,8 @@ class _ByLists:
         return unfit or "its revocation list is not signed by anybody known"
 
     def _candidates(self, crl: Crl) -> Iterator[Certificate]:
-        for signer in dict.fromkeys((self.issuer, *self.signers)):
+        named = (self.issuer, *self.signers(crl.issuer_key))
+        for signer in dict.fromkeys(named):
             if signer.subject_key == crl.issuer_key:
                 yield signer
 

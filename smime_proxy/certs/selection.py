@@ -4,20 +4,23 @@ RFC 8550 3 and 4.4 (fitness), RFC 8551 2.2 and 2.3 (kinds of keys); of the best 
 notBefore wins.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from smime_proxy.address import Mailbox
+from smime_proxy.certs.anchors import Anchor, Anchors
 from smime_proxy.certs.certificate import Certificate, Validity
 from smime_proxy.certs.keys import USABLE_CURVES
-from smime_proxy.certs.path import Anchor, ChainStatus, PathResult, Purpose, revoked, validate
+from smime_proxy.certs.path import ChainStatus, PathResult, Purpose, revoked, validate
+from smime_proxy.certs.pool import Issuers, Pool
 from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.source import MinimumSource, Source
 
 _ONLY_SIGN = frozenset({"ed25519", "ed448", "mldsa44", "mldsa65", "mldsa87"})
 SIGNING_KINDS = USABLE_CURVES | _ONLY_SIGN | {"rsa"}
+_NOBODY = Issuers()
 
 
 class Holder(Protocol):
@@ -46,7 +49,7 @@ class PartnerCertificate:
 
     `pinned` was trusted itself (`--trust`); `bound_to` are mailboxes it was imported for by name,
     whatever it says itself, and `domains` those for all mailboxes of which it was (RFC 3183 3).
-    `source` is who gave it to us.
+    `source` is who gave it to us; `known` are all authorities that may complete its chain.
     """
 
     certificate: Certificate
@@ -55,6 +58,7 @@ class PartnerCertificate:
     bound_to: tuple[Mailbox, ...] = ()
     source: Source = Source.MANUAL
     domains: tuple[str, ...] = ()
+    known: Issuers = field(default=_NOBODY, compare=False, repr=False)
 
     def serves(self, mailbox: Mailbox) -> bool:
         """Tell whether it is for this mailbox, by its own words or by decision."""
@@ -130,7 +134,7 @@ def choose_recipient(
     candidates: Iterable[PartnerCertificate],
     mailbox: Mailbox,
     at: datetime,
-    anchors: Sequence[Anchor],
+    anchors: Collection[Anchor],
     minimum: MinimumSource = MinimumSource.HARVESTED,
     revocation: Revocation | None = None,
 ) -> Choice[PartnerCertificate]:
@@ -188,7 +192,7 @@ def trust_in(
     candidate: PartnerCertificate,
     mailbox: Mailbox,
     at: datetime,
-    anchors: Sequence[Anchor],
+    anchors: Collection[Anchor],
     revocation: Revocation | None = None,
 ) -> PathResult:
     """Judge the chain of a certificate that serves a mailbox, at a time, aware UTC.
@@ -198,29 +202,25 @@ def trust_in(
     certificate of that domain too, if it does for all addresses this carries, and there is one.
     """
     certificate = candidate.certificate
+    pool = Pool.of(candidate.chain, candidate.known)
     # An administrator who lets in what a directory gives unproven asks for no proof.
     if candidate.pinned or candidate.source is Source.DISCOVERED:
-        roots = tuple(anchor.certificate for anchor in anchors if not anchor.pinned)
-        reason = revoked(certificate, (*candidate.chain, *roots), roots, at, revocation)
+        reason = revoked(certificate, pool, anchors, at, revocation)
         status = ChainStatus.REVOKED if reason else ChainStatus.TRUSTED
         return PathResult(status, (certificate,), reason)
     carried: Mailbox | None = mailbox
     if not candidate.is_personal(mailbox):
         carried = None
-        anchors = [one for one in anchors if _speaks_for(one, mailbox.domain)]
+        anchors = Anchors.of(anchors).speaking_for(mailbox.domain)
     return validate(
         certificate,
-        candidate.chain,
+        pool,
         anchors,
         at,
         mailbox=carried,
         purpose=Purpose.ENCRYPT,
         revocation=revocation,
     )
-
-
-def _speaks_for(anchor: Anchor, domain: str) -> bool:
-    return domain not in anchor.unless and (not anchor.domains or domain in anchor.domains)
 
 
 def _choose(

@@ -5,15 +5,17 @@ and never those of authorities below them.
 """
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 
 from cryptography import x509
 
 from smime_proxy.address import Mailbox
+from smime_proxy.certs.anchors import Anchor, Anchors
 from smime_proxy.certs.certificate import LIBRARY_ERRORS, Certificate
-from smime_proxy.certs.path import Anchor, ChainStatus
+from smime_proxy.certs.path import ChainStatus
+from smime_proxy.certs.pool import Pool
 from smime_proxy.certs.selection import PartnerCertificate, trust_in
 from smime_proxy.certs.source import Source
 
@@ -31,8 +33,8 @@ def succession(
     anchor: Certificate | None,
     mailbox: Mailbox,
     at: datetime,
-    anchors: Sequence[Anchor],
-    pool: Sequence[Certificate],
+    anchors: Collection[Anchor],
+    pool: Collection[Certificate] | Pool,
 ) -> Succession:
     """Compare a certificate that leads to `anchor` (None: to none) with those known of a mailbox.
 
@@ -57,20 +59,16 @@ def _anchor_of(
     candidate: PartnerCertificate,
     mailbox: Mailbox,
     at: datetime,
-    anchors: Sequence[Anchor],
-    pool: Sequence[Certificate],
+    anchors: Collection[Anchor],
+    pool: Collection[Certificate] | Pool,
 ) -> Certificate | None:
     if candidate.pinned or candidate.source is Source.DISCOVERED:
         return None
-    known = replace(candidate, chain=(*candidate.chain, *pool))
-    roots = [_forgiving(anchor) for anchor in anchors if not anchor.pinned]
-    result = trust_in(known, mailbox, at, roots)
+    pool = Pool.of(pool)
+    known = replace(candidate, chain=(*candidate.chain, *pool.brought), known=pool.known)
+    result = trust_in(known, mailbox, at, Anchors.of(anchors).forgiving())
     trusted = result.status in {ChainStatus.TRUSTED, ChainStatus.EXPIRED}
     return result.path[-1] if trusted else None
-
-
-def _forgiving(anchor: Anchor) -> Anchor:
-    return replace(anchor, revoked=frozenset()) if anchor.revoked else anchor
 
 
 def _are_of_one(one: Certificate, other: Certificate) -> bool:

@@ -139,5 +139,5 @@ def _of_domain(directory: Directory, mailbox: Mailbox) -> tuple[PartnerCertifica
 def _linked(
     directory: Directory, candidates: Iterable[PartnerCertificate]
 ) -> tuple[PartnerCertificate, ...]:
-    known = tuple(directory.intermediates())
-    return tuple(replace(candidate, chain=(*candidate.chain, *known)) for candidate in candidates)
+    known = directory.intermediates()
+    return tuple(replace(candidate, known=known) for candidate in candidates)

@@ -7,6 +7,7 @@ written. RFC 5322 3.6.4 (Message-ID).
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from smime_proxy.certs.pool import Pool
 from smime_proxy.certs.succession import succession
 from smime_proxy.gateway.gather import own_account
 from smime_proxy.gateway.ports import Directory, FoundKey
@@ -47,7 +48,7 @@ class Finder:
             return None
         if self.directory.is_declined(mailbox, certificate):
             return None
-        pool = (*offered.issuers, *self.trust.intermediates)
+        pool = Pool.of(offered.issuers, self.trust.intermediates)
         stands = succession(known, offered.anchor, mailbox, self.at, self.trust.anchors, pool)
         trusted = offered.anchor is not None
         caution: Caution | None = None

@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Protocol
 
 from smime_proxy.address import Mailbox
+from smime_proxy.certs.anchors import Anchors
 from smime_proxy.certs.association import Association
 from smime_proxy.certs.certificate import Certificate
-from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.pool import Issuers
 from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
 from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.cms.decrypt import DecryptionKey
@@ -239,11 +240,11 @@ class Directory(Protocol):
         """Tell whether somebody decided against this certificate for this partner."""
         ...
 
-    def anchors(self) -> Sequence[Anchor]:
+    def anchors(self) -> Anchors:
         """Give the trust anchors, pinned certificates included."""
         ...
 
-    def intermediates(self) -> Sequence[Certificate]:
+    def intermediates(self) -> Issuers:
         """Give certificates of authorities known from imports, to complete chains."""
         ...
 

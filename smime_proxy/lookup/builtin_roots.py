@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.names import name_key
-from smime_proxy.certs.path import Anchor
 from smime_proxy.lookup import token_objects
 from smime_proxy.lookup.errors import LookupFailed
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.path import ChainStatus, Purpose, validate
+from smime_proxy.certs.pool import Pool
 from smime_proxy.certs.selection import unfit_to_encrypt
 from smime_proxy.cms.certificate_fields import read_certificate
 from smime_proxy.cms.errors import CmsError
@@ -59,7 +60,7 @@ def offered_key(report: Report, trust: Trust, at: datetime) -> OfferedKey | None
 
 
 def _trusted(signer: Signer, mailbox: Mailbox, trust: Trust, at: datetime) -> OfferedKey | None:
-    pool = (*signer.brought, *trust.intermediates)
+    pool = Pool.of(signer.brought, trust.intermediates)
     for certificate in _candidates(signer):
         if not _is_fit(certificate, mailbox, at):
             continue

@@ -4,15 +4,17 @@ RFC 8551 2.4.2 and 3.5.3, RFC 8550 3 (identity) and 4 (certificates), RFC 3183 3
 signatures); verdicts V2-V14.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
 from smime_proxy.address import Mailbox
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
-from smime_proxy.certs.path import Anchor, ChainStatus, Purpose, validate
+from smime_proxy.certs.path import ChainStatus, Purpose, validate
+from smime_proxy.certs.pool import Pool
 from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.validation import Validation, validation_of
 from smime_proxy.cms import oids
@@ -44,8 +46,8 @@ class Trust:
     certificates known of an address.
     """
 
-    anchors: Sequence[Anchor]
-    intermediates: Sequence[Certificate]
+    anchors: Collection[Anchor]
+    intermediates: Collection[Certificate]
     known: Callable[[bytes, int], Sequence[bytes]]
     revocation: Revocation | None = None
     gateways: Mapping[str, GatewaySigner] = field(default_factory=dict)
@@ -115,7 +117,7 @@ def judge(
     extra = [der for signer in signed.signers for der in _stored(signer.sid, trust)]
     reports = verify(signed, contents, extra)
     brought = tuple(_readable(signed.certificates))
-    pool = [*brought, *trust.intermediates]
+    pool = Pool.of(brought, trust.intermediates)
     is_mail = signed.content_type == oids.DATA
     signers = (_judge(report, pool, trust, claim, at, is_mail=is_mail) for report in reports)
     return tuple(replace(signer, brought=brought) for signer in signers)
@@ -123,7 +125,7 @@ def judge(
 
 def _judge(
     report: SignerReport,
-    pool: Sequence[Certificate],
+    pool: Pool,
     trust: Trust,
     claim: Claim,
     at: datetime,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import delete, select
 
-from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.stores import anchors, schema
 from smime_proxy.stores.anchors import MOZILLA, Scope, StoredAnchor
 from smime_proxy.stores.connection import Act, Store, Writing

@@ -11,8 +11,8 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from smime_proxy.address import AddressError, fold_domain
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.certificate import Certificate
-from smime_proxy.certs.path import Anchor
 from smime_proxy.stores import certificates, schema
 from smime_proxy.stores.connection import Act, Store, Writing
 from smime_proxy.stores.errors import StoreError

@@ -11,8 +11,9 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from smime_proxy.address import Mailbox
-from smime_proxy.certs.certificate import Certificate
-from smime_proxy.certs.path import Anchor, ChainStatus, Purpose, validate
+from smime_proxy.certs.anchors import Anchors
+from smime_proxy.certs.path import ChainStatus, Purpose, validate
+from smime_proxy.certs.pool import Issuers, Pool
 from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.certs.source import Source
 from smime_proxy.certs.succession import succession
@@ -130,7 +131,7 @@ class _Judge:
     def __init__(self, harvest: Harvest, connection: Connection) -> None:
         self._harvest = harvest
         self._connection = connection
-        self._trusted: tuple[Sequence[Anchor], Sequence[Certificate]] | None = None
+        self._trusted: tuple[Anchors, Issuers] | None = None
 
     def decide(self, found: FoundKey) -> Accept | Pend | None:
         """Decide about one key; None leaves it: imported already, refused, or not wanted."""
@@ -144,7 +145,7 @@ class _Judge:
         anchor = next(
             (a.certificate for a in roots if a.certificate.fingerprint == found.anchor), None
         )
-        pool = (*found.issuers, *issuers)
+        pool = Pool.of(found.issuers, issuers)
         stands = succession(known, anchor, mailbox, found.at, roots, pool)
         decision = decide_key(self._harvest, trusted=anchor is not None, stands=stands)
         harvested = [one for one in known if one.source is Source.HARVESTED and not one.pinned]
@@ -161,20 +162,23 @@ class _Judge:
         return None
 
 
-def _trust(connection: Connection) -> tuple[Sequence[Anchor], Sequence[Certificate]]:
+def _trust(connection: Connection) -> tuple[Anchors, Issuers]:
     """Give the anchors, and the issuers that complete chains."""
     roots = [one.anchor(()) for one in anchors.load(connection)]
-    return roots, certificates.issuers(connection)
+    return Anchors.of(roots), Issuers.of(certificates.issuers(connection))
 
 
-def _is_trusted(
-    key: PendingKey, roots: Sequence[Anchor], issuers: Sequence[Certificate], at: datetime
-) -> bool:
+def _is_trusted(key: PendingKey, roots: Anchors, issuers: Issuers, at: datetime) -> bool:
     """Tell whether a key's chain was trusted when it was found, or is now."""
     if not key.caution.is_untrusted:
         return True
     result = validate(
-        key.certificate, issuers, roots, at, mailbox=key.mailbox, purpose=Purpose.ENCRYPT
+        key.certificate,
+        Pool.of((), issuers),
+        roots,
+        at,
+        mailbox=key.mailbox,
+        purpose=Purpose.ENCRYPT,
     )
     return result.status is ChainStatus.TRUSTED
 

@@ -5,7 +5,7 @@ RFC 8551 2.5.2 (capabilities).
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -14,10 +14,12 @@ from typing import TypeAlias
 from sqlalchemy import Connection, select
 
 from smime_proxy.address import Mailbox
+from smime_proxy.certs.anchors import Anchors
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.keys import PrivateKey
 from smime_proxy.certs.names import name_key
-from smime_proxy.certs.path import Anchor, Purpose, validate
+from smime_proxy.certs.path import Purpose, validate
+from smime_proxy.certs.pool import Issuers, Pool
 from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.selection import KeyEntry, PartnerCertificate, choose_recipient
 from smime_proxy.certs.source import Source
@@ -86,6 +88,43 @@ class Partners:
 _Signing: TypeAlias = tuple[str, Kind, int | None]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Pinned(Mapping[Certificate, Container[str] | None]):
+    """The pinned certificates as they lie on the shelf; none is parsed to ask whether it is one.
+
+    Each with the keys of the mailboxes it was kept for, by `by_address`.
+    """
+
+    shelf: Shelf = field(repr=False)
+    numbers: frozenset[int] = field(repr=False)
+    by_address: Mapping[str, Sequence[int]] = field(repr=False)
+
+    def __getitem__(self, certificate: Certificate) -> Container[str]:
+        """Give for whom a certificate is pinned, octet for octet; raises KeyError."""
+        name = certificates.locator(certificate.issuer_key, certificate.serial)
+        for number in self.shelf.by_locator.get(name, ()):
+            if number in self.numbers and self.shelf.ders[number] == certificate.der:
+                return _Served(self.by_address, number)
+        raise KeyError(certificate)
+
+    def __iter__(self) -> Iterator[Certificate]:
+        """Give all of them, in the order they were kept."""
+        return map(self.shelf.certificate, sorted(self.numbers))
+
+    def __len__(self) -> int:
+        """Count all of them."""
+        return len(self.numbers)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Served(Container[str]):
+    by_address: Mapping[str, Sequence[int]] = field(repr=False)
+    number: int
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self.number in self.by_address.get(key, ())
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What was made of unwrapped keys, by key id; kept over reloads as long as the key is."""
@@ -114,8 +153,8 @@ class Snapshot:
     rows: Mapping[str, tuple[KeyRow, ...]] = field(repr=False)
     partners: Partners = field(repr=False)
     remembered: Mapping[str, bytes] = field(repr=False)
-    trusted: tuple[Anchor, ...] = field(repr=False)
-    issuers: tuple[Certificate, ...] = field(repr=False)
+    trusted: Anchors = field(repr=False)
+    issuers: Issuers = field(repr=False)
     opened: Opened = field(default_factory=Opened, repr=False)
 
     @classmethod
@@ -146,9 +185,7 @@ class Snapshot:
             partners=partners,
             remembered=capabilities.load(connection),
             trusted=_anchors(connection, shelf, partners, own_domains | _domains(by_address)),
-            issuers=tuple(
-                dict.fromkeys((*shelf.issuers(), *authority.certificates_of(connection)))
-            ),
+            issuers=Issuers.of((*shelf.issuers(), *authority.certificates_of(connection))),
             opened=before.opened.of(key_ids) if before else Opened(),
         )
 
@@ -216,11 +253,11 @@ class Snapshot:
         """Tell whether somebody decided against this certificate for this partner."""
         return (mailbox.key, certificate.fingerprint) in self.partners.declined
 
-    def anchors(self) -> Sequence[Anchor]:
+    def anchors(self) -> Anchors:
         """Give the trust anchors, pinned certificates included."""
         return self.trusted
 
-    def intermediates(self) -> Sequence[Certificate]:
+    def intermediates(self) -> Issuers:
         """Give certificates of authorities known from imports, to complete chains."""
         return self.issuers
 
@@ -250,7 +287,7 @@ class Snapshot:
                 if not entry.former:
                     validate(
                         entry.certificate,
-                        (*entry.chain, *self.issuers),
+                        Pool.of(entry.chain, self.issuers),
                         self.trusted,
                         at,
                         purpose=Purpose.SIGN if entry.certificate.may_sign else Purpose.ENCRYPT,
@@ -398,17 +435,9 @@ def _domains(by_address: Mapping[str, Account]) -> frozenset[str]:
 
 def _anchors(
     connection: Connection, shelf: Shelf, partners: Partners, own: frozenset[str]
-) -> tuple[Anchor, ...]:
+) -> Anchors:
     mine = sorted(own)
     taken_back = issued.revoked(connection)
     stored = anchors.load(connection, read=shelf.certificate)
     trusted = [known.anchor(mine, taken_back) for known in stored]
-    served: defaultdict[int, set[str]] = defaultdict(set)
-    for key, numbers in partners.by_address.items():
-        for number in numbers:
-            served[number].add(key)
-    pinned = [
-        Anchor(shelf.certificate(n), pinned=True, pinned_for=frozenset(served[n]))
-        for n in sorted(partners.pinned)
-    ]
-    return (*trusted, *pinned)
+    return Anchors.of(trusted, Pinned(shelf, partners.pinned, partners.by_address))

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.certificate import Certificate
-from smime_proxy.certs.path import Anchor
 from smime_proxy.certs.pem import looks_like_pem, pem_blocks
 from smime_proxy.cms.decrypt import decrypt
 from smime_proxy.cms.structures import parse_enveloped_data

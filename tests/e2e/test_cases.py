@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from smime_proxy.address import parse_mailbox
-from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.cms import oids
 from smime_proxy.cms.ciphers import RSAES_OAEP, RSAES_PKCS1V15
 from smime_proxy.cms.decrypt import DecryptionKey

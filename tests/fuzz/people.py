@@ -5,8 +5,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.certificate import Certificate, read_certificates
-from smime_proxy.certs.path import Anchor
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.decrypt import PrivateKey as OpeningKey
 from smime_proxy.cms.recipient import CmsRecipient

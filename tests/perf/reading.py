@@ -18,8 +18,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.certificate import Certificate
-from smime_proxy.certs.path import Anchor
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.message.build import pkcs7_mime_entity
 from smime_proxy.message.parse import parse

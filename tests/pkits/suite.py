@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.ocsp import OcspAnswer
-from smime_proxy.certs.path import Anchor, ChainStatus, Purpose, validate
+from smime_proxy.certs.path import ChainStatus, Purpose, validate
+from smime_proxy.certs.pool import Pool
 from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.revocation_list import Crl
 from smime_proxy.certs.revocation_mode import Mode
@@ -78,7 +80,8 @@ def run(folder: Path) -> tuple[Outcome, ...]:
     files = {path.stem: path for path in sorted((folder / "certs").glob("*.crt"))}
     known = dict(_readable(files))
     anchor = Anchor(known[TRUST_ANCHOR])
-    pool = [certificate for name, certificate in known.items() if not is_end_entity(name)]
+    issuers = [certificate for name, certificate in known.items() if not is_end_entity(name)]
+    pool = Pool.of((), issuers)
     revocation = Revocation(Mode.HARD, Lists.of(folder / "crls"))
     return tuple(_judge(case, known, pool, anchor, revocation) for case in cases(files))
 
@@ -94,7 +97,7 @@ def _readable(files: Mapping[str, Path]) -> Iterator[tuple[str, Certificate]]:
 def _judge(
     case: Case,
     known: Mapping[str, Certificate],
-    pool: list[Certificate],
+    pool: Pool,
     anchor: Anchor,
     revocation: Revocation,
 ) -> Outcome:

@@ -18,9 +18,9 @@ from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.cli.output import emit_json, say, tell
 from smime_proxy.admin.cli.partner_import import read_certificate_file
 from smime_proxy.admin.cli.program import noun
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.names import name_key
-from smime_proxy.certs.path import Anchor
 from smime_proxy.certs.revocation import Revocation
 from smime_proxy.cms import decrypt
 from smime_proxy.cms.decrypt import DecryptionKey

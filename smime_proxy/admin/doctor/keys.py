@@ -10,6 +10,7 @@ from smime_proxy.admin.doctor.finding import HORIZON, Finding, Severity
 from smime_proxy.admin.expiry import encryption_key, last_of, signing_key
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.path import ChainStatus, Purpose, validate
+from smime_proxy.certs.pool import Pool
 from smime_proxy.certs.selection import choose_signing
 from smime_proxy.gateway.ports import KeyUnavailable
 from smime_proxy.policy.effective import effective
@@ -102,7 +103,7 @@ def _untrusted(
     # One that is not valid yet is judged at the time it will be.
     then = min(max(at, certificate.not_before), certificate.not_after)
     purpose = Purpose.SIGN if certificate.may_sign else Purpose.ENCRYPT
-    pool = (*entry.chain, *snapshot.intermediates())
+    pool = Pool.of(entry.chain, snapshot.intermediates())
     result = validate(certificate, pool, snapshot.anchors(), then, purpose=purpose)
     if result.status is not ChainStatus.TRUSTED:
         yield Finding(

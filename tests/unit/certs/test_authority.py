@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from smime_proxy.address import parse_mailbox
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.authority import (
     CLOCK_SKEW,
     Issuer,
@@ -25,7 +26,7 @@ from smime_proxy.certs.authority import (
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.extensions import SMTP_UTF8_MAILBOX
-from smime_proxy.certs.path import Anchor, ChainStatus, Purpose, validate
+from smime_proxy.certs.path import ChainStatus, Purpose, validate
 from smime_proxy.certs.pkcs12 import read_key_file
 from tests import pki
 

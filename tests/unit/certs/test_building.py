@@ -2,6 +2,7 @@
 
 from smime_proxy.certs.building import MAX_PATH, MAX_SIGNATURE_CHECKS, PathSearch
 from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.pool import Issuers
 from tests import pki
 
 ROOT = pki.root(kind="p256")
@@ -12,8 +13,8 @@ ALICE = pki.person(ISSUING, "alice@example.test", kind="p256")
 def chains(
     leaf: pki.Identity, pool: list[Certificate], *anchors: pki.Identity
 ) -> tuple[list[tuple[Certificate, ...]], PathSearch]:
-    search = PathSearch([anchor.certificate for anchor in anchors])
-    return list(search.paths(leaf.certificate, pool)), search
+    search = PathSearch(Issuers.of([anchor.certificate for anchor in anchors]))
+    return list(search.paths(leaf.certificate, Issuers.of(pool))), search
 
 
 def test_a_plain_chain_is_found() -> None:
@@ -39,10 +40,10 @@ def test_the_key_identifier_is_tried_first_but_is_only_a_hint() -> None:
         pki.intermediate(ROOT, label=f"impostor {number}", kind="p256").certificate
         for number in range(3)
     ]
-    search = PathSearch([ROOT.certificate])
-    first = next(search.paths(ALICE.certificate, [*impostors, ISSUING.certificate]))
+    search = PathSearch(Issuers.of([ROOT.certificate]))
+    first = next(search.paths(ALICE.certificate, Issuers.of([*impostors, ISSUING.certificate])))
     assert first[1] == ISSUING.certificate
-    assert search._checks_left == MAX_SIGNATURE_CHECKS - 2
+    assert search.checks_left == MAX_SIGNATURE_CHECKS - 2
     unmarked = pki.certify(
         ISSUING, name="a@x.y", mailboxes=["a@x.y"], kind="p256", identifiers=False
     )
@@ -106,8 +107,8 @@ def test_a_bag_of_same_named_issuers_costs_a_bounded_number_of_checks() -> None:
         ).certificate
         for number in range(100)
     ]
-    search = PathSearch([ROOT.certificate])
-    found = list(search.paths(ALICE.certificate, bag))
+    search = PathSearch(Issuers.of([ROOT.certificate]))
+    found = list(search.paths(ALICE.certificate, Issuers.of(bag)))
     assert found == []
     assert len(search.obstacles) <= MAX_SIGNATURE_CHECKS + 1
 
@@ -123,9 +124,9 @@ def test_a_mesh_of_authorities_costs_a_bounded_number_of_checks() -> None:
         if issuer != name
     ]
     leaf = pki.person(roots["Mesh 0"], "a@x.y", kind="p256")
-    search = PathSearch([ROOT.certificate])
-    assert list(search.paths(leaf.certificate, mesh)) == []
-    assert search._checks_left == 0
+    search = PathSearch(Issuers.of([ROOT.certificate]))
+    assert list(search.paths(leaf.certificate, Issuers.of(mesh))) == []
+    assert search.checks_left == 0
 
 
 def test_weak_and_unfit_issuers_are_passed_with_a_reason() -> None:

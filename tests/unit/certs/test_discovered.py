@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 import pytest
 
 from smime_proxy.address import parse_mailbox
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.association import Association, Matching, Selector, Usage
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.discovered import MAX_JUDGED, Trust, judged
-from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.pool import Issuers
 from smime_proxy.certs.selection import choose_recipient
 from smime_proxy.certs.source import MinimumSource, Source
 from tests import pki
@@ -21,8 +22,8 @@ GOOD = pki.person(ISSUING, "pat@example.org", kind="p256")
 SELF = pki.person(None, "pat@example.org", kind="p256", label="self")
 NAMELESS = pki.person(None, kind="p256", label="nameless")
 FOREIGN = pki.person(ISSUING, "eve@example.org", kind="p256")
-NOBODY = Trust((), (), pki.NOW)
-OURS = Trust((Anchor(ROOT.certificate),), (), pki.NOW)
+NOBODY = Trust((), Issuers.of(()), pki.NOW)
+OURS = Trust((Anchor(ROOT.certificate),), Issuers.of(()), pki.NOW)
 FULL = (Selector.CERTIFICATE, Matching.FULL)
 
 
@@ -86,7 +87,7 @@ def test_what_the_store_knows_is_not_said_to_be_found() -> None:
 
 
 def test_a_directory_may_leave_out_the_chain_we_have() -> None:
-    trust = Trust(OURS.anchors, (ISSUING.certificate,), pki.NOW)
+    trust = Trust(OURS.anchors, Issuers.of((ISSUING.certificate,)), pki.NOW)
     assert worth((GOOD.certificate,), (), (), trust) == {GOOD.certificate: Source.DIRECTORY}
 
 
@@ -140,7 +141,7 @@ def test_pkix_usages_need_our_anchors_besides() -> None:
 
 
 def test_pkix_ee_carries_the_certificate_itself() -> None:
-    trust = Trust(OURS.anchors, (ISSUING.certificate,), pki.NOW)
+    trust = Trust(OURS.anchors, Issuers.of((ISSUING.certificate,)), pki.NOW)
     assert usable((), (record(Usage.PKIX_EE, GOOD.certificate),), (), trust) == GOOD.certificate
 
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from smime_proxy.address import parse_mailbox
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.lapse import MAX_LOOKED_AT, find_lapse
-from smime_proxy.certs.path import Anchor
 from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.certs.source import MinimumSource, Source
 from tests import pki

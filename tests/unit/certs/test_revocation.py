@@ -6,7 +6,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509 import ocsp
 
-from smime_proxy.certs.path import Anchor, ChainStatus, PathResult, Purpose, revoked, validate
+from smime_proxy.certs.anchors import Anchor
+from smime_proxy.certs.path import ChainStatus, PathResult, Purpose, revoked, validate
 from smime_proxy.certs.revocation import Revocation, Status, standing
 from smime_proxy.certs.revocation_mode import Mode
 from tests import pki

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from smime_proxy.address import parse_mailbox
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.keys import USABLE_CURVES
-from smime_proxy.certs.path import Anchor
 from smime_proxy.certs.selection import (
     Choice,
     PartnerCertificate,

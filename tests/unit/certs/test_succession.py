@@ -8,8 +8,8 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from smime_proxy.address import parse_mailbox
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.certificate import Certificate
-from smime_proxy.certs.path import Anchor
 from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.certs.source import Source
 from smime_proxy.certs.succession import Succession, succession

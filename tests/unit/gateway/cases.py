@@ -3,7 +3,7 @@
 from functools import cache
 
 from smime_proxy.address import parse_mailbox
-from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.envelope import ForwardPath, Role
 from smime_proxy.gateway.pipeline import Gateway
 from smime_proxy.policy.rules import Kind, Policy, Rules

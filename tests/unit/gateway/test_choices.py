@@ -1,11 +1,10 @@
 """The certificate of each recipient, remembered for a while and never beyond its snapshot."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from smime_proxy.address import parse_mailbox
-from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.anchors import Anchor, Anchors
 from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.revocation_mode import Mode
 from smime_proxy.certs.source import MinimumSource, Source
@@ -25,9 +24,9 @@ OLD = datetime(2021, 1, 1, tzinfo=UTC)
 class Counting(FakeDirectory):
     asked: int = 0
 
-    def anchors(self) -> Sequence[Anchor]:
+    def anchors(self) -> Anchors:
         self.asked += 1
-        return self.roots
+        return super().anchors()
 
 
 def counting() -> Counting:

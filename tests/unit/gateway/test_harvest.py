@@ -3,7 +3,7 @@
 import pytest
 
 from smime_proxy.address import parse_mailbox
-from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.harvest import MAX_MESSAGE_ID
 from smime_proxy.gateway.ports import FoundKey

@@ -337,7 +337,7 @@ async def test_internationalised_mail_needs_an_upstream_that_takes_it(world: Wor
 
 async def test_what_a_sender_reads_is_remembered_once_his_mail_is_delivered(world: World) -> None:
     signed = message(clear(identity=person("x@y.org")), sender="x@y.org")
-    world.directory.roots.append(trust().anchors[0])
+    world.directory.roots.extend(trust().anchors)
     world.inside.faults["prepare"] = USER_UNKNOWN
     reply = await send(world, signed, "x@y.org", "alice@example.test", role=Role.INBOUND)
     assert (reply.code, world.seen) == (550, [])
@@ -352,7 +352,7 @@ async def test_remembering_that_fails_is_no_fault_of_the_mail(world: World) -> N
         raise ValueError("full")
 
     signed = message(clear(identity=person("x@y.org")), sender="x@y.org")
-    world.directory.roots.append(trust().anchors[0])
+    world.directory.roots.extend(trust().anchors)
     talk = Gateway(replace(world.context(), remember=broken)).begin(session(Role.INBOUND))
     await talk.mail(parse_mailbox("x@y.org"), ())
     await talk.rcpt(ForwardPath(parse_mailbox("alice@example.test")))
@@ -362,7 +362,7 @@ async def test_remembering_that_fails_is_no_fault_of_the_mail(world: World) -> N
 
 async def test_a_key_is_handed_on_once_the_mail_is_delivered(world: World) -> None:
     signed = message(clear(identity=person("x@y.org")), sender="x@y.org")
-    world.directory.roots.append(trust().anchors[0])
+    world.directory.roots.extend(trust().anchors)
     world.inside.faults["prepare"] = USER_UNKNOWN
     await send(world, signed, "x@y.org", "alice@example.test", role=Role.INBOUND)
     assert world.found == []
@@ -377,7 +377,7 @@ async def test_a_key_that_cannot_be_noted_is_no_fault_of_the_mail(world: World) 
         raise ValueError("full")
 
     signed = message(clear(identity=person("x@y.org")), sender="x@y.org")
-    world.directory.roots.append(trust().anchors[0])
+    world.directory.roots.extend(trust().anchors)
     talk = Gateway(replace(world.context(), harvest=broken)).begin(session(Role.INBOUND))
     await talk.mail(parse_mailbox("x@y.org"), ())
     await talk.rcpt(ForwardPath(parse_mailbox("alice@example.test")))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.lookup.builtin_roots import judge, read_builtin_roots
 from smime_proxy.lookup.errors import LookupFailed
 from tests import pki

@@ -9,8 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from smime_proxy.address import Mailbox, parse_mailbox
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.association import Association, Matching, Selector, Usage
-from smime_proxy.certs.path import Anchor
 from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.revocation_mode import Mode
 from smime_proxy.certs.source import MinimumSource

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from smime_proxy.address import parse_mailbox
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.certificate import Certificate
-from smime_proxy.certs.path import Anchor
 from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.revocation_mode import Mode
 from smime_proxy.cms import der, oids

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from smime_proxy.address import parse_mailbox
-from smime_proxy.certs.path import Anchor, ChainStatus
+from smime_proxy.certs.anchors import Anchor
+from smime_proxy.certs.path import ChainStatus
 from smime_proxy.cms import der, oids
 from smime_proxy.cms.structures import parse_signed_data
 from smime_proxy.cms.verify import Integrity

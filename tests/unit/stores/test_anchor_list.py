@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.stores import anchor_list, anchors
 from smime_proxy.stores.anchor_list import ListChange
 from smime_proxy.stores.anchors import Scope, StoredAnchor

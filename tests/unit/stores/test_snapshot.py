@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from smime_proxy.address import parse_mailbox
-from smime_proxy.certs.path import Anchor
+from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.selection import choose_signing
 from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.cms.certificate_fields import read_certificate
@@ -58,8 +58,8 @@ def test_a_snapshot_is_a_directory(store: Store) -> None:
     directory: Directory = load(store)
     assert directory.account(ALICE) is None
     assert directory.partner_certificates(PARTNER) == ()
-    assert directory.anchors() == ()
-    assert directory.intermediates() == ()
+    assert tuple(directory.anchors()) == ()
+    assert tuple(directory.intermediates()) == ()
 
 
 def test_an_account_is_found_by_address_and_alias(store: Store, act: Act) -> None:
@@ -327,10 +327,24 @@ def test_a_partners_certificate_comes_with_chain_pin_and_bindings(store: Store, 
 def test_anchors_are_those_added_and_pinned_ones_as_themselves(store: Store, act: Act) -> None:
     anchors.add(store, act, [ROOT.certificate], Scope(("example.org",)))
     add_partner(store, act, pinned=True)
-    assert load(store).anchors() == (
-        Anchor(ROOT.certificate, ("example.org",)),
-        Anchor(SOMEONE.certificate, pinned=True, pinned_for=frozenset({PARTNER.key})),
-    )
+    known, pin = load(store).anchors()
+    assert known == Anchor(ROOT.certificate, ("example.org",))
+    assert (pin.certificate, pin.pinned) == (SOMEONE.certificate, True)
+    assert pin.pinned_for is not None
+    assert PARTNER.key in pin.pinned_for
+    assert BOB.key not in pin.pinned_for
+
+
+def test_no_pinned_certificate_is_read_before_somebody_asks_for_it(store: Store, act: Act) -> None:
+    """P12: there may be a hundred thousand."""
+    add_partner(store, act, pinned=True)
+    snapshot = load(store)
+    pinned = snapshot.anchors().pinned
+    assert SOMEONE.certificate in pinned
+    assert pki.person(ROOT, "someone@else.test", kind="p256").certificate not in pinned
+    assert MIDDLE.certificate not in pinned
+    assert len(pinned) == 1
+    assert SOMEONE.certificate not in snapshot.shelf.read.values()
 
 
 def test_our_own_domains_are_those_served_and_those_of_accounts(store: Store, act: Act) -> None:
@@ -344,7 +358,7 @@ def test_our_own_domains_are_those_served_and_those_of_accounts(store: Store, ac
 
 def test_what_is_in_chains_completes_others(store: Store, act: Act) -> None:
     add_partner(store, act)
-    assert load(store).intermediates() == (MIDDLE.certificate,)
+    assert tuple(load(store).intermediates()) == (MIDDLE.certificate,)
 
 
 def test_certificates_are_found_by_issuer_and_serial_number(store: Store, act: Act) -> None:
