@@ -3,7 +3,8 @@
 RFC 5280 4.2.1.10 and 6.1.3 (b), (c); RFC 9598 6 (SmtpUTF8Mailbox); RFC 5937 (those of the anchor).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
@@ -12,13 +13,11 @@ from cryptography import x509
 
 from smime_proxy.address import AddressError, fold_domain, parse_mailbox
 from smime_proxy.certs.certificate import Certificate
-from smime_proxy.certs.extensions import SMTP_UTF8_MAILBOX
+from smime_proxy.certs.extensions import MAX_NAMES, SMTP_UTF8_MAILBOX
 from smime_proxy.certs.names import relative_name_keys
 
-MAX_COMPARISONS = 100_000  # of names with subtrees in one path: some milliseconds; real ones ten
-MAX_SUBTREES = 2_000  # of one certificate; the largest of public authorities has about 100
-
-Relative = tuple[bytes, ...]  # the keys of the RDNs of a name, outermost first
+MAX_DEPTH = 64  # RDNs of a constraint; real names have up to ten
+MAX_SUBTREES = 500  # of all certificates of a path; the largest of public authorities has about 100
 
 
 class ConstraintFault(Exception):  # noqa: N818 - what is wrong with a path, no error of ours
@@ -35,25 +34,40 @@ class Form(Enum):
     OTHER = "name"
 
 
+# The bases of subtrees by form; a form that is absent is not constrained, a permitted base that
+# nobody can read is left out and holds nothing.
+Bases = Mapping[Form, AbstractSet[object]]
+
+
 @dataclass(frozen=True, slots=True)
 class Subtrees:
-    """The constraints of one certificate by form; a form that is absent is not constrained."""
+    """The constraints of one certificate."""
 
-    permitted: tuple[tuple[Form, object], ...]
-    excluded: tuple[tuple[Form, object], ...]
+    permitted: Bases
+    excluded: Bases
 
 
 @dataclass(slots=True)
 class Constraints:
-    """The constraints gathered on the way down, and what comparing may still cost."""
+    """The constraints gathered on the way down.
+
+    What each name costs depends on how deep it is, never on how many constraints there are;
+    `left` is how many may still come.
+    """
 
     gathered: list[Subtrees]
-    left: int = MAX_COMPARISONS
+    left: int = MAX_SUBTREES
 
     def add(self, constraints: x509.NameConstraints | None) -> None:
         """Take the constraints of an issuer along (RFC 5280 6.1.4 (g))."""
-        if constraints is not None:
-            self.gathered.append(_subtrees(constraints))
+        if constraints is None:
+            return
+        permitted = constraints.permitted_subtrees or []
+        excluded = constraints.excluded_subtrees or []
+        self.left -= len(permitted) + len(excluded)
+        if self.left < 0:
+            raise ConstraintFault(f"more than {MAX_SUBTREES} name constraints")
+        self.gathered.append(Subtrees(_bases(permitted), _bases(excluded, is_whole=True)))
 
     def check(self, certificate: Certificate, names: Sequence[x509.GeneralName]) -> None:
         """Hold subject and subjectAltName against all constraints; raises `ConstraintFault`.
@@ -63,35 +77,36 @@ class Constraints:
         """
         if not self.gathered:
             return
+        if len(names) > MAX_NAMES:
+            raise ConstraintFault(f"more than {MAX_NAMES} names")
         for form, name in _names(certificate, names):
             for subtrees in self.gathered:
-                self._hold(form, name, subtrees)
-
-    def _hold(self, form: Form, name: object, subtrees: Subtrees) -> None:
-        permitted = [base for kind, base in subtrees.permitted if kind is form]
-        excluded = [base for kind, base in subtrees.excluded if kind is form]
-        self.left -= len(subtrees.permitted) + len(subtrees.excluded)
-        if self.left < 0:
-            raise ConstraintFault("too many names and name constraints")
-        if not permitted and not excluded:
-            return
-        if form is Form.OTHER or name is None:
-            # A form nobody here can compare, or a name nobody can read.
-            raise ConstraintFault(f"a {form.value} that name constraints cannot be held against")
-        if permitted and not any(_within(form, name, base) for base in permitted):
-            raise ConstraintFault(f"name constraints do not permit the {form.value}")
-        if None in excluded:
-            raise ConstraintFault(f"an excluded {form.value} that nobody can read")
-        if any(_within(form, name, base) for base in excluded):
-            raise ConstraintFault(f"name constraints exclude the {form.value}")
+                _hold(form, name, subtrees)
 
 
-def _subtrees(constraints: x509.NameConstraints) -> Subtrees:
-    permitted = constraints.permitted_subtrees or []
-    excluded = constraints.excluded_subtrees or []
-    if len(permitted) + len(excluded) > MAX_SUBTREES:
-        raise ConstraintFault(f"more than {MAX_SUBTREES} name constraints")
-    return Subtrees(tuple(map(_base, permitted)), tuple(map(_base, excluded)))
+def _hold(form: Form, name: object, subtrees: Subtrees) -> None:
+    permitted, excluded = subtrees.permitted.get(form), subtrees.excluded.get(form)
+    if permitted is None and excluded is None:
+        return
+    if form is Form.OTHER or name is None:
+        # A form nobody here can compare, or a name nobody can read.
+        raise ConstraintFault(f"a {form.value} that name constraints cannot be held against")
+    if permitted is not None and not _is_within(form, name, permitted):
+        raise ConstraintFault(f"name constraints do not permit the {form.value}")
+    if excluded is not None and _is_within(form, name, excluded):
+        raise ConstraintFault(f"name constraints exclude the {form.value}")
+
+
+def _bases(names: Iterable[x509.GeneralName], *, is_whole: bool = False) -> Bases:
+    """Read the bases; with `is_whole` one that nobody can read is a fault, not left out."""
+    bases: dict[Form, set[object]] = {}
+    for form, base in map(_base, names):
+        known = bases.setdefault(form, set())
+        if base is not None:
+            known.add(base)
+        elif is_whole and form is not Form.OTHER:
+            raise ConstraintFault("a name constraint that cannot be read")
+    return bases
 
 
 def _base(name: x509.GeneralName) -> tuple[Form, object]:
@@ -99,7 +114,9 @@ def _base(name: x509.GeneralName) -> tuple[Form, object]:
         case x509.RFC822Name(value=value):
             return Form.MAIL, _mail_base(value)
         case x509.DirectoryName(value=value):
-            return Form.DIRECTORY, relative_name_keys(value.public_bytes())
+            relative = relative_name_keys(value.public_bytes())
+            deep = relative is not None and len(relative) > MAX_DEPTH
+            return Form.DIRECTORY, None if deep else relative
         case x509.DNSName(value=value):
             return Form.DNS, value.lower().lstrip(".")
         case x509.UniformResourceIdentifier(value=value):
@@ -167,25 +184,24 @@ def _host(uri: str) -> str | None:
     return host.lower()
 
 
-def _within(form: Form, name: object, base: object) -> bool:
-    """Tell whether a name lies in a subtree (RFC 5280 4.2.1.10); unreadable bases hold nothing."""
-    match form, name, base:
-        case Form.DIRECTORY, tuple(), tuple():
-            return name[: len(base)] == base
-        case Form.MAIL, str(), str():
-            return _mail_within(name, base)
-        case Form.DNS, str(), str():
-            return not base or name == base or name.endswith("." + base)
-        case Form.URI, str(), str():
-            return name.endswith(base) if base.startswith(".") else name == base
+def _is_within(form: Form, name: object, bases: AbstractSet[object]) -> bool:
+    """Tell whether a name lies in one of the subtrees (RFC 5280 4.2.1.10)."""
+    match form, name:
+        case Form.DIRECTORY, tuple():
+            above = range(min(len(name), MAX_DEPTH) + 1)
+            return not bases.isdisjoint(name[:length] for length in above)
+        case Form.MAIL, str():
+            host = name.rpartition("@")[2]
+            return not bases.isdisjoint((name, host, *_from_each_dot(host), ""))
+        case Form.DNS, str():
+            below = (ending[1:] for ending in _from_each_dot(name))
+            return not bases.isdisjoint((name, *below, ""))
+        case Form.URI, str():
+            return not bases.isdisjoint((name, *_from_each_dot(name)))
         case _:
             return False
 
 
-def _mail_within(name: str, base: str) -> bool:
-    host = name.rpartition("@")[2]
-    if "@" in base:
-        return name == base
-    if base.startswith("."):
-        return host.endswith(base)
-    return not base or host == base
+def _from_each_dot(host: str) -> list[str]:
+    """Give all endings of a host name that begin with a dot, as constraints name domains."""
+    return [host[at:] for at, character in enumerate(host) if character == "."]

@@ -22,6 +22,9 @@ from smime_proxy.certs.revocation_mode import Mode
 from smime_proxy.certs.signature import is_signed_by
 
 MAX_PATHS_JUDGED = 8  # cross-certified authorities have two or three ways up
+MAX_OCTETS_JUDGED = (
+    500_000  # of the ways together; bounds reading extensions, 8 usual ways have 100 k
+)
 MAX_VOUCHING = 3  # keys of one authority that sign lists for one another; bounds the asking
 MAX_ISSUERS_TRIED = 8  # of one name for a pinned certificate; renewed authorities have two or three
 
@@ -90,12 +93,16 @@ def validate(
         return check.of_pinned(_dated((leaf,), at))
     search = PathSearch(vouching, profile)
     best = PathResult(ChainStatus.UNTRUSTED, (leaf,))
+    octets = 0
     for path in islice(search.paths(leaf, pool), MAX_PATHS_JUDGED):
         result = check.of_path(_judged(path, at, profile))
         if result.status is ChainStatus.TRUSTED:
             return result
         if _PREFERENCE[result.status] > _PREFERENCE[best.status] or not best.reason:
             best = result
+        octets += sum(len(certificate.der) for certificate in path)
+        if octets > MAX_OCTETS_JUDGED:
+            break
     if best.reason:
         return best
     reason = _silence(vouching, search.asked, pool) or _obstacle(leaf, search.obstacles)

@@ -1,15 +1,21 @@
 """Names held against name constraints, each form by its own rule (RFC 5280 4.2.1.10); E73, E82."""
 
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
+
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from smime_proxy.certs.constraints import (
-    MAX_COMPARISONS,
+    MAX_DEPTH,
     MAX_SUBTREES,
     ConstraintFault,
     Constraints,
+    Form,
+    Subtrees,
 )
+from smime_proxy.certs.extensions import MAX_NAMES
 from tests import pki
 
 ROOT = pki.root(kind="p256")
@@ -176,16 +182,55 @@ def test_constraints_gather_on_the_way_down() -> None:
         constraints.check(leaf, [x509.RFC822Name("a@example.test")])
 
 
-def test_comparing_ends_at_a_limit() -> None:
-    """A thousand constraints and five hundred names are half a million comparisons."""
+def test_an_excluded_name_nobody_can_read_is_a_fault() -> None:
+    name = directory(*[(NameOID.COMMON_NAME, "x")] * (MAX_DEPTH + 1))
+    with pytest.raises(ConstraintFault, match="cannot be read"):
+        Constraints([]).add(x509.NameConstraints(None, [name]))
     constraints = Constraints([])
-    bases: list[x509.GeneralName] = [x509.RFC822Name(f"x{n}.test") for n in range(1000)]
+    constraints.add(x509.NameConstraints([name], None))
+    with pytest.raises(ConstraintFault, match="not permit the directory name"):
+        constraints.check(pki.person(ROOT, "a@b.test", kind="p256").certificate, [])
+
+
+def test_a_name_costs_the_same_however_many_constraints_there_are() -> None:
+    """E82: a thousand constraints and five hundred names are half a million comparisons."""
+    constraints = Constraints([])
+    bases: list[x509.GeneralName] = [x509.RFC822Name(f"x{n}.test") for n in range(MAX_SUBTREES - 1)]
     constraints.add(x509.NameConstraints([*bases, x509.RFC822Name("b.test")], None))
+    (subtrees,) = constraints.gathered
+    counted = Counted(subtrees.permitted[Form.MAIL])
+    constraints.gathered[0] = Subtrees({Form.MAIL: counted}, {})
     leaf = pki.person(ROOT, "a@b.test", kind="p256").certificate
-    names = [x509.RFC822Name("a@b.test")] * 500
-    with pytest.raises(ConstraintFault, match="too many"):
-        constraints.check(leaf, names)
-    assert constraints.left > -2 * MAX_SUBTREES
-    with pytest.raises(ConstraintFault, match="more than"):
-        constraints.add(x509.NameConstraints(bases * 3, None))
-    assert MAX_COMPARISONS < 1000 * 500
+    constraints.check(leaf, [x509.RFC822Name("a@b.test")] * MAX_NAMES)
+    assert counted.asked <= 10 * MAX_NAMES
+    with pytest.raises(ConstraintFault, match="more than 500 names"):
+        constraints.check(leaf, [x509.RFC822Name("a@b.test")] * (MAX_NAMES + 1))
+
+
+def test_more_constraints_than_anybody_has_are_a_fault() -> None:
+    """Those of a whole path count together."""
+    constraints = Constraints([])
+    bases: list[x509.GeneralName] = [x509.RFC822Name(f"x{n}.test") for n in range(MAX_SUBTREES)]
+    constraints.add(x509.NameConstraints(None, bases))
+    with pytest.raises(ConstraintFault, match=f"more than {MAX_SUBTREES} name constraints"):
+        constraints.add(x509.NameConstraints(bases[:1], None))
+
+
+class Counted(AbstractSet[object]):
+    """A set that counts what it is asked, and cannot be gone through."""
+
+    def __init__(self, members: AbstractSet[object]) -> None:
+        self.members, self.asked = members, 0
+
+    def __contains__(self, member: object) -> bool:
+        self.asked += 1
+        return member in self.members
+
+    def __iter__(self) -> Iterator[object]:
+        raise AssertionError("nobody goes through all constraints")
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def isdisjoint(self, other: Iterable[object]) -> bool:
+        return not any(member in self for member in other)

@@ -1,13 +1,25 @@
 """Chains as a fact (RFC 5280 6, RFC 8550 4); rows E04, E78, E79, E80, E82."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.certificate import Certificate
-from smime_proxy.certs.path import ChainStatus, PathResult, Purpose, validate
+from smime_proxy.certs.path import (
+    MAX_OCTETS_JUDGED,
+    MAX_PATHS_JUDGED,
+    ChainStatus,
+    PathResult,
+    Purpose,
+    validate,
+)
+from smime_proxy.certs.pool import Issuers, Pool
+from smime_proxy.certs.processing import process
 from tests import pki
 
 ROOT = pki.root(kind="p256")
@@ -20,7 +32,7 @@ def judged(
     leaf: pki.Identity,
     *anchors: pki.Identity | Anchor,
     at: datetime = pki.NOW,
-    pool: tuple[Certificate, ...] | None = None,
+    pool: tuple[Certificate, ...] | Pool | None = None,
     mailbox: str = "",
     purpose: Purpose = Purpose.SIGN,
 ) -> PathResult:
@@ -253,6 +265,50 @@ def test_a_hostile_pool_does_not_keep_a_good_chain_from_being_found() -> None:
     ]
     result = judged(ALICE, ROOT, pool=(*ALICE.chain, *junk))
     assert result.status is ChainStatus.TRUSTED
+
+
+@dataclass
+class Library(Mapping[bytes, Sequence[Certificate]]):
+    """Ten thousand issuers by subject, of which one is real."""
+
+    real: Certificate
+    asked: int = 0
+
+    def __getitem__(self, subject_key: bytes) -> Sequence[Certificate]:
+        self.asked += 1
+        if subject_key != self.real.subject_key:
+            raise KeyError(subject_key)
+        return [self.real]
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise AssertionError("nobody goes through all issuers")
+
+    def __len__(self) -> int:
+        return 10_000
+
+
+def test_the_issuers_of_the_store_are_asked_for_by_name_only() -> None:
+    library = Library(ISSUING.certificate)
+    pool = Pool.of((), Issuers(library))
+    assert judged(ALICE, ROOT, pool=pool).status is ChainStatus.TRUSTED
+    stranger = pki.person(pki.root("Other", kind="p256"), "eve@example.test", kind="p256")
+    assert judged(stranger, ROOT, pool=pool).status is ChainStatus.UNTRUSTED
+    assert library.asked <= 4
+
+
+def test_what_is_read_of_many_long_ways_is_bounded() -> None:
+    """E82: each way costs reading its extensions, as long as a stranger likes them."""
+    filler = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.32473.1"), b"x" * 90_000)
+    ways = [
+        pki.intermediate(
+            ROOT, "Long", kind="p256", path_length=0, not_after=pki.NOW, extra=[(filler, False)]
+        ).certificate
+        for _ in range(MAX_PATHS_JUDGED)
+    ]
+    leaf = pki.person(pki.intermediate(ROOT, "Long", kind="p256"), "a@x.y", kind="p256")
+    before = process.cache_info().misses
+    assert judged(leaf, ROOT, pool=tuple(ways), at=pki.NOW + DAY).status is ChainStatus.EXPIRED
+    assert process.cache_info().misses - before == MAX_OCTETS_JUDGED // 90_000 + 1
 
 
 def test_an_issuer_the_library_cannot_read_is_no_crash() -> None:
