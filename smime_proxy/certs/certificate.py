@@ -6,7 +6,7 @@ RFC 5280 4 (profile), RFC 8550 3 and 4.4 (S/MIME names and extensions), RFC 9598
 import enum
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -125,6 +125,15 @@ class Certificate:
         subjectAltName mailbox.
         """
         return self.dn_mailboxes if dn_address and not self.mailboxes else self.mailboxes
+
+    def with_subject_address(self) -> "Certificate":
+        """Give it with the subject's address as its mailbox where it names no other (E73).
+
+        One that has an address nobody can read, or too many names, has named others.
+        """
+        if self.mailboxes or self.defects:
+            return self
+        return replace(self, mailboxes=self.dn_mailboxes)
 
     def carries(self, mailbox: Mailbox, *, dn_address: bool = False) -> bool:
         """Tell whether it names exactly this mailbox, compared by `Mailbox.key`."""

@@ -164,6 +164,7 @@ def _material(
         context.revocation,
         context.rules.gateways,
         lambda mailbox: [one.certificate for one in directory.partner_certificates(mailbox)],
+        context.rules.subject_address,
     )
     finder = Finder(context.rules.harvest, directory, trust, entity.header, envelope.received_at)
     return Material(

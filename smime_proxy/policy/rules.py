@@ -189,7 +189,8 @@ class Rules:
     `partners` is looked up by mailbox key first, then by domain. `listeners` by listener name.
     `unwrap` says which verified signatures inbound mail is delivered without. `gateways` are the
     partners' gateways that sign in place of people, by their domain. `harvest` says what becomes
-    of the certificates in signed mail.
+    of the certificates in signed mail, `subject_address` whether an address in the subject of one
+    counts where it names no other.
     """
 
     default: Policy = field(default_factory=Policy)
@@ -200,3 +201,4 @@ class Rules:
     unwrap: frozenset[Unwrap] = frozenset()
     gateways: Mapping[str, GatewaySigner] = field(default_factory=dict)
     harvest: Harvest = Harvest.ASK
+    subject_address: bool = False

@@ -22,6 +22,7 @@ from smime_proxy.settings.tables import (
     Service,
     Status,
     Store,
+    TrustTable,
     Upstream,
 )
 
@@ -85,6 +86,8 @@ class Settings(BaseSettings):
     """The built-in certificate authority."""
     pkcs11: Pkcs11 = Field(default_factory=Pkcs11)
     """The token private keys may lie on."""
+    trust: TrustTable = Field(default_factory=TrustTable)
+    """What certificates are believed."""
     admin: Admin = Field(default_factory=Admin)
     """Web pages and REST."""
     status: Status = Field(default_factory=Status)

@@ -29,6 +29,7 @@ def to_rules(settings: Settings) -> Rules:
         unwrap=frozenset(settings.policy.unwrap),
         gateways=to_gateways(settings),
         harvest=settings.policy.harvest,
+        subject_address=settings.trust.subject_address,
     )
 
 

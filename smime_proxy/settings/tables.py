@@ -159,6 +159,14 @@ class Pkcs11(Table):
     """File whose first line is the user's PIN."""
 
 
+class TrustTable(Table):
+    """`[trust]`: what certificates are believed."""
+
+    subject_address: bool = False
+    """An e-mail address in the subject of a signer's certificate counts where its subjectAltName
+    has none, as old certificates have it."""
+
+
 class Admin(Table):
     """`[admin]`: web pages and REST; closed in this version."""
 

@@ -42,6 +42,8 @@ class Trust:
 
     `known(issuer, serial)` gives stored certificates (DER) for signatures that bring none, E58.
     Without `revocation` nobody's certificate was revoked.
+    With `subject_address` an address in the subject counts where the certificate names no other
+    (RFC 8550 3: legacy).
     `gateways` are those that sign for everybody of a domain, by domain, folded; `own_of` gives the
     certificates known of an address.
     """
@@ -52,6 +54,7 @@ class Trust:
     revocation: Revocation | None = None
     gateways: Mapping[str, GatewaySigner] = field(default_factory=dict)
     own_of: Callable[[Mailbox], Sequence[Certificate]] = lambda _mailbox: ()
+    subject_address: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ def judge(
     """
     extra = [der for signer in signed.signers for der in _stored(signer.sid, trust)]
     reports = verify(signed, contents, extra)
-    brought = tuple(_readable(signed.certificates))
+    brought = tuple(_readable(signed.certificates, trust))
     pool = Pool.of(brought, trust.intermediates)
     is_mail = signed.content_type == oids.DATA
     signers = (_judge(report, pool, trust, claim, at, is_mail=is_mail) for report in reports)
@@ -132,7 +135,7 @@ def _judge(
     *,
     is_mail: bool,
 ) -> Signer:
-    certificate = next(_readable([report.certificate] if report.certificate else []), None)
+    certificate = next(_readable([report.certificate] if report.certificate else [], trust), None)
     if certificate is None:
         reason = report.reason or "the signer's certificate cannot be read"
         return Signer(report, None, ChainStatus.UNKNOWN, Identity.NONE, (reason,))
@@ -201,12 +204,13 @@ def _time_reason(signing_time: datetime | None, date: datetime | None, at: datet
     return "signing time far from Date" if abs(signing_time - date) > MAX_TIME_APART else ""
 
 
-def _readable(certificates: Sequence[bytes]) -> Iterator[Certificate]:
+def _readable(certificates: Sequence[bytes], trust: Trust) -> Iterator[Certificate]:
     for der in certificates:
         try:
-            yield Certificate.from_der(der)
+            certificate = Certificate.from_der(der)
         except CertificateError:
             continue  # one bad certificate must not lose the others (M18)
+        yield certificate.with_subject_address() if trust.subject_address else certificate
 
 
 def _stored(sid: Identifier, trust: Trust) -> Sequence[bytes]:

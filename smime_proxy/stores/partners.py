@@ -153,7 +153,9 @@ def add_found(
             connection.execute(pin.values(pinned=True))
     served = select(names.c.key).where(names.c.certificate_id == number, names.c.key == mailbox.key)
     if connection.execute(served).first() is None:
-        row = {"certificate_id": number, "key": mailbox.key, "text": mailbox.text, "bound": False}
+        # What was found by the address in its subject serves it by decision, not by its own words.
+        bound = not certificates.stored(certificate.der).carries(mailbox)
+        row = {"certificate_id": number, "key": mailbox.key, "text": mailbox.text, "bound": bound}
         connection.execute(insert(names).values(row))
 
 

@@ -167,7 +167,12 @@ def _known(certificates: Sequence[Certificate]) -> Known:
 def _with_store(context: typer.Context, given: Material) -> Material:
     """Add the settings' gateways, and the store's keys and anchors where it can be read."""
     loaded = settings(context)
-    given = replace(given, trust=replace(given.trust, gateways=to_gateways(loaded)))
+    said = replace(
+        given.trust,
+        gateways=to_gateways(loaded),
+        subject_address=loaded.trust.subject_address,
+    )
+    given = replace(given, trust=said)
     try:
         if not (loaded.service.state_dir / STORE_FILE).exists():
             return given

@@ -100,6 +100,20 @@ def test_an_address_in_the_subject_counts_only_on_request_and_alone() -> None:
     assert both.identities(dn_address=True) == (parse_mailbox("new@x.y"),)
 
 
+def test_seen_by_the_subjects_address_it_is_another_mailbox_and_the_same_certificate() -> None:
+    """E73: and whoever has any other address, a bad one too, is not seen so."""
+    old = parse_mailbox("old@x.y")
+    legacy = pki.certify(ROOT, name="legacy", label="shared", dn_address="old@x.y").certificate
+    assert legacy.with_subject_address().mailboxes == (old,)
+    assert legacy.with_subject_address() == legacy
+    bad = [x509.RFC822Name("new@x.y ")]
+    for declared in ({"mailboxes": ["new@x.y"]}, {"raw_names": bad}):
+        made = pki.certify(ROOT, label="shared", dn_address="old@x.y", **declared).certificate
+        assert not made.with_subject_address().carries(old)
+    named = pki.certify(ROOT, name="old@x.y", label="shared").certificate
+    assert named.with_subject_address().mailboxes == ()
+
+
 def test_the_common_name_is_never_an_identity() -> None:
     """E73."""
     named = pki.certify(ROOT, name="alice@example.test", label="shared").certificate

@@ -64,6 +64,17 @@ def test_a_first_key_is_taken_at_once_where_that_is_set_and_nobody_is_told() -> 
     assert (found.caution, told) == (None, ())
 
 
+def test_e73_a_key_is_found_by_the_subjects_address_where_that_counts() -> None:
+    content = mail_of(person(name="Newcomer", dn_address=NEW))
+    assert received(content, NEW) == (None, ())
+    surroundings = world()
+    surroundings.rules = Rules(subject_address=True)
+    work = make(surroundings.context(), envelope(content, NEW, BOB, role=Role.INBOUND))
+    assert isinstance(work, Work)
+    assert work.found is not None
+    assert work.found.mailbox == MAILBOX
+
+
 def test_never_finds_nothing() -> None:
     assert received(mail_of(person(NEW)), NEW, harvest=Harvest.NEVER) == (None, ())
 

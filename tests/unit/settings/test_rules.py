@@ -20,6 +20,11 @@ def test_the_default_settings_are_the_default_rules() -> None:
     assert to_rules(Settings()).default == Policy()
 
 
+def test_the_address_in_the_subject_counts_where_it_is_set() -> None:
+    given = Settings.model_validate({"trust": {"subject_address": True}})
+    assert to_rules(given).subject_address
+
+
 def test_every_override_reaches_the_rules() -> None:
     table = {
         "sign": "never",

@@ -99,6 +99,22 @@ def test_e73_the_subjects_address_is_no_identity_and_e75_no_tag_is_dropped() -> 
     assert judged(claim=tagged).identity is Identity.MISMATCH
 
 
+def test_e73_it_is_where_it_is_asked_for_and_there_is_no_other() -> None:
+    """E73: within what anchors and name constraints allow."""
+    believing = replace(trust(), subject_address=True)
+    legacy = signature(identity=person(name="Legacy", dn_address=ALICE))
+    signer = judged(legacy, trusting=believing)
+    assert (signer.result, signer.mailbox) == ("pass", CLAIM.mailbox)
+    eve = Claim(parse_mailbox("eve@example.test"), AT)
+    assert judged(legacy, trusting=believing, claim=eve).identity is Identity.MISMATCH
+    both = signature(identity=person("eve@example.test", dn_address=ALICE))
+    assert judged(both, trusting=believing).identity is Identity.MISMATCH
+    for domains, chain in ((("example.test",), "trusted"), (("example.org",), "untrusted")):
+        scoped = Anchor(parties.root().certificate, domains)
+        found = judged(legacy, trusting=replace(believing, anchors=[scoped]))
+        assert found.chain.value == chain
+
+
 def test_e74_case_does_not_matter() -> None:
     """E74."""
     assert judged(claim=Claim(parse_mailbox("ALICE@Example.TEST"), AT)).result == "pass"

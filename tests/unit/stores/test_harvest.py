@@ -90,6 +90,15 @@ def test_a_first_key_is_taken_where_that_is_set_with_where_it_came_from(trusting
     assert chosen(trusting) == found.certificate
 
 
+def test_e73_one_found_by_its_subjects_address_serves_it(trusting: Store) -> None:
+    """Whatever the setting is by the time mail goes to it."""
+    legacy = pki.certify(MIDDLE, name="Legacy", dn_address=TEXT, kind="p256")
+    found = key(identity=legacy)
+    seen = replace(found, certificate=found.certificate.with_subject_address())
+    taken(trusting, seen, setting=Harvest.TRUSTED)
+    assert chosen(trusting) == legacy.certificate
+
+
 def test_a_renewed_key_is_taken_beside_the_old_and_used(trusting: Store) -> None:
     """The newest of equal sources is encrypted to."""
     old = pki.person(MIDDLE, TEXT, kind="p256")

@@ -102,6 +102,22 @@ def signed_by_partner(cli: Cli) -> Path:
     return cli.file("signed.p7m", as_mail(signer.sign(serialization.Encoding.DER, [])))
 
 
+def test_e73_the_subjects_address_is_told_where_it_counts(cli: Cli) -> None:
+    legacy = pki.certify(None, name="Legacy", dn_address="partner@example.org", kind="p256")
+    signed = pkcs7.PKCS7SignatureBuilder().set_data(b"Content-Type: text/plain\r\n\r\ntext\r\n")
+    assert isinstance(legacy.key, ec.EllipticCurvePrivateKey)
+    made = signed.add_signer(legacy.certificate.x509(), legacy.key, hashes.SHA256())
+    der = made.sign(serialization.Encoding.DER, [pkcs7.PKCS7Options.Binary])
+    path, anchor = cli.file("m.eml", as_mail(der)), cli.file("legacy.pem", legacy.pem())
+    line = ("inspect", path, "--trust", anchor, "--json")
+    (signer,) = cli.done(*line).json["layers"][0]["signers"]
+    assert (signer["identity"], signer["email"]) == ("none", [])
+    with cli.settings.open("a") as settings:
+        settings.write("[trust]\nsubject_address = true\n")
+    (signer,) = cli.done(*line).json["layers"][0]["signers"]
+    assert (signer["identity"], signer["email"]) == ("match", ["partner@example.org"])
+
+
 def test_the_stores_anchors_and_those_given_are_trusted(cli: Cli) -> None:
     path = signed_by_partner(cli)
     root = cli.file("root.pem", cli.done("ca", "init").out)
