@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import (
@@ -277,6 +278,14 @@ def certify(
     above = issuer.certificate.x509().subject if issuer else (subject or _subject(name, dn_address))
     der = _sign(builder.issuer_name(above), issuer.key if issuer else own_key, weak_digest)
     return Identity(Certificate.from_der(der), own_key, _chain_above(issuer))
+
+
+def of_version_1(certificate: bytes) -> bytes:
+    """Give a certificate as it was before there were extensions; its issuer's signature is off."""
+    parsed = asn1_x509.Certificate.load(certificate)
+    parsed["tbs_certificate"]["version"] = "v1"
+    parsed["tbs_certificate"]["extensions"] = None
+    return bytes(parsed.dump(force=True))
 
 
 def with_key_algorithm(certificate: bytes, algorithm: bytes) -> bytes:

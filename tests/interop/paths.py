@@ -122,10 +122,7 @@ def mapping(issuer: str, own: str) -> tuple[x509.ExtensionType, bool]:
 
 def of_version_1(identity: Identity) -> Certificate:
     """Give a certificate as it was before there were extensions; its signature is off."""
-    parsed = asn1_x509.Certificate.load(identity.der)
-    parsed["tbs_certificate"]["version"] = "v1"
-    parsed["tbs_certificate"]["extensions"] = None
-    return Certificate.from_der(bytes(parsed.dump(force=True)))
+    return Certificate.from_der(pki.of_version_1(identity.der))
 
 
 def anchored(identity: Identity, *above: Certificate) -> Identity:

@@ -37,6 +37,7 @@ def test_one_is_among_them_with_everything_said_of_it() -> None:
     assert SCOPED in anchors
     assert PIN in anchors
     assert FREE not in anchors
+    assert Anchor(ALICE.certificate, pinned=True) not in anchors
     assert Anchor(BOB.certificate) not in anchors
     bare: object = ROOT.certificate
     assert bare not in anchors

@@ -129,6 +129,16 @@ def test_a_mesh_of_authorities_costs_a_bounded_number_of_checks() -> None:
     assert search.checks_left == 0
 
 
+def test_only_an_anchor_may_be_of_version_1() -> None:
+    """It has no extensions to say that it is an authority's; somebody decided that it is."""
+    old = Certificate.from_der(pki.of_version_1(ISSUING.der))
+    search = PathSearch(Issuers.of([old]))
+    assert list(search.paths(ALICE.certificate, Issuers())) == [(ALICE.certificate, old)]
+    search = PathSearch(Issuers.of([ROOT.certificate]))
+    assert list(search.paths(ALICE.certificate, Issuers.of([old]))) == []
+    assert search.obstacles == ["CN=Test Issuing CA: may not issue certificates for mail"]
+
+
 def test_weak_and_unfit_issuers_are_passed_with_a_reason() -> None:
     weak = pki.intermediate(ROOT, "Weak", kind="rsa1024")
     unfit = pki.intermediate(ROOT, "Unfit", kind="p256", ca=False)

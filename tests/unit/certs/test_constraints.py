@@ -146,6 +146,17 @@ def test_other_forms_are_held_against_theirs(
         check("a@b.test", excluded=[base], raw_names=(inside,))
 
 
+def test_an_empty_base_holds_every_name_of_its_form() -> None:
+    """RFC 5280 4.2.1.10: it is how authorities exclude a form."""
+    for base, name in (
+        (x509.RFC822Name._init_without_validation(""), x509.RFC822Name("a@b.test")),
+        (x509.DNSName(""), x509.DNSName("b.test")),
+    ):
+        check(permitted=[base], raw_names=(name,))
+        with pytest.raises(ConstraintFault, match="exclude"):
+            check(excluded=[base], raw_names=(name,))
+
+
 def test_a_form_nobody_can_compare_is_refused_where_it_is_constrained() -> None:
     form = x509.RegisteredID(x509.ObjectIdentifier("1.2.3"))
     check("a@b.test", permitted=[form])

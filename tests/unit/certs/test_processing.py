@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import pytest
-from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 
 from smime_proxy.certs.certificate import Certificate
@@ -166,11 +165,7 @@ def test_names_that_differ_only_in_form_chain() -> None:
 
 
 def _version_1(identity: pki.Identity) -> Certificate:
-    """Sign it again as it would have been before there were extensions."""
-    parsed = asn1_x509.Certificate.load(identity.der)
-    parsed["tbs_certificate"]["version"] = "v1"
-    parsed["tbs_certificate"]["extensions"] = None
-    made = Certificate.from_der(bytes(parsed.dump(force=True)))
+    made = Certificate.from_der(pki.of_version_1(identity.der))
     assert made.version == 1
     return made
 

@@ -218,6 +218,7 @@ def test_a_pinned_certificate_is_revoked_too_where_its_issuer_is_known() -> None
     told = revoked(ALICE.certificate, [ISSUING.certificate], (), NOW, bad)
     assert "revoked on" in told
     assert revoked(ALICE.certificate, [ISSUING.certificate], (), NOW, None) == ""
+    assert "revoked on" in revoked(ALICE.certificate, (), [Anchor(ISSUING.certificate)], NOW, bad)
     assert revoked(ALICE.certificate, [OTHER.certificate], (), NOW, bad) == ""
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.anchors import Anchor, Anchors
+from smime_proxy.certs.pool import Issuers
 from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.revocation_mode import Mode
 from smime_proxy.certs.source import MinimumSource, Source
@@ -17,6 +18,7 @@ from tests.unit.gateway.cases import ALICE, PARTNER, partner, world
 
 MAILBOX = parse_mailbox(PARTNER)
 LEAST = MinimumSource.HARVESTED
+ISSUING = pki.intermediate(parties.root(), kind="p256")
 OLD = datetime(2021, 1, 1, tzinfo=UTC)
 
 
@@ -80,6 +82,24 @@ def test_e72_only_a_trusted_or_pinned_certificate_is_encrypted_to() -> None:
     directory.partners.clear()
     directory.know(PARTNER, stranger, pinned=True)
     assert RecipientChoices().choose(directory, MAILBOX, None, AT).certificate is not None
+
+
+@dataclass
+class Completing(FakeDirectory):
+    """A directory that knows an authority which a partner's certificate came without."""
+
+    def intermediates(self) -> Issuers:
+        return Issuers.of([ISSUING.certificate])
+
+
+def test_e39_known_authorities_complete_a_chain() -> None:
+    """E39."""
+    bare = pki.Identity(pki.person(ISSUING, PARTNER, kind="rsa").certificate, parties.root().key)
+    for directory, found in ((FakeDirectory(), False), (Completing(), True)):
+        directory.roots = [Anchor(parties.root().certificate)]
+        directory.know(PARTNER, bare)
+        choice = RecipientChoices().choose(directory, MAILBOX, None, AT)
+        assert (choice.certificate is not None) is found
 
 
 def test_our_own_accounts_have_their_own_current_certificate() -> None:

@@ -343,6 +343,9 @@ def test_no_pinned_certificate_is_read_before_somebody_asks_for_it(store: Store,
     assert SOMEONE.certificate in pinned
     assert pki.person(ROOT, "someone@else.test", kind="p256").certificate not in pinned
     assert MIDDLE.certificate not in pinned
+    serial = SOMEONE.certificate.serial
+    twin = pki.person(MIDDLE, "partner@example.org", kind="p256", serial=serial)
+    assert twin.certificate not in pinned
     assert len(pinned) == 1
     assert SOMEONE.certificate not in snapshot.shelf.read.values()
 
