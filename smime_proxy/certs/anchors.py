@@ -126,10 +126,14 @@ class Anchors(Collection[Anchor]):
         """Leave out pinned ones, and forget what any took back."""
         return Anchors(self.by_subject, {}, frozenset())
 
-    def __iter__(self) -> Iterator[Anchor]:
-        """Give all of them, the pinned ones last."""
+    def issuing(self) -> Iterator[Anchor]:
+        """Give those that may vouch for others."""
         for some in self.by_subject.values():
             yield from some
+
+    def __iter__(self) -> Iterator[Anchor]:
+        """Give all of them, the pinned ones last."""
+        yield from self.issuing()
         for certificate, keys in self.pinned.items():
             yield Anchor(certificate, pinned=True, pinned_for=keys)
 

@@ -19,6 +19,7 @@ from smime_proxy.certs.revocation_list import Crl, Entry
 from smime_proxy.certs.revocation_mode import Mode
 
 CLOCK_SKEW = timedelta(minutes=15)  # between our clock and an authority's
+MAX_SIGNERS_TRIED = 4  # of one name for a list; the issuer, its key of before, and a delegate
 MAX_LISTS = 32  # for one certificate; reasons and distribution points part them into a few
 
 _REMOVED = "removeFromCRL"
@@ -225,10 +226,11 @@ class _ByLists:
         return unfit or "its revocation list is not signed by anybody known"
 
     def _candidates(self, crl: Crl) -> Iterator[Certificate]:
-        named = (self.issuer, *self.signers(crl.issuer_key))
-        for signer in dict.fromkeys(named):
-            if signer.subject_key == crl.issuer_key:
-                yield signer
+        named = dict.fromkeys((self.issuer, *self.signers(crl.issuer_key)))
+        of_name = (signer for signer in named if signer.subject_key == crl.issuer_key)
+        # Each try hashes the list, which is long; the key identifier is a hint (RFC 5280 5.2.1).
+        likelier = sorted(of_name, key=lambda signer: signer.ski != crl.authority_key)
+        yield from likelier[:MAX_SIGNERS_TRIED]
 
     def _adds_to(self, delta: Crl, crl: Crl) -> bool:
         """Tell whether a delta may be laid over a complete list: steps (c) and (h)."""

@@ -4,7 +4,7 @@ No RFC. A certificate of the store never changes and its id is never used twice.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select
@@ -37,6 +37,43 @@ class Shelf:
         """Give every certificate that is part of a chain."""
         numbers = {issuer for chain in self.chains.values() for issuer in chain}
         return tuple(self.certificate(number) for number in sorted(numbers))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pinned(Mapping[Certificate, Container[str] | None]):
+    """The pinned certificates as they lie on the shelf; none is parsed to ask whether it is one.
+
+    Each with the keys of the mailboxes it was kept for, by `by_address`.
+    """
+
+    shelf: Shelf = field(repr=False)
+    numbers: frozenset[int] = field(repr=False)
+    by_address: Mapping[str, Sequence[int]] = field(repr=False)
+
+    def __getitem__(self, certificate: Certificate) -> Container[str]:
+        """Give for whom a certificate is pinned, octet for octet; raises KeyError."""
+        name = certificates.locator(certificate.issuer_key, certificate.serial)
+        for number in self.shelf.by_locator.get(name, ()):
+            if number in self.numbers and self.shelf.ders[number] == certificate.der:
+                return _Served(self.by_address, number)
+        raise KeyError(certificate)
+
+    def __iter__(self) -> Iterator[Certificate]:
+        """Give all of them, in the order they were kept."""
+        return map(self.shelf.certificate, sorted(self.numbers))
+
+    def __len__(self) -> int:
+        """Count all of them."""
+        return len(self.numbers)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Served(Container[str]):
+    by_address: Mapping[str, Sequence[int]] = field(repr=False)
+    number: int
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self.number in self.by_address.get(key, ())
 
 
 def load_shelf(connection: Connection, before: Shelf | None) -> Shelf:

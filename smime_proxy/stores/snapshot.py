@@ -5,7 +5,7 @@ RFC 8551 2.5.2 (capabilities).
 """
 
 from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -42,7 +42,7 @@ from smime_proxy.stores import (
 from smime_proxy.stores.connection import revision
 from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.keys import unwrapped
-from smime_proxy.stores.shelf import Shelf, load_shelf
+from smime_proxy.stores.shelf import Pinned, Shelf, load_shelf
 from smime_proxy.stores.vault import PRIVATE_KEY, Vault
 
 
@@ -86,43 +86,6 @@ class Partners:
 
 # Key id, kind of the account, and the certificate its signatures ask to encrypt to, if another.
 _Signing: TypeAlias = tuple[str, Kind, int | None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Pinned(Mapping[Certificate, Container[str] | None]):
-    """The pinned certificates as they lie on the shelf; none is parsed to ask whether it is one.
-
-    Each with the keys of the mailboxes it was kept for, by `by_address`.
-    """
-
-    shelf: Shelf = field(repr=False)
-    numbers: frozenset[int] = field(repr=False)
-    by_address: Mapping[str, Sequence[int]] = field(repr=False)
-
-    def __getitem__(self, certificate: Certificate) -> Container[str]:
-        """Give for whom a certificate is pinned, octet for octet; raises KeyError."""
-        name = certificates.locator(certificate.issuer_key, certificate.serial)
-        for number in self.shelf.by_locator.get(name, ()):
-            if number in self.numbers and self.shelf.ders[number] == certificate.der:
-                return _Served(self.by_address, number)
-        raise KeyError(certificate)
-
-    def __iter__(self) -> Iterator[Certificate]:
-        """Give all of them, in the order they were kept."""
-        return map(self.shelf.certificate, sorted(self.numbers))
-
-    def __len__(self) -> int:
-        """Count all of them."""
-        return len(self.numbers)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Served(Container[str]):
-    by_address: Mapping[str, Sequence[int]] = field(repr=False)
-    number: int
-
-    def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self.number in self.by_address.get(key, ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def partner_findings(snapshot: Snapshot, rules: Rules, at: datetime) -> Iterator
 
 def _looks_later(snapshot: Snapshot, at: datetime) -> bool:
     """Tell whether some issuer ends within the horizon: then paths are judged then too."""
-    issuers = [*snapshot.intermediates(), *(a.certificate for a in snapshot.anchors())]
+    issuers = [*snapshot.intermediates(), *(a.certificate for a in snapshot.anchors().issuing())]
     return any(at <= one.not_after < at + HORIZON for one in issuers)
 
 

@@ -26,6 +26,7 @@ def test_anchors_are_found_by_name_and_pinned_ones_are_no_issuers() -> None:
     assert anchors.named(ROOT.certificate.subject_key) == [SCOPED, FREE]
     assert anchors.named(BOB.certificate.subject_key) == ()
     assert Roots(anchors).named(ROOT.certificate.subject_key) == [ROOT.certificate] * 2
+    assert list(anchors.issuing()) == [SCOPED, FREE]
     assert list(anchors) == [SCOPED, FREE, PIN]
     assert len(anchors) == 3
     assert anchors.revoked == {"ab", "cd"}

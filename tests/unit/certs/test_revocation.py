@@ -8,7 +8,8 @@ from cryptography.x509 import ocsp
 
 from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.path import ChainStatus, PathResult, Purpose, revoked, validate
-from smime_proxy.certs.revocation import Revocation, Status, standing
+from smime_proxy.certs.revocation import MAX_SIGNERS_TRIED, Revocation, Status, standing
+from smime_proxy.certs.revocation_list import _is_signed
 from smime_proxy.certs.revocation_mode import Mode
 from tests import pki
 
@@ -261,3 +262,28 @@ def test_a_list_of_a_delegate_below_another_anchor_says_nothing() -> None:
             revocation=Revocation(mode, known),
         )
         assert result.status is status
+
+
+def test_only_a_few_of_a_name_are_tried_for_a_list_the_likelier_first() -> None:
+    """Each try hashes the list, which may have megabytes; a stranger's mail may bring twenty."""
+    delegate = pki.certify(
+        ROOT, name="Test Issuing CA", label="delegate", kind="p256", usage=("crl_sign",), eku=None
+    )
+    named = [
+        pki.intermediate(ROOT, label=f"named {number}", kind="p256").certificate
+        for number in range(MAX_SIGNERS_TRIED)
+    ]
+    hint = (x509.AuthorityKeyIdentifier(delegate.certificate.ski, None, None), False)
+    for extra, status, tries in (([hint], Status.REVOKED, 1), ([], Status.UNKNOWN, None)):
+        known = Known([crl(ISSUING, ALICE, signer=delegate, extra=extra)])
+        before = _is_signed.cache_info().misses
+        found = standing(
+            ALICE.certificate,
+            ISSUING.certificate,
+            known,
+            NOW,
+            signers=lambda _name: (*named, delegate.certificate),
+            vouch=lambda _signer: "",
+        )
+        assert found.status is status
+        assert _is_signed.cache_info().misses - before == (tries or MAX_SIGNERS_TRIED)

@@ -5,7 +5,7 @@ import pytest
 from smime_proxy.stores import partners
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.errors import StoreError
-from smime_proxy.stores.shelf import Shelf, load_shelf
+from smime_proxy.stores.shelf import Pinned, Shelf, load_shelf
 from tests import pki
 
 ROOT = pki.root(kind="p256")
@@ -71,3 +71,15 @@ def test_a_damaged_certificate_is_a_store_error() -> None:
     shelf = Shelf({1: b"damaged"}, {}, {}, {})
     with pytest.raises(StoreError):
         shelf.certificate(1)
+
+
+def test_pinned_ones_are_told_octet_for_octet_and_not_read(store: Store) -> None:
+    shelf = load(store)
+    pinned = Pinned(shelf, frozenset({number_of(shelf, ALICE.der)}), {})
+    serial = ALICE.certificate.serial
+    twin = pki.person(MIDDLE, "alice@example.com", kind="p256", serial=serial)
+    assert ALICE.certificate in pinned
+    for other in (twin.certificate, MIDDLE.certificate, BOB.certificate):
+        assert other not in pinned
+    assert (len(pinned), shelf.read) == (1, {})
+    assert list(pinned) == [ALICE.certificate]
