@@ -251,9 +251,10 @@ def certify(
     subjectAltName as they are; `extra` are (extension, critical); `weak_digest`: `md5`, `sha1`.
     """
     own_key = key(kind, name if label is None else label)
+    named = _subject(name, dn_address) if subject is None else subject
     builder = (
         x509.CertificateBuilder()
-        .subject_name(subject or _subject(name, dn_address))
+        .subject_name(named)
         .public_key(own_key.public_key())
         .serial_number(next(_serials) if serial is None else serial)
         .not_valid_before(not_before)
@@ -275,7 +276,7 @@ def certify(
         wanted.extend(_identifiers(own_key, issuer.key if issuer else own_key))
     for extension, critical in (*wanted, *extra):
         builder = builder.add_extension(extension, critical=critical)
-    above = issuer.certificate.x509().subject if issuer else (subject or _subject(name, dn_address))
+    above = issuer.certificate.x509().subject if issuer else named
     der = _sign(builder.issuer_name(above), issuer.key if issuer else own_key, weak_digest)
     return Identity(Certificate.from_der(der), own_key, _chain_above(issuer))
 

@@ -169,8 +169,8 @@ def _names(
 def _mail_name(text: str) -> str | None:
     try:
         return parse_mailbox(text).key
-    except AddressError:
-        return text.lower() if "@" in text else None
+    except AddressError:  # nobody's identity, but who knows whose name it is
+        return None
 
 
 def _host(uri: str) -> str | None:

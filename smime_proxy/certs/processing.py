@@ -125,6 +125,8 @@ def _basic(
     # 2. The names chain, by value, and the signature is the issuer's.
     if certificate.issuer_key != issuer.subject_key:
         raise _Fault("its issuer has another name")
+    if not issuer.subject_key:  # RFC 5280 4.1.2.6
+        raise _Fault("its issuer has no name")
     if not is_signed_by(certificate, issuer, unsafe_weak=profile.unsafe_weak):
         raise _Fault(certificate.weak or "the signature of its issuer does not hold")
     # 3. Strength of the key and of what it was signed with.

@@ -157,6 +157,19 @@ def test_an_empty_base_holds_every_name_of_its_form() -> None:
             check(excluded=[base], raw_names=(name,))
 
 
+def test_an_address_that_is_none_is_refused_where_addresses_are_constrained() -> None:
+    """E05; from x509-limbo."""
+    for odd in ("a@evil.test@b.test", "a@b.test ", "b.test"):
+        name = x509.RFC822Name._init_without_validation(odd)
+        for declared in (
+            {"permitted": [x509.RFC822Name("b.test")]},
+            {"excluded": [x509.RFC822Name("c.test")]},
+        ):
+            with pytest.raises(ConstraintFault, match="cannot be held against"):
+                check("a@b.test", raw_names=(name,), **declared)  # type: ignore[arg-type]
+        check("a@b.test", permitted=[x509.DNSName("b.test")], raw_names=(name,))
+
+
 def test_a_form_nobody_can_compare_is_refused_where_it_is_constrained() -> None:
     form = x509.RegisteredID(x509.ObjectIdentifier("1.2.3"))
     check("a@b.test", permitted=[form])

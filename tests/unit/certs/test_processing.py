@@ -164,6 +164,12 @@ def test_names_that_differ_only_in_form_chain() -> None:
     assert "another name" in objection(way(below(ROOT), other))
 
 
+def test_an_authority_without_a_name_is_none() -> None:
+    """RFC 5280 4.1.2.6; from x509-limbo."""
+    nameless = pki.root("Nameless", kind="p256", subject=x509.Name([]))
+    assert "has no name" in objection(way(below(nameless), nameless))
+
+
 def _version_1(identity: pki.Identity) -> Certificate:
     made = Certificate.from_der(pki.of_version_1(identity.der))
     assert made.version == 1
