@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from smime_proxy.certs.certificate import Certificate
-from smime_proxy.certs.pool import ByName
+from smime_proxy.certs.pool import MAX_SIGNATURE_CHECKS, ByName, Effort
 from smime_proxy.certs.profile import MAIL, Profile
 from smime_proxy.certs.signature import is_signed_by
 
-MAX_SIGNATURE_CHECKS = 64  # a search; a clean chain needs three
 MAX_PATH = 8  # certificates from leaf to anchor; the longest seen in mail has five
 
 
@@ -26,7 +25,7 @@ class PathSearch:
     profile: Profile = MAIL
     obstacles: list[str] = field(default_factory=list)
     asked: set[bytes] = field(default_factory=set)
-    checks_left: int = MAX_SIGNATURE_CHECKS
+    effort: Effort = field(default_factory=Effort)
 
     def paths(self, leaf: Certificate, pool: ByName) -> Iterator[tuple[Certificate, ...]]:
         """Yield paths (leaf first, anchor last) whose signatures hold, likelier ones first.
@@ -50,7 +49,7 @@ class PathSearch:
             self.obstacles.append(f"no trusted issuer {last.issuer or 'without a name'}")
         # RFC 4158 3.5.12 and RFC 5280 4.2.1.1: the key identifier is a hint, not a condition.
         for issuer in sorted(candidates, key=lambda issuer: last.aki != issuer.ski):
-            if self.checks_left == 0:
+            if self.effort.left <= 0:
                 self.obstacles.append(f"gave up after {MAX_SIGNATURE_CHECKS} signatures")
                 return
             if not self._accepts(last, issuer, anchored=issuer in anchored):
@@ -73,7 +72,7 @@ class PathSearch:
         if unfit:
             self.obstacles.append(f"{issuer.subject}: {unfit}")
             return False
-        self.checks_left -= 1
+        self.effort.spend()
         if not is_signed_by(child, issuer, unsafe_weak=self.profile.unsafe_weak):
             self.obstacles.append(
                 f"the signature of {issuer.subject} over {child.subject} cannot be verified"

@@ -91,7 +91,7 @@ def validate(
     check = _Check(revocation, pool, vouching, at, profile)
     if vouching.accept():
         return check.of_pinned(_dated((leaf,), at))
-    search = PathSearch(vouching, profile)
+    search = PathSearch(vouching, profile, effort=pool.effort)
     best = PathResult(ChainStatus.UNTRUSTED, (leaf,))
     octets = 0
     for path in islice(search.paths(leaf, pool), MAX_PATHS_JUDGED):
@@ -214,7 +214,7 @@ class _Check:
         if len(asked) == MAX_VOUCHING:
             return "too many sign for one another"
         profile = replace(self.profile, for_mail=False)
-        search = PathSearch(self.anchors, profile)
+        search = PathSearch(self.anchors, profile, effort=self.pool.effort)
         for path in islice(search.paths(signer, self.pool), MAX_PATHS_JUDGED):
             if _judged(path, self.at, profile).status is not ChainStatus.TRUSTED:
                 continue
@@ -242,7 +242,7 @@ def _silence(vouching: Vouching, asked: Collection[bytes], pool: Pool) -> str:
     silent = vouching.why_silent(asked)
     if not silent:  # nearly always, so that nobody's search is done twice
         return ""
-    path = next(PathSearch(Issuers.of(silent)).paths(vouching.leaf, pool), None)
+    path = next(PathSearch(Issuers.of(silent), effort=pool.effort).paths(vouching.leaf, pool), None)
     return f"{path[-1].subject}: {silent[path[-1]]}" if path else ""
 
 

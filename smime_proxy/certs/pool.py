@@ -10,7 +10,22 @@ from typing import Protocol
 
 from smime_proxy.certs.certificate import Certificate
 
+MAX_SIGNATURE_CHECKS = 64  # a clean chain needs three; the slowest keys take 2 ms each
 MAX_BROUGHT = 64  # considered of those that came with it; mail brings up to five, a bridge ten
+
+
+@dataclass(slots=True)
+class Effort:
+    """What all searches with one pool may still cost together, in checks of signatures.
+
+    A message may have many signers, and each of them as many ways as the others.
+    """
+
+    left: int = MAX_SIGNATURE_CHECKS
+
+    def spend(self) -> None:
+        """Count one check, made or remembered."""
+        self.left -= 1
 
 
 class ByName(Protocol):
@@ -59,11 +74,12 @@ class Issuers(Collection[Certificate]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """What a search may use for one certificate, but for `revoked` (fingerprints)."""
+    """What searches for a message or a certificate may use, but for `revoked` (fingerprints)."""
 
     brought: Issuers
     known: Issuers
     revoked: frozenset[str] = frozenset()
+    effort: Effort = field(default_factory=Effort)
 
     @classmethod
     def of(
@@ -76,7 +92,7 @@ class Pool:
 
     def without(self, revoked: frozenset[str]) -> "Pool":
         """Leave out certificates that were taken back."""
-        return Pool(self.brought, self.known, revoked)
+        return Pool(self.brought, self.known, revoked, self.effort)
 
     def named(self, subject_key: bytes) -> Sequence[Certificate]:
         """Give those with this name as subject, those we know first: a stranger did not pick them.

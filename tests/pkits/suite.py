@@ -14,7 +14,7 @@ from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.ocsp import OcspAnswer
 from smime_proxy.certs.path import ChainStatus, Purpose, validate
-from smime_proxy.certs.pool import Pool
+from smime_proxy.certs.pool import Issuers, Pool
 from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.revocation_list import Crl
 from smime_proxy.certs.revocation_mode import Mode
@@ -81,7 +81,7 @@ def run(folder: Path) -> tuple[Outcome, ...]:
     known = dict(_readable(files))
     anchor = Anchor(known[TRUST_ANCHOR])
     issuers = [certificate for name, certificate in known.items() if not is_end_entity(name)]
-    pool = Pool.of((), issuers)
+    pool = Issuers.of(issuers)
     revocation = Revocation(Mode.HARD, Lists.of(folder / "crls"))
     return tuple(_judge(case, known, pool, anchor, revocation) for case in cases(files))
 
@@ -97,7 +97,7 @@ def _readable(files: Mapping[str, Path]) -> Iterator[tuple[str, Certificate]]:
 def _judge(
     case: Case,
     known: Mapping[str, Certificate],
-    pool: Pool,
+    pool: Issuers,
     anchor: Anchor,
     revocation: Revocation,
 ) -> Outcome:
@@ -106,7 +106,7 @@ def _judge(
         return Outcome(case, valid=False, reason="not a readable certificate")
     found = validate(
         leaf,
-        pool,
+        Pool.of((), pool),
         [anchor],
         AT,
         purpose=Purpose.SIGN,

@@ -1,8 +1,8 @@
 """Path building within a budget (RFC 4158, RFC 5280 6.1); row E82."""
 
-from smime_proxy.certs.building import MAX_PATH, MAX_SIGNATURE_CHECKS, PathSearch
+from smime_proxy.certs.building import MAX_PATH, PathSearch
 from smime_proxy.certs.certificate import Certificate
-from smime_proxy.certs.pool import Issuers
+from smime_proxy.certs.pool import MAX_SIGNATURE_CHECKS, Issuers
 from tests import pki
 
 ROOT = pki.root(kind="p256")
@@ -43,7 +43,7 @@ def test_the_key_identifier_is_tried_first_but_is_only_a_hint() -> None:
     search = PathSearch(Issuers.of([ROOT.certificate]))
     first = next(search.paths(ALICE.certificate, Issuers.of([*impostors, ISSUING.certificate])))
     assert first[1] == ISSUING.certificate
-    assert search.checks_left == MAX_SIGNATURE_CHECKS - 2
+    assert search.effort.left == MAX_SIGNATURE_CHECKS - 2
     unmarked = pki.certify(
         ISSUING, name="a@x.y", mailboxes=["a@x.y"], kind="p256", identifiers=False
     )
@@ -126,7 +126,7 @@ def test_a_mesh_of_authorities_costs_a_bounded_number_of_checks() -> None:
     leaf = pki.person(roots["Mesh 0"], "a@x.y", kind="p256")
     search = PathSearch(Issuers.of([ROOT.certificate]))
     assert list(search.paths(leaf.certificate, Issuers.of(mesh))) == []
-    assert search.checks_left == 0
+    assert search.effort.left == 0
 
 
 def test_only_an_anchor_may_be_of_version_1() -> None:

@@ -18,8 +18,9 @@ from smime_proxy.certs.path import (
     Purpose,
     validate,
 )
-from smime_proxy.certs.pool import Issuers, Pool
+from smime_proxy.certs.pool import MAX_SIGNATURE_CHECKS, Issuers, Pool
 from smime_proxy.certs.processing import process
+from smime_proxy.certs.signature import is_signed_by
 from tests import pki
 
 ROOT = pki.root(kind="p256")
@@ -294,6 +295,28 @@ def test_the_issuers_of_the_store_are_asked_for_by_name_only() -> None:
     stranger = pki.person(pki.root("Other", kind="p256"), "eve@example.test", kind="p256")
     assert judged(stranger, ROOT, pool=pool).status is ChainStatus.UNTRUSTED
     assert library.asked <= 4
+
+
+def test_all_signers_of_a_message_share_what_looking_for_issuers_may_cost() -> None:
+    """E82: sixteen signers who may each be issued by twenty others are 300 checks of signatures."""
+    first = pki.root("Loop", kind="p256")
+    loop = [
+        pki.certify(
+            first,
+            name="Loop",
+            label="looping",
+            kind="p256",
+            ca=True,
+            usage=("key_cert_sign", "digital_signature"),
+            identifiers=False,
+        )
+        for _ in range(20)
+    ]
+    pool = Pool.of([one.certificate for one in loop])
+    before = is_signed_by.cache_info().misses
+    for signer in loop[:16]:
+        assert judged(signer, ROOT, pool=pool).status is ChainStatus.UNTRUSTED
+    assert is_signed_by.cache_info().misses - before <= MAX_SIGNATURE_CHECKS
 
 
 def test_what_is_read_of_many_long_ways_is_bounded() -> None:
