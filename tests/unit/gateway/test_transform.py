@@ -138,7 +138,7 @@ def test_e33_what_the_client_signed_is_encrypted_as_it_is() -> None:
     (only,) = made(content, PARTNER).contents
     sealed = parse(only.message)
     assert classify(sealed) is Protection.ENVELOPED_DATA
-    assert b"Bcc" not in only.message
+    assert b"Bcc:" not in only.message
     copies = world(Policy(sent_copy="maildir:///x"))
     copy = made(content, PARTNER, surroundings=copies).sent_copy
     assert copy is not None
