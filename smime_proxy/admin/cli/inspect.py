@@ -18,9 +18,10 @@ from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.cli.output import emit_json, say, tell
 from smime_proxy.admin.cli.partner_import import read_certificate_file
 from smime_proxy.admin.cli.program import noun
-from smime_proxy.certs.anchors import Anchor
+from smime_proxy.certs.anchors import Anchor, Anchors
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.names import name_key
+from smime_proxy.certs.pool import Issuers
 from smime_proxy.certs.revocation import Revocation
 from smime_proxy.cms import decrypt
 from smime_proxy.cms.decrypt import DecryptionKey
@@ -193,8 +194,8 @@ def _with_store(context: typer.Context, given: Material) -> Material:
 
     trust = replace(
         given.trust,
-        anchors=(*given.trust.anchors, *snapshot.anchors()),
-        intermediates=(*given.trust.intermediates, *snapshot.intermediates()),
+        anchors=Anchors.of((*given.trust.anchors, *snapshot.anchors())),
+        intermediates=Issuers.of((*given.trust.intermediates, *snapshot.intermediates())),
         known=known,
         own_of=lambda mailbox: [one.certificate for one in snapshot.partner_certificates(mailbox)],
         revocation=Revocation(loaded.revocation.mode, answers),
