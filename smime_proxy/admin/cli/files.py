@@ -4,6 +4,7 @@ Everything is read before root is given up; passwords never come as arguments.
 """
 
 import os
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -108,7 +109,10 @@ def named_files(path: Path, suffixes: frozenset[str]) -> list[Path]:
 def open_private(path: Path) -> int:
     """Make or open a file only its owner may read; it keeps what it holds until it is written."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, PRIVATE)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)  # of a device, say /dev/null, the mode is everybody's
+            raise CommandError(f"{path}: not a file secrets may be written to")
         os.fchmod(descriptor, PRIVATE)
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}") from None
@@ -135,7 +139,7 @@ def open_public(path: Path) -> int:
 def discard_empty(path: Path | None) -> None:
     """Remove what `open_private` made when nothing comes into it; what held something stays."""
     with suppress(OSError):
-        if path is not None and not path.stat().st_size:
+        if path is not None and path.is_file() and not path.stat().st_size:
             path.unlink()
 
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,20 @@ def test_a_private_file_keeps_its_content_until_it_is_written(tmp_path: Path) ->
     files.write(descriptor, b"new")
     assert path.read_bytes() == b"new"
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_device_or_pipe_keeps_its_mode_and_gets_no_secrets(tmp_path: Path) -> None:
+    """As root, /dev/null would be for root alone from then on."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path, 0o644)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(CommandError, match="not a file"):
+            files.open_private(path)
+    finally:
+        os.close(reader)
+    files.discard_empty(path)
+    assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_only_files_of_the_right_kind_are_found_in_a_directory(tmp_path: Path) -> None:
