@@ -4,7 +4,8 @@ No RFC; E06, A13. The store decides by its own state, in one transaction among a
 that no snapshot that is a moment old lets a second key in beside a first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,8 +21,10 @@ from smime_proxy.certs.succession import succession
 from smime_proxy.gateway.ports import FoundKey
 from smime_proxy.policy.harvest import Accept, Caution, Pend, decide_key
 from smime_proxy.policy.rules import Harvest
+from smime_proxy.smime.status import ID_DIGITS
 from smime_proxy.stores import anchors, certificates, partners, pending, schema
-from smime_proxy.stores.connection import Act, Noticing, Store, audit
+from smime_proxy.stores.connection import Act, Noticing, Store, Writing, audit
+from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.partners import Provenance
 from smime_proxy.stores.pending import PendingKey
 
@@ -84,30 +87,64 @@ def listing(store: Store) -> tuple[PendingKey, ...]:
         return pending.load(connection)
 
 
-def accept(store: Store, act: Act, ids: Sequence[str]) -> tuple[AcceptedKey, ...]:
-    """Take in waiting certificates, each for all addresses it waits for.
+def accept(
+    store: Store, act: Act, ids: Sequence[str], mailboxes: Collection[Mailbox] = ()
+) -> tuple[AcceptedKey, ...]:
+    """Take in waiting certificates, each for all addresses it waits for, or for `mailboxes` only.
 
-    One that had no trusted chain and has none is pinned: somebody decided for exactly this one.
-    Raises `StoreError` unless each id is the start of one fingerprint; then none is taken in.
+    One that had no trusted chain and has none is pinned: somebody decided for exactly this one. It
+    must be said for whom when it waits for several, since its owner wrote them into it himself.
+    Raises `StoreError` for that, and unless each id is the start of one fingerprint; then none is
+    taken in.
     """
     with store.writing(act) as writing:
         # All are found before any goes, so that one named twice is taken once.
-        chosen = [one for key in ids for one in pending.find(writing.connection, key)]
+        chosen = [one for key in ids for one in _waiting(writing.connection, key, mailboxes)]
         roots, issuers = _trust(writing.connection)
-        accepted = []
-        for one in dict.fromkeys(chosen):
-            pinned = not _is_trusted(one, roots, issuers, act.at)
-            provenance = Provenance(
-                Source.HARVESTED, act.who, act.at, one.message_id, one.anchor, pinned
+        accepted = tuple(
+            AcceptedKey(one, pinned=not _is_trusted(one, roots, issuers, act.at))
+            for one in dict.fromkeys(chosen)
+        )
+        if not mailboxes:
+            _refuse_for_many([one.key for one in accepted if one.pinned])
+        for one in accepted:
+            _take_in(writing, one)
+        return accepted
+
+
+def _waiting(
+    connection: Connection, key: str, mailboxes: Collection[Mailbox]
+) -> tuple[PendingKey, ...]:
+    found = pending.find(connection, key)
+    meant = {mailbox.key for mailbox in mailboxes} or {one.mailbox.key for one in found}
+    chosen = tuple(one for one in found if one.mailbox.key in meant)
+    if not chosen:
+        names = ", ".join(mailbox.text for mailbox in mailboxes)
+        raise StoreError(f"the certificate {key!a} does not wait for {names}")
+    return chosen
+
+
+def _refuse_for_many(pinned: Sequence[PendingKey]) -> None:
+    """A13: who signs as himself first, and then as somebody else, would be taken for both."""
+    times = Counter(one.certificate for one in pinned)
+    for one in pinned:
+        if times[one.certificate] > 1:
+            names = ", ".join(o.mailbox.text for o in pinned if o.certificate == one.certificate)
+            raise StoreError(
+                f"{one.certificate.fingerprint[:ID_DIGITS]} has no trusted chain and waits for"
+                f" {names}: name whose it is with --address"
             )
-            partners.add_found(
-                writing.connection, one.mailbox, one.certificate, one.issuers, provenance
-            )
-            pending.drop(writing.connection, one.mailbox, one.certificate)
-            words = (one.certificate.fingerprint, one.mailbox.text, *(["pinned"] * pinned))
-            writing.record("cert accept", " ".join(words))
-            accepted.append(AcceptedKey(one, pinned))
-        return tuple(accepted)
+
+
+def _take_in(writing: Writing, accepted: AcceptedKey) -> None:
+    key, act = accepted.key, writing.act
+    provenance = Provenance(
+        Source.HARVESTED, act.who, act.at, key.message_id, key.anchor, accepted.pinned
+    )
+    partners.add_found(writing.connection, key.mailbox, key.certificate, key.issuers, provenance)
+    pending.drop(writing.connection, key.mailbox, key.certificate)
+    words = (key.certificate.fingerprint, key.mailbox.text, *(["pinned"] * accepted.pinned))
+    writing.record("cert accept", " ".join(words))
 
 
 def reject(store: Store, act: Act, ids: Sequence[str]) -> tuple[PendingKey, ...]:

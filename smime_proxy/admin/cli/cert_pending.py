@@ -11,7 +11,7 @@ import typer
 
 from smime_proxy.admin import queries
 from smime_proxy.admin.cli.adapters import act, opened_store
-from smime_proxy.admin.cli.arguments import Json
+from smime_proxy.admin.cli.arguments import Json, mailbox
 from smime_proxy.admin.cli.output import emit_json, emit_table, say, tell
 from smime_proxy.admin.queries import PartnerView
 from smime_proxy.certs.path import ChainStatus
@@ -60,15 +60,22 @@ def accept(
     trusted: Annotated[
         bool, typer.Option("--trusted", help="With --all: only those whose chain is trusted now.")
     ] = False,
+    addresses: Annotated[
+        list[str] | None,
+        typer.Option("--address", metavar="ADDRESS", help="Only for this address; repeatable."),
+    ] = None,
 ) -> None:
     """Take in certificates that wait; from now on mail is encrypted to them."""
     acting, wanted = act(context), ids or []
     if bool(wanted) == every or (trusted and not every):
         raise typer.BadParameter("name certificates by ID, or give --all, which --trusted limits")
+    if every and addresses:
+        raise typer.BadParameter("--address is for a certificate named by ID")
+    mailboxes = [mailbox(text) for text in addresses or []]
     with opened_store(context) as store:
         if every:
             wanted = _unsuspicious(store, acting.at, trusted=trusted)
-        accepted = harvest.accept(store, acting, wanted) if wanted else ()
+        accepted = harvest.accept(store, acting, wanted, mailboxes) if wanted else ()
         for one in accepted:
             tell(f"{_named(one.key)}: accepted{' and pinned' if one.pinned else ''}")
         _warn(store, [one.key for one in accepted], acting.at)

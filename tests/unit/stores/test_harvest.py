@@ -218,6 +218,24 @@ def test_accepting_an_untrusted_one_pins_it(trusting: Store, act: Act) -> None:
     assert chosen(trusting) == found.certificate
 
 
+def test_whose_an_untrusted_one_is_must_be_said_when_it_waits_for_several(
+    store: Store, act: Act
+) -> None:
+    """A13: a stranger signs as himself, then as the chief, with one certificate of his making."""
+    identity = pki.person(None, TEXT, "ceo@example.test", kind="p256")
+    taken(store, *(key(text, identity=identity, anchor="") for text in (TEXT, "ceo@example.test")))
+    ids = [identity.certificate.fingerprint]
+    with pytest.raises(StoreError, match="name whose it is with --address"):
+        harvest.accept(store, act, ids)
+    assert (len(waiting(store)), partners.listing(store)) == (2, ())
+    (accepted,) = harvest.accept(store, act, ids, [PARTNER])
+    assert (accepted.key.mailbox, accepted.pinned) == (PARTNER, True)
+    (left,) = waiting(store)
+    assert left.mailbox.text == "ceo@example.test"
+    with pytest.raises(StoreError, match="does not wait for"):
+        harvest.accept(store, act, ids, [PARTNER])
+
+
 def test_one_that_is_trusted_by_now_is_not_pinned(trusting: Store, act: Act) -> None:
     late = pki.root("Late", kind="p256")
     found = key(identity=pki.person(late, TEXT, kind="p256"), anchor="")

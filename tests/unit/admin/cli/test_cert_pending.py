@@ -79,7 +79,10 @@ def test_an_untrusted_one_is_accepted_by_its_name_only_and_pinned(cli: Cli, stor
         result = cli.done("cert", "accept", *line)
         assert result.out == ""
         assert result.err == "1 left to be decided by ID; `cert pending` shows them\n"
-    assert cli.done("cert", "accept", key).out == f"{key} for {NEW}: accepted and pinned\n"
+    refused = cli.refused("cert", "accept", key, "--address", "other@example.org")
+    assert "does not wait for other@example.org" in refused
+    accepted = cli.done("cert", "accept", key, "--address", NEW)
+    assert accepted.out == f"{key} for {NEW}: accepted and pinned\n"
     (view,) = cli.done("cert", "show", NEW, "--json").json
     assert (view["usable"], view["pinned"]) == (True, True)
 
@@ -135,7 +138,13 @@ def test_a_rejected_one_is_not_asked_about_again(cli: Cli, store: Store) -> None
 
 @pytest.mark.parametrize(
     "line",
-    [["accept"], ["accept", "--trusted"], ["accept", "79a8c5db", "--all"], ["reject"]],
+    [
+        ["accept"],
+        ["accept", "--trusted"],
+        ["accept", "79a8c5db", "--all"],
+        ["accept", "--all", "--address", "a@b.test"],
+        ["reject"],
+    ],
 )
 def test_what_is_not_named_is_wrong_usage(cli: Cli, line: list[str]) -> None:
     assert cli("cert", *line).code == 2
