@@ -105,7 +105,7 @@ def _bases(names: Iterable[x509.GeneralName], *, is_whole: bool = False) -> Base
         if base is not None:
             known.add(base)
         elif is_whole and form is not Form.OTHER:
-            raise ConstraintFault("a name constraint that cannot be read")
+            raise ConstraintFault(f"an excluded {form.value} that nobody can read")
     return bases
 
 
