@@ -260,6 +260,24 @@ def test_a_list_that_cannot_be_had_is_no_harm_in_soft_mode(
         assert len(lists.visits) == 1  # a failure is not tried again at once
 
 
+@pytest.mark.parametrize(
+    ("until", "wanted"), [(NOW + DAY, "green"), (NOW - timedelta(hours=1), "yellow")]
+)
+def test_in_hard_mode_a_stale_list_says_nothing(
+    tmp_path: Path, made: Made, sink: Sink, lists: Lists, until: datetime, wanted: str
+) -> None:
+    identity, another = person(points(lists.url("/root.crl"))), person(label="another")
+    days = {"this_update": NOW - 2 * DAY, "next_update": until}
+    lists.pages["/root.crl"] = crl_der(ROOT, another, at=NOW - 2 * DAY, **days)  # type: ignore[arg-type]  # times
+    with started(tmp_path, made, sink, f'mode = "hard"\n{ALLOWED}') as proxy:
+        content = signed(tmp_path, identity)
+        assert badge(received(proxy, sink, content)) == "yellow"
+        eventually(lambda: bool(lists.visits), proxy.log)
+        time.sleep(2)  # for what was fetched to be kept and read
+        message = becomes(proxy, sink, content, wanted)
+        assert (b"smime=temperror" in message.content) is (wanted == "yellow")
+
+
 def test_nobody_is_asked_on_the_word_of_strangers(
     tmp_path: Path, made: Made, sink: Sink, lists: Lists
 ) -> None:
