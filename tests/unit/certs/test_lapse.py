@@ -62,6 +62,14 @@ def test_the_one_that_was_used_last_is_named() -> None:
     assert lapse(foreign, older) == "its certificate expired on 2021-01-01"
 
 
+def test_an_authority_issued_anew_since_makes_nobody_forget() -> None:
+    """Mail to him would leave in clear text as if he had never had a certificate."""
+    anew = pki.root(kind="p256", not_before=datetime(2025, 6, 1, tzinfo=UTC))
+    assert anew.certificate != ROOT.certificate
+    reason = lapse(made(not_after=NEW), anchors=(Anchor(anew.certificate),))
+    assert reason == "its certificate expired on 2025-01-01"
+
+
 def test_a_pinned_one_needs_no_chain() -> None:
     own = made(issuer=None, not_after=NEW)
     assert lapse(PartnerCertificate(own, pinned=True)) == "its certificate expired on 2025-01-01"
@@ -72,9 +80,9 @@ def test_an_issuer_that_expired_takes_its_certificates_along() -> None:
     middle = pki.intermediate(ROOT, "Middle", kind="p256", not_after=NEW)
     held = PartnerCertificate(made(issuer=middle), (middle.certificate,))
     assert lapse(held).startswith("its certificate lost its chain: CN=Middle: expired on 2025")
-    never = pki.intermediate(ROOT, "Young", kind="p256", not_before=NEW, not_after=FUTURE)
-    apart = PartnerCertificate(made(issuer=never, not_after=OLD), (never.certificate,))
-    assert lapse(apart) == ""
+    anew = pki.intermediate(ROOT, "Young", kind="p256", not_before=NEW, not_after=FUTURE)
+    apart = PartnerCertificate(made(issuer=anew, not_after=OLD), (anew.certificate,))
+    assert lapse(apart) == "its certificate expired on 2021-01-01"
 
 
 def test_the_certificate_of_a_domain_is_named_so() -> None:
