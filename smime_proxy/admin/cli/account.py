@@ -161,7 +161,9 @@ def remove(
 def import_key(
     context: typer.Context,
     address: Address,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="PKCS#12, PEM, or a directory.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="PKCS#12, PEM, or a directory.", readable=False)
+    ],
     password_file: PasswordFile = None,
     token_key: Annotated[
         str | None,
@@ -188,13 +190,15 @@ def import_key(
 def import_keys(
     context: typer.Context,
     directory: Annotated[
-        Path, typer.Argument(metavar="DIRECTORY", help="Files in PKCS#12 or PEM.")
+        Path, typer.Argument(metavar="DIRECTORY", help="Files in PKCS#12 or PEM.", readable=False)
     ],
     *,
     password_file: PasswordFile = None,
     passwords: Annotated[
         Path | None,
-        typer.Option("--passwords", metavar="CSV", help="List of file names and passwords."),
+        typer.Option(
+            "--passwords", metavar="CSV", help="List of file names and passwords.", readable=False
+        ),
     ] = None,
     create: Annotated[
         bool, typer.Option("--create", help="Make accounts that are not there.")
@@ -217,7 +221,8 @@ def export_public(
     address: Address,
     *,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Else standard output.")
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Else standard output.", readable=False),
     ] = None,
     form: Annotated[
         Form, typer.Option("--format", help="der has one certificate, the others chains too.")

@@ -23,7 +23,12 @@ Fingerprint = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 PasswordFile = Annotated[
     Path | None,
-    typer.Option("--password-file", metavar="F", help="File whose first line is the password."),
+    typer.Option(
+        "--password-file",
+        metavar="F",
+        help="File whose first line is the password.",
+        readable=False,
+    ),
 ]
 
 

@@ -24,7 +24,9 @@ app = noun()
 @app.command()
 def backup(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Is made; must not be there yet.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Is made; must not be there yet.", readable=False)
+    ],
     password_file: PasswordFile = None,
 ) -> None:
     """Write everything in the store into one encrypted file."""

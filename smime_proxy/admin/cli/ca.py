@@ -30,6 +30,7 @@ Out = Annotated[
         metavar="FILE",
         help="Write key, certificate and chain there too: .p12 or .pfx with a password, else"
         " PEM. Without an account of that address this is the only place.",
+        readable=False,
     ),
 ]
 Domains = Annotated[
@@ -225,7 +226,8 @@ def revoke(
 def crl(
     context: typer.Context,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write it there and not to the output.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write it there and not to the output.", readable=False),
     ] = None,
 ) -> None:
     """Print the revocation lists as PEM, that of the newest issuing authority first."""

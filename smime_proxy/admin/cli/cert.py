@@ -52,7 +52,10 @@ DomainOption = Annotated[
 def import_(
     context: typer.Context,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="PEM, DER, PKCS#7, or a directory of such files.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="PEM, DER, PKCS#7, or a directory of such files.", readable=False
+        ),
     ],
     address: AddressOption = None,
     domain: DomainOption = None,
@@ -74,7 +77,8 @@ def import_(
 def import_all(
     context: typer.Context,
     directory: Annotated[
-        Path, typer.Argument(metavar="DIRECTORY", help="Files in PEM, DER or PKCS#7.")
+        Path,
+        typer.Argument(metavar="DIRECTORY", help="Files in PEM, DER or PKCS#7.", readable=False),
     ],
     as_json: Json = False,
 ) -> None:

@@ -32,7 +32,9 @@ app = noun()
 @app.command()
 def explain(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A message; - for stdin.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A message; - for stdin.", readable=False)
+    ],
     *,
     sender: Annotated[
         str, typer.Option("--from", metavar="A", help="Reverse-path; empty for the null one.")

@@ -55,7 +55,10 @@ class Material:
 def inspect(
     context: typer.Context,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A message, or CMS in DER or PEM; - for stdin.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A message, or CMS in DER or PEM; - for stdin.", readable=False
+        ),
     ],
     *,
     as_json: Json = False,
@@ -63,19 +66,28 @@ def inspect(
         str | None, typer.Option(metavar="TIME", help="Judge at this time, ISO 8601.")
     ] = None,
     trust: Annotated[
-        list[Path] | None, typer.Option(metavar="PEM", help="A further trust anchor; repeatable.")
+        list[Path] | None,
+        typer.Option(metavar="PEM", help="A further trust anchor; repeatable.", readable=False),
     ] = None,
     key: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="PKCS#12, or PEM with key and certificate; repeatable."),
+        typer.Option(
+            metavar="FILE",
+            help="PKCS#12, or PEM with key and certificate; repeatable.",
+            readable=False,
+        ),
     ] = None,
     password_file: Annotated[
         list[Path] | None,
-        typer.Option("--password-file", metavar="F", help="Password of a --key; repeatable."),
+        typer.Option(
+            "--password-file", metavar="F", help="Password of a --key; repeatable.", readable=False
+        ),
     ] = None,
     extract: Annotated[
         Path | None,
-        typer.Option(metavar="OUT", help="Write what is inside the innermost layer opened."),
+        typer.Option(
+            metavar="OUT", help="Write what is inside the innermost layer opened.", readable=False
+        ),
     ] = None,
 ) -> None:
     """Say what a message is: layers, signers, recipients, verdicts."""

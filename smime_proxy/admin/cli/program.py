@@ -109,6 +109,7 @@ def _options(
         typer.Option(
             metavar="FILE",
             help="Settings; else SMIME_PROXY_CONFIG, else /etc/smime-proxy/smime-proxy.toml.",
+            readable=False,
         ),
     ] = None,
     version: Annotated[

@@ -22,7 +22,7 @@ app = noun()
 @app.command()
 def restore(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Made by `backup`.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Made by `backup`.", readable=False)],
     password_file: PasswordFile = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="The store holds something: copy it, then replace it.")

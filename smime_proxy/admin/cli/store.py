@@ -33,7 +33,9 @@ def rotate_master_key(
     context: typer.Context,
     new_file: Annotated[
         Path | None,
-        typer.Option("--new-file", metavar="F", help="The new key; without it one is made."),
+        typer.Option(
+            "--new-file", metavar="F", help="The new key; without it one is made.", readable=False
+        ),
     ] = None,
 ) -> None:
     """Wrap every private key with a new master key."""

@@ -33,7 +33,9 @@ Mozilla = Annotated[
 @app.command()
 def add(
     context: typer.Context,
-    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="PEM, DER or PKCS#7.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="PEM, DER or PKCS#7.", readable=False)
+    ] = None,
     domains: Annotated[
         list[str] | None,
         typer.Option("--for", metavar="DOMAIN", help="Vouches only for addresses there."),
@@ -45,7 +47,9 @@ def add(
     mozilla: Mozilla = False,
     module: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="With --mozilla: NSS's module of built-in roots."),
+        typer.Option(
+            metavar="PATH", help="With --mozilla: NSS's module of built-in roots.", readable=False
+        ),
     ] = None,
 ) -> None:
     """Trust authorities, of a file or all that Mozilla trusts for mail."""

@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,74 @@ def test_wrong_usage_is_code_2_without_a_traceback(
     shown = capsys.readouterr().err
     assert "Error: " in shown
     assert "Traceback" not in shown
+
+
+SETTINGS = """
+[service]
+state_dir = "{state}"
+[upstreams.relay]
+url = "maildir://{state}/mail"
+[listeners.submission]
+role = "outbound"
+bind = "127.0.0.1:2525"
+upstream = "relay"
+"""
+UNREADABLE = """
+import os, sys
+from smime_proxy import app
+from smime_proxy.admin.cli.program import run
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+sys.exit(run(sys.argv[1:], {}, app.build))
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--config", "FILE", "check-config"],
+        ["--config", "SETTINGS", "cert", "import", "FILE"],
+        ["--config", "SETTINGS", "trust", "add", "FILE"],
+        ["--config", "SETTINGS", "account", "import-key", "a@b.example", "FILE"],
+        ["--config", "SETTINGS", "account", "import-keys", "CLOSED"],
+        ["--config", "SETTINGS", "cert", "import-all", "CLOSED"],
+        ["--config", "SETTINGS", "explain", "--from", "a@b.example", "--to", "b@c.org", "FILE"],
+        ["--config", "SETTINGS", "restore", "FILE"],
+        ["--config", "SETTINGS", "backup", "STATE/backup", "--password-file", "FILE"],
+        ["--config", "SETTINGS", "store", "rotate-master-key", "--new-file", "FILE"],
+        ["--config", "SETTINGS", "inspect", "FILE"],
+        ["--config", "SETTINGS", "inspect", "SETTINGS", "--key", "FILE"],
+        ["--config", "SETTINGS", "inspect", "SETTINGS", "--trust", "FILE"],
+    ],
+)
+def test_a_file_nobody_may_read_is_one_line_and_code_1(arguments: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as name:  # not tmp_path, which only its owner may enter
+        place = Path(name)
+        place.chmod(0o755)
+        state = place / "state"
+        state.mkdir()
+        state.chmod(0o777)
+        (place / "settings.toml").write_text(SETTINGS.format(state=state))
+        (place / "file").touch(mode=0o000)
+        (place / "file.d").mkdir(mode=0o000)
+        named = {
+            "FILE": "file",
+            "CLOSED": "file.d",
+            "SETTINGS": "settings.toml",
+            "STATE/backup": "state/backup",
+        }
+        line = [str(place / named[one]) if one in named else one for one in arguments]
+        shown = subprocess.run(
+            [sys.executable, "-c", UNREADABLE, *line], capture_output=True, text=True, check=False
+        )
+        said = [one for one in shown.stderr.splitlines() if not one.startswith("warning: made")]
+        assert (shown.returncode, len(said)) == (1, 1), shown.stderr
+        assert said[0].startswith("smime-proxy: ")
+        assert f"{place / 'file'}" in said[0]
+        assert "Permission denied" in said[0]
+        assert not (state / "backup").exists()
 
 
 def test_the_installed_command_gives_the_codes(tmp_path: object) -> None:
