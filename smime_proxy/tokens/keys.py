@@ -4,7 +4,7 @@ RFC 8017 8 and 9 (RSA), SEC 1 3.3 and 4.1 (ECDH, ECDSA), PKCS #11 v2.40 mechanis
 """
 
 from collections.abc import Callable
-from typing import Any, Never, TypeVar
+from typing import Any, Never, Self, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -38,18 +38,38 @@ _MECHANISMS = {
 }
 
 
-class TokenRsaKey(rsa.RSAPrivateKey):
+class _OnToken:
+    """What keys of every kind on a token have in common; `_where` says where each is."""
+
+    _where: "_Where"
+
+    @property
+    def reference(self) -> str:
+        """The URI that finds the key."""
+        return str(self._where.uri)
+
+    def private_numbers(self) -> Never:
+        """Raise: the key does not leave the token."""
+        raise _stays()
+
+    def private_bytes(self, *_args: Any, **_named: Any) -> Never:
+        """Raise: the key does not leave the token."""
+        raise _stays()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+class TokenRsaKey(_OnToken, rsa.RSAPrivateKey):
     """An RSA key on a token; what it cannot do now raises `TokenUnavailable`."""
 
     def __init__(self, token: Token, uri: KeyUri, public_key: rsa.RSAPublicKey) -> None:
         """Keep where the key is; `public_key` is that of its certificate."""
         self._where = _Where(token, uri)
         self._public_key = public_key
-
-    @property
-    def reference(self) -> str:
-        """The URI that finds the key."""
-        return str(self._where.uri)
 
     @property
     def key_size(self) -> int:
@@ -98,33 +118,14 @@ class TokenRsaKey(rsa.RSAPrivateKey):
             )
             return unpadded(raw.rjust(self.key_size // 8, b"\0"), digest, mask, label)
 
-    def private_numbers(self) -> Never:
-        """Raise: the key does not leave the token."""
-        raise _stays()
 
-    def private_bytes(self, *_args: Any, **_named: Any) -> Never:
-        """Raise: the key does not leave the token."""
-        raise _stays()
-
-    def __copy__(self) -> "TokenRsaKey":
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "TokenRsaKey":
-        return self
-
-
-class TokenEcKey(ec.EllipticCurvePrivateKey):
+class TokenEcKey(_OnToken, ec.EllipticCurvePrivateKey):
     """A key on an elliptic curve on a token; what it cannot do now raises `TokenUnavailable`."""
 
     def __init__(self, token: Token, uri: KeyUri, public_key: ec.EllipticCurvePublicKey) -> None:
         """Keep where the key is; `public_key` is that of its certificate."""
         self._where = _Where(token, uri)
         self._public_key = public_key
-
-    @property
-    def reference(self) -> str:
-        """The URI that finds the key."""
-        return str(self._where.uri)
 
     @property
     def curve(self) -> ec.EllipticCurve:
@@ -168,20 +169,6 @@ class TokenEcKey(ec.EllipticCurvePrivateKey):
             return bytes(secret[Attribute.VALUE])
 
         return self._where.open(agree).rjust(size, b"\0")
-
-    def private_numbers(self) -> Never:
-        """Raise: the key does not leave the token."""
-        raise _stays()
-
-    def private_bytes(self, *_args: Any, **_named: Any) -> Never:
-        """Raise: the key does not leave the token."""
-        raise _stays()
-
-    def __copy__(self) -> "TokenEcKey":
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "TokenEcKey":
-        return self
 
 
 TokenKey = TokenRsaKey | TokenEcKey
