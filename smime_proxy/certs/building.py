@@ -42,9 +42,9 @@ class PathSearch:
             self.obstacles.append(f"a chain of more than {MAX_PATH} certificates")
             return
         self.asked.add(last.issuer_key)
-        anchored = frozenset(self.anchors.named(last.issuer_key))
-        named = (*self.anchors.named(last.issuer_key), *pool.named(last.issuer_key))
-        candidates = [issuer for issuer in dict.fromkeys(named) if issuer not in path]
+        anchored = self.anchors.named(last.issuer_key)
+        named = dict.fromkeys((*anchored, *pool.named(last.issuer_key)))
+        candidates = [issuer for issuer in named if issuer not in path]
         if not candidates:
             self.obstacles.append(f"no trusted issuer {last.issuer or 'without a name'}")
         # RFC 4158 3.5.12 and RFC 5280 4.2.1.1: the key identifier is a hint, not a condition.

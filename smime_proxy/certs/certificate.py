@@ -16,7 +16,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from smime_proxy.address import AddressError, Mailbox, parse_mailbox
-from smime_proxy.certs.errors import CertificateError
+from smime_proxy.certs.errors import CertificateError, one_line
 from smime_proxy.certs.extensions import Extensions, read_extensions
 from smime_proxy.certs.keys import NO_KEY, KeyFacts, key_facts, weakness_of_key
 from smime_proxy.certs.names import name_key, read_element
@@ -216,7 +216,7 @@ def _read(der: bytes) -> Certificate:
         not_before, not_after = parsed.not_valid_before_utc, parsed.not_valid_after_utc
         issuer_der, subject_der = _name_ders(der)
     except (*LIBRARY_ERRORS, IndexError) as error:
-        raise CertificateError(f"not a readable certificate: {_one_line(error)}") from error
+        raise CertificateError(f"not a readable certificate: {one_line(error)}") from error
     defects: list[str] = []
     extensions = _guard(lambda: read_extensions(parsed.extensions), None, "extensions", defects)
     if extensions is None:
@@ -261,12 +261,8 @@ def _guard(read: Callable[[], T], otherwise: T, what: str, defects: list[str]) -
     try:
         return read()
     except LIBRARY_ERRORS as error:
-        defects.append(f"{what} unreadable: {_one_line(error)}")
+        defects.append(f"{what} unreadable: {one_line(error)}")
         return otherwise
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _name_ders(der: bytes) -> tuple[bytes, bytes]:

@@ -10,3 +10,8 @@ class CertificateError(Exception):
 
 class KeyFileError(CertificateError):
     """A file of keys cannot serve; the text is one line that says why."""
+
+
+def one_line(error: BaseException) -> str:
+    """Put what a library says of octets into one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

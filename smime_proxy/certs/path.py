@@ -152,6 +152,8 @@ class _Check:
         RFC 5280 6.3.3 (f): whoever signs a list in the issuer's place is below the same anchor.
         What another one vouches for may have the name of any authority.
         """
+        if self.revocation is None:
+            return result
         path = result.path
         pairs = [(path[n], path[n + 1]) for n in range(len(path) - 2, -1, -1)]
         below = replace(self, anchors=Issuers.of(path[-1:]))

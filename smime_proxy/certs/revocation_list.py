@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from cryptography import x509
 
 from smime_proxy.certs.certificate import LIBRARY_ERRORS, Certificate
-from smime_proxy.certs.errors import CertificateError
+from smime_proxy.certs.errors import CertificateError, one_line
 from smime_proxy.certs.names import name_key, read_element
 from smime_proxy.certs.signature import verifies
 
@@ -97,7 +97,7 @@ class Crl:
         try:
             return _read(der)
         except (*LIBRARY_ERRORS, IndexError) as error:
-            raise CertificateError(f"not a readable revocation list: {_line(error)}") from error
+            raise CertificateError(f"not a readable revocation list: {one_line(error)}") from error
 
     def __len__(self) -> int:
         """How many certificates it names."""
@@ -279,7 +279,3 @@ def _entry(der: bytes, at: int) -> Entry:
 def _encoded(serial: int) -> bytes:
     """Give the content octets of an INTEGER (X.690 8.3)."""
     return serial.to_bytes(serial.bit_length() // 8 + 1, "big", signed=True)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

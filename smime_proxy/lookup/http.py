@@ -7,12 +7,12 @@ elsewhere between both; redirects are not followed, nothing is unpacked, no prox
 import ipaddress
 import socket
 from collections.abc import Sequence
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from smime_proxy.certs.errors import one_line
 from smime_proxy.lookup.errors import LookupFailed
 
 MAX_URL = 2048  # characters; distribution points have about 100
@@ -129,7 +129,7 @@ class Http:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             if isinstance(error.__cause__, Forbidden):
                 raise error.__cause__ from None
-            raise LookupFailed(_line(error)) from None
+            raise LookupFailed(one_line(error)) from None
 
     async def close(self) -> None:
         """Let go of everything."""
@@ -193,7 +193,3 @@ async def _read(answer: aiohttp.ClientResponse, limit: int) -> bytes:
         if len(found) > limit:
             raise LookupFailed(f"more than {limit} octets")
     return bytes(found)
-
-
-def _line(error: Any) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

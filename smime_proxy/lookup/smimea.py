@@ -17,6 +17,7 @@ import dns.rrset
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.association import Association, owner_name, read_association
+from smime_proxy.certs.errors import one_line
 from smime_proxy.lookup.source import SourceDown, SourceUnreachable, Told
 
 NAME = "smimea"
@@ -66,11 +67,11 @@ class SmimeaSource:
                 )
         except dns.exception.DNSException as error:
             # It may wait for the servers of one zone: no reason to ask nobody else for others.
-            raise SourceUnreachable(f"the resolver does not answer: {_reason(error)}") from None
+            raise SourceUnreachable(f"the resolver does not answer: {one_line(error)}") from None
         except ConnectionRefusedError:
             raise SourceDown("the resolver cannot be reached: connection refused") from None
         except (OSError, EOFError) as error:
-            raise SourceUnreachable(f"the resolver breaks off: {_reason(error)}") from None
+            raise SourceUnreachable(f"the resolver breaks off: {one_line(error)}") from None
         return response
 
     async def _over_udp(self, query: dns.message.Message) -> dns.message.Message | None:
@@ -102,7 +103,7 @@ def _told(response: dns.message.Message) -> Told:
     try:
         chain = response.resolve_chaining()
     except dns.exception.DNSException as error:
-        raise SourceUnreachable(f"the answer makes no sense: {_reason(error)}") from None
+        raise SourceUnreachable(f"the answer makes no sense: {one_line(error)}") from None
     if chain.answer is None:
         return Told(seconds=chain.minimum_ttl, reason="there are no records")
     records = _associations(chain.answer)
@@ -118,7 +119,3 @@ def _associations(answer: dns.rrset.RRset) -> tuple[Association, ...]:
             found += [read] if read is not None else []
     # In an order of their own, so that what is passed over does not change by the hour.
     return tuple(sorted(found, key=lambda one: (-one.usage, one.text))[:MAX_RECORDS])
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

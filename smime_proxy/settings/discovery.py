@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from smime_proxy.lookup.ldap_filter import read_filter
-from smime_proxy.settings.fields import Bind, OptionalBind, choice, is_domain, read_list
+from smime_proxy.settings.fields import Bind, OptionalBind, choice, is_address, is_domain, read_list
 from smime_proxy.settings.tables import LOOPBACK, Domains, Networks, OptionalPath, Table
 
 LDAP_PORTS = {"ldap": 389, "ldaps": 636}  # RFC 4516 2, and by custom
@@ -46,7 +46,7 @@ def read_ldap_url(value: Any) -> LdapUrl:
     except ValueError as error:
         raise ValueError(f"is not a URL: {error}") from None
     host = url.hostname or ""
-    named = is_domain(host) or _is_address(host)
+    named = is_domain(host) or is_address(host)
     whole = url.path in {"", "/"} and not (url.query or url.fragment or url.username)
     if url.scheme not in LDAP_PORTS or not named or not whole or port == 0:
         raise ValueError("must be ldap://host:port or ldaps://host:port and nothing more")
@@ -140,17 +140,9 @@ def _ldap_faults(table: LdapTable) -> Iterator[tuple[str, str]]:
 
 
 def _resolver_fault(table: SmimeaTable) -> str:
-    if table.resolver is None or not _is_address(table.resolver.host):
+    if table.resolver is None or not is_address(table.resolver.host):
         return "must be the IP address and port of a validating resolver"
     address = ipaddress.ip_address(table.resolver.host)
     if not any(address in network for network in table.trusted_networks):
         return f"{address} is in none of the trusted_networks: its answers could be forged"
     return ""
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

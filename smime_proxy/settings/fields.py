@@ -102,9 +102,9 @@ def read_bind(value: Any) -> Bind | None:
         raise ValueError(f"must be host:port with a port from 1 to {MAX_PORT}, not {value!r}")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
-        if not _is_address(host):
+        if not is_address(host):
             raise ValueError(f"has no IP address between the brackets: {value!r}")
-    elif ":" in host or not (_is_address(host) or is_domain(host)):
+    elif ":" in host or not (is_address(host) or is_domain(host)):
         raise ValueError(f"must be host:port, an IPv6 address in brackets, not {value!r}")
     return Bind(host, int(port))
 
@@ -225,7 +225,8 @@ def is_domain(text: str) -> bool:
     )
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Tell whether a text is an IP address of either version, without brackets."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -250,7 +251,7 @@ def _absolute(url: SplitResult) -> Path:
 
 def _smtp_url(url: SplitResult) -> UpstreamUrl:
     host = url.hostname or ""
-    if not (_is_address(host) or is_domain(host)) or url.path not in {"", "/"}:
+    if not (is_address(host) or is_domain(host)) or url.path not in {"", "/"}:
         raise ValueError(f"must be {url.scheme}://host:port without a path")
     if url.port == 0:
         raise ValueError("has port 0")
