@@ -245,7 +245,7 @@ class Snapshot:
         Those whose chain leads to no anchor are not asked about.
         """
         at = datetime.now(UTC)
-        for account in {one.address: one for one in self.accounts_by_address.values()}.values():
+        for account in self.all_accounts():
             for entry in self.keys(account):
                 if not entry.former:
                     validate(
