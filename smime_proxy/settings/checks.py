@@ -10,11 +10,11 @@ from pathlib import Path
 
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Role
+from smime_proxy.settings.connections import Listener, Upstream
 from smime_proxy.settings.discovery import discovery_faults
 from smime_proxy.settings.errors import Fault, KeyPath, dotted
 from smime_proxy.settings.fields import Bind, Network, Scheme
 from smime_proxy.settings.model import Settings
-from smime_proxy.settings.tables import Listener, Upstream
 
 WILDCARD = "0.0.0.0"  # noqa: S104 - compared, not bound
 DUAL_WILDCARD = "::"  # listeners bound there take IPv4 too

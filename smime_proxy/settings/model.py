@@ -6,24 +6,21 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from smime_proxy.settings.authority import Authority
+from smime_proxy.settings.connections import Listener, Upstream
 from smime_proxy.settings.discovery import DiscoveryTable
 from smime_proxy.settings.fields import Domain, is_domain, read_address, read_domain
+from smime_proxy.settings.policy import DomainTable, PartnerTable, PolicyTable
 from smime_proxy.settings.tables import (
     Admin,
-    DomainTable,
     Keys,
-    Listener,
     Log,
     Notify,
-    PartnerTable,
     Pkcs11,
-    PolicyTable,
     RevocationTable,
     Service,
     Status,
     Store,
     TrustTable,
-    Upstream,
 )
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]

@@ -12,8 +12,9 @@ from smime_proxy.policy.rules import (
     RequestWords,
     Rules,
 )
+from smime_proxy.settings.connections import Listener
 from smime_proxy.settings.model import Settings
-from smime_proxy.settings.tables import DomainTable, Listener, PartnerTable, PolicyTable
+from smime_proxy.settings.policy import DomainTable, PartnerTable, PolicyTable
 from smime_proxy.smime.gateway_signer import GatewaySigner
 
 

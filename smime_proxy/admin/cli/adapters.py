@@ -19,7 +19,7 @@ from smime_proxy.admin.cli.program import Invocation
 from smime_proxy.gateway.context import Context
 from smime_proxy.lookup.source import Source
 from smime_proxy.settings import Settings, SettingsError, load
-from smime_proxy.settings.tables import Upstream
+from smime_proxy.settings.connections import Upstream
 from smime_proxy.smtp.relay import Relay
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.open import Opened

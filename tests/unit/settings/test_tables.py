@@ -7,17 +7,11 @@ import pytest
 from pydantic import BaseModel
 
 from smime_proxy.settings import Settings
+from smime_proxy.settings.connections import Listener, Upstream
 from smime_proxy.settings.discovery import DiscoveryTable, LdapTable
-from smime_proxy.settings.fields import read_network
 from smime_proxy.settings.loading import validate
-from smime_proxy.settings.tables import (
-    DomainTable,
-    Listener,
-    PartnerTable,
-    PolicyTable,
-    Service,
-    Upstream,
-)
+from smime_proxy.settings.policy import DomainTable, PartnerTable, PolicyTable
+from smime_proxy.settings.tables import Service
 
 DOCUMENTED = Path(__file__).resolve().parents[3] / "config" / "smime-proxy.toml"
 _COMMENTED = re.compile(r"# (\w+ = .*|\[(?:upstreams|listeners|domains|partners|discovery)\..*\])")
@@ -109,12 +103,3 @@ def test_an_empty_hostname_is_the_name_of_the_machine() -> None:
 def test_the_authserv_id_defaults_to_the_hostname() -> None:
     assert Service(hostname="mx.example").effective_authserv_id == "mx.example"
     assert Service(authserv_id="ours").effective_authserv_id == "ours"
-
-
-def test_loopback_may_relay_when_nothing_else_is_said() -> None:
-    table = {"role": "outbound", "bind": "127.0.0.1:25", "upstream": "relay"}
-    assert Listener.model_validate(table).relaying_networks == (
-        read_network("127.0.0.0/8"),
-        read_network("::1"),
-    )
-    assert Listener.model_validate(table | {"trusted_networks": []}).relaying_networks == ()

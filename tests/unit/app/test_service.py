@@ -13,13 +13,7 @@ from pathlib import Path
 import pytest
 
 from smime_proxy import app
-from smime_proxy.address import parse_mailbox
 from smime_proxy.admin.cli.program import run
-from smime_proxy.envelope import Role
-from smime_proxy.gateway.ports import UpstreamError
-from smime_proxy.settings import Settings
-from smime_proxy.smtp.errors import SmtpError
-from smime_proxy.smtp.maildir import MaildirUpstream
 
 PATIENCE = 30  # seconds for the service to start or end on a busy machine
 MAIL = b"From: alice@example.test\r\nTo: x@example.net\r\nSubject: hello\r\n\r\ntext\r\n"
@@ -126,54 +120,3 @@ def test_a_store_that_does_not_open_stops_the_service_in_one_line(
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
     assert "master key" in ended.stderr
-
-
-UPSTREAMS = {"one": {"url": "maildir:///one"}, "two": {"url": "maildir:///two"}}
-OUT = {"role": "outbound", "bind": "127.0.0.1:1", "upstream": "one"}
-IN = {"role": "inbound", "bind": "127.0.0.1:2", "upstream": "two", "domains": ["example.test"]}
-
-
-def test_reports_about_inbound_mail_go_out_through_the_outbound_upstream() -> None:
-    settings = Settings.model_validate({"upstreams": UPSTREAMS, "listeners": {"a": OUT, "b": IN}})
-    upstreams = {name: make() for name, make in app._upstream_makers(settings).items()}
-    routes = app._routes(settings, upstreams)
-    assert routes["a"].upstream is routes["a"].reports is upstreams["one"]
-    assert routes["b"].upstream is upstreams["two"]
-    assert routes["b"].reports is upstreams["one"]
-    alone = Settings.model_validate({"upstreams": UPSTREAMS, "listeners": {"b": IN}})
-    assert app._routes(alone, upstreams)["b"].reports is None
-
-
-def test_sent_copies_go_to_a_named_upstream_or_a_maildir_of_the_account() -> None:
-    settings = Settings.model_validate({"upstreams": UPSTREAMS})
-    upstreams = {name: make() for name, make in app._upstream_makers(settings).items()}
-    find = app._sent_copies(upstreams)
-    alice = parse_mailbox("Alice@example.test")
-    assert find("upstream:two", alice) is upstreams["two"]
-    assert isinstance(find("maildir:///srv/{address}/sent", alice), MaildirUpstream)
-    with pytest.raises(UpstreamError, match=r"451 4\.4\.1 .*no upstream three") as caught:
-        find("upstream:three", alice)
-    assert "Alice@example.test" in caught.value.reply.text
-
-
-def test_a_password_that_is_no_text_is_told_in_one_line(tmp_path: Path) -> None:
-    file = tmp_path / "password"
-    file.write_bytes(b"\xff\n")
-    relay = {"url": "smtp://relay.example.com:587", "username": "us", "password_file": str(file)}
-    settings = Settings.model_validate({"upstreams": {"relay": relay}})
-    with pytest.raises(SmtpError, match="password: the password is not UTF-8"):
-        app._upstream_makers(settings)
-
-
-def test_listeners_carry_their_settings() -> None:
-    tables = {"upstreams": UPSTREAMS, "listeners": {"a": OUT, "b": IN}}
-    settings = Settings.model_validate(tables | {"service": {"max_message_size": "10MB"}})
-    submission, mx = app._listener_options(settings)
-    assert (submission.name, submission.role, submission.bind) == (
-        "a",
-        Role.OUTBOUND,
-        "127.0.0.1:1",
-    )
-    assert submission.max_message_size == 10_000_000
-    assert submission.trusted_networks == settings.listeners["a"].relaying_networks
-    assert mx.domains == {"example.test"}

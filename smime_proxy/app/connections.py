@@ -1,0 +1,100 @@
+"""Builds listeners and upstreams; what only root may read is read here.
+
+No RFC. Parts are imported when they are built: no command pays for what it does not use.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smime_proxy.admin.engine import Outlet
+    from smime_proxy.settings import Settings
+    from smime_proxy.settings.connections import Upstream as UpstreamTable
+    from smime_proxy.smtp.admission import ListenerOptions
+    from smime_proxy.smtp.relay import Relay
+
+
+def upstream_makers(settings: "Settings") -> "dict[str, Callable[[], Outlet]]":
+    """Prepare every upstream; reads password and CA files, so root is still needed here.
+
+    A process makes its own from it: a pool belongs to one event loop.
+    """
+    hostname = settings.service.hostname
+    return {name: _upstream_maker(table, hostname) for name, table in settings.upstreams.items()}
+
+
+def _upstream_maker(table: "UpstreamTable", hostname: str) -> "Callable[[], Outlet]":
+    from smime_proxy.smtp.maildir import MaildirUpstream
+    from smime_proxy.smtp.upstream import SmtpUpstream
+
+    place = find_place(table)
+    if isinstance(place, Path):
+        return lambda: MaildirUpstream(place)
+    return lambda: SmtpUpstream(place, hostname)
+
+
+def find_place(table: "UpstreamTable") -> "Relay | Path":
+    """Find where an upstream is; reads password and CA files. Raises `SmtpError`."""
+    from smime_proxy.admin.cli.files import read_password
+    from smime_proxy.settings.fields import Scheme
+    from smime_proxy.smtp.errors import SmtpError
+    from smime_proxy.smtp.relay import Relay
+    from smime_proxy.smtp.tls import client_context
+
+    if table.url.scheme is Scheme.MAILDIR:
+        return table.url.path
+    required = table.tls == "required"
+    password = ""
+    if table.password_file:
+        try:
+            password = read_password(table.password_file).decode()
+        except UnicodeDecodeError:
+            raise SmtpError(f"{table.password_file}: the password is not UTF-8") from None
+    return Relay(
+        table.url.host,
+        table.url.port,
+        scheme="smtps" if table.url.scheme is Scheme.SMTPS else "smtp",
+        tls="required" if required else "never",
+        tls_context=client_context(table.tls_ca_file) if required else None,
+        username=table.username,
+        password=password,
+    )
+
+
+def listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":
+    """Prepare every listener; reads certificates and keys, so root is still needed here."""
+    from smime_proxy.smtp.admission import ListenerOptions
+    from smime_proxy.smtp.tls import server_context
+
+    return tuple(
+        ListenerOptions(
+            name=name,
+            role=one.role,
+            bind=str(one.bind),
+            protocol="smtps" if one.protocol == "smtps" else "smtp",
+            trusted_networks=one.relaying_networks,
+            domains=frozenset(one.domains),
+            tls=(
+                server_context(one.tls_certificate, one.tls_key)
+                if one.tls_certificate and one.tls_key
+                else None
+            ),
+            max_message_size=settings.service.max_message_size,
+        )
+        for name, one in settings.listeners.items()
+    )
+
+
+def reload_certificates(settings: "Settings", listeners: "Sequence[ListenerOptions]") -> None:
+    """Serve new sessions with the certificates as they are now, if all of them can be used."""
+    from smime_proxy.smtp.tls import server_context
+
+    renewed = []
+    for options in listeners:
+        table = settings.listeners[options.name]
+        if options.tls and table.tls_certificate and table.tls_key:
+            server_context(table.tls_certificate, table.tls_key)
+            renewed.append((options.tls, table.tls_certificate, table.tls_key))
+    for context, certificate, key in renewed:
+        context.load_cert_chain(certificate, key)

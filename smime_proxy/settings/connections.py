@@ -1,0 +1,77 @@
+"""The tables of the way mail takes: `[listeners]` it comes in by, `[upstreams]` it leaves to.
+
+The text under each key is its meaning, unit and default; config/smime-proxy.toml repeats them.
+"""
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from smime_proxy.envelope import Role
+from smime_proxy.settings.fields import (
+    Network,
+    RequiredBind,
+    Url,
+    choice,
+)
+from smime_proxy.settings.tables import (
+    LOOPBACK,
+    AccountPatterns,
+    Domains,
+    Networks,
+    OptionalPath,
+    Table,
+)
+
+
+class Upstream(Table):
+    """`[upstreams.NAME]`: a place mail is handed on to."""
+
+    url: Url
+    """smtp://host:port, smtps://host:port or maildir:///path."""
+    tls: Annotated[str, AfterValidator(choice("never", "required"))] = "required"
+    """`required`: certificate verified, for smtp:// by STARTTLS; `never`: clear text."""
+    tls_ca_file: OptionalPath = None
+    """PEM file of authorities that vouch for the upstream; default the system's."""
+    username: str = ""
+    """Service credentials, with password_file; only over verified TLS."""
+    password_file: OptionalPath = None
+    """File whose first line is the password."""
+
+
+class Listener(Table):
+    """`[listeners.NAME]`: a port that takes mail."""
+
+    role: Role
+    """`outbound` signs and encrypts, `inbound` decrypts and verifies."""
+    bind: RequiredBind
+    """Address and port to listen on."""
+    protocol: Annotated[str, AfterValidator(choice("smtp", "smtps", later=("lmtp",)))] = "smtp"
+    """`smtp`, or `smtps` for TLS from the first octet."""
+    upstream: str
+    """Name of the upstream that gets the mail."""
+    auth: Annotated[str, AfterValidator(choice("none", later=("upstream", "local")))] = "none"
+    """How clients prove who they are."""
+    trusted_networks: Networks | None = None
+    """Networks that may relay without authentication; default loopback when auth is none."""
+    accounts: AccountPatterns = ("*",)
+    """Whose keys this listener may use: addresses, *@domain or *."""
+    envelope_match: bool = True
+    """Without authentication a key is used only if the reverse-path is the From mailbox
+    or an alias of its account."""
+    domains: Domains = ()
+    """Inbound: domains of the recipients served; all others are refused."""
+    reports: str = ""
+    """Inbound: upstream for notices to outside senders; default that of the only outbound
+    listener."""
+    tls_certificate: OptionalPath = None
+    """PEM file with the server's certificate and chain; with tls_key offers STARTTLS."""
+    tls_key: OptionalPath = None
+    """PEM file with the server's private key."""
+
+    @property
+    def relaying_networks(self) -> tuple[Network, ...]:
+        """Give the networks that may relay without authentication, the default filled in."""
+        if self.trusted_networks is not None:
+            return self.trusted_networks
+        return LOOPBACK if self.auth == "none" else ()

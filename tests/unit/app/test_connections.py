@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+
+from smime_proxy.app.connections import listener_options, upstream_makers
+from smime_proxy.envelope import Role
+from smime_proxy.settings import Settings
+from smime_proxy.smtp.errors import SmtpError
+
+UPSTREAMS = {"one": {"url": "maildir:///one"}, "two": {"url": "maildir:///two"}}
+OUT = {"role": "outbound", "bind": "127.0.0.1:1", "upstream": "one"}
+IN = {"role": "inbound", "bind": "127.0.0.1:2", "upstream": "two", "domains": ["example.test"]}
+
+
+def test_a_password_that_is_no_text_is_told_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_bytes(b"\xff\n")
+    relay = {"url": "smtp://relay.example.com:587", "username": "us", "password_file": str(file)}
+    settings = Settings.model_validate({"upstreams": {"relay": relay}})
+    with pytest.raises(SmtpError, match="password: the password is not UTF-8"):
+        upstream_makers(settings)
+
+
+def test_listeners_carry_their_settings() -> None:
+    tables = {"upstreams": UPSTREAMS, "listeners": {"a": OUT, "b": IN}}
+    settings = Settings.model_validate(tables | {"service": {"max_message_size": "10MB"}})
+    submission, mx = listener_options(settings)
+    assert (submission.name, submission.role, submission.bind) == (
+        "a",
+        Role.OUTBOUND,
+        "127.0.0.1:1",
+    )
+    assert submission.max_message_size == 10_000_000
+    assert submission.trusted_networks == settings.listeners["a"].relaying_networks
+    assert mx.domains == {"example.test"}
