@@ -94,6 +94,9 @@ class FakeDirectory:
     def account(self, mailbox: Mailbox) -> Account | None:
         return self.by_address.get(mailbox)
 
+    def is_own_domain(self, domain: str) -> bool:
+        return domain in {mailbox.domain for mailbox in self.by_address}
+
     def keys(self, account: Account) -> Sequence[KeyEntry]:
         return self.key_entries.get(account.address, [])
 

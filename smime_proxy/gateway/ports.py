@@ -248,6 +248,10 @@ class Directory(Protocol):
         """Give certificates of authorities known from imports, to complete chains."""
         ...
 
+    def is_own_domain(self, domain: str) -> bool:
+        """Tell whether a domain, folded, is one we have accounts in or serve, or below one."""
+        ...
+
     def known_certificates(self, issuer: bytes, serial: int) -> Sequence[bytes]:
         """Give the DER of stored certificates with this issuer (DER name) and serial (E58)."""
         ...

@@ -108,6 +108,9 @@ def record_deliveries(context: Context, envelope: Envelope, work: Work, outcome:
             size=len(content.message),
             reply=str(reply),
         )
+    if work.broken_dkim:
+        context.measures.count("dkim_removed")
+        _log.info("dkim removed", id=envelope.identifier, signatures=work.broken_dkim)
     for exemption in work.plan.exemptions:
         context.measures.count("exemptions", kind=exemption.partition(":")[0])
         _log.info("exemption", id=envelope.identifier, kind=exemption)

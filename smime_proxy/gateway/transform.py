@@ -16,6 +16,7 @@ from smime_proxy.envelope import Envelope, Role
 from smime_proxy.gateway.ports import FoundKey, SeenCapabilities
 from smime_proxy.message.build import with_entity
 from smime_proxy.message.canonical import canonical_entity, outer_header
+from smime_proxy.message.dkim import dkim_count, without_broken_dkim, without_dkim
 from smime_proxy.message.entity import Entity
 from smime_proxy.message.header import HeaderBlock
 from smime_proxy.message.requests import Request, strip_own_fields, strip_requests
@@ -53,7 +54,8 @@ MAILBOX_LINE = b"From "  # of a mailbox file; no field, so nobody knows what it 
 class Material:
     """What every treatment of one message may need; `random(n)` gives n octets.
 
-    `find_key` gives the key that a judged message brings.
+    `find_key` gives the key that a judged message brings, `is_own_domain` is asked of domains that
+    signed it by DKIM.
     """
 
     envelope: Envelope
@@ -66,6 +68,7 @@ class Material:
     random: Callable[[int], bytes]
     unwrap: frozenset[Unwrap] = frozenset()
     find_key: Callable[[Report], FoundKey | None] = lambda _report: None
+    is_own_domain: Callable[[str], bool] = lambda _domain: False
 
 
 class Fields(Enum):
@@ -87,6 +90,7 @@ class Transform:
         self._hidden: tuple[bytes, HeaderBlock] | None = None
         self._seen: SeenCapabilities | None = None
         self._found: FoundKey | None = None
+        self._broken_dkim = 0
 
     @property
     def entity(self) -> Entity:
@@ -102,6 +106,11 @@ class Transform:
     def found(self) -> FoundKey | None:
         """The key of its sender that a received message, made here, brought."""
         return self._found
+
+    @property
+    def broken_dkim(self) -> int:
+        """How many DKIM signatures of our own domains what was made here would have broken."""
+        return self._broken_dkim
 
     def content(self, treatment: Treatment) -> bytes:
         """Give the message octets of one treatment, CRLF throughout, without our Received field.
@@ -146,6 +155,9 @@ class Transform:
         cleaned = strip_requests(header, material.words) if requests else strip_own_fields(header)
         if cleaned is header:
             return bytes(material.entity)
+        cleaned = self._counted(
+            cleaned, without_broken_dkim(header, cleaned, material.is_own_domain)
+        )
         return bytes(cleaned) + bytes(material.entity)[len(bytes(header)) :]
 
     def _received(self, keys: tuple[DecryptionKey, ...]) -> bytes:
@@ -220,8 +232,13 @@ class Transform:
     def _outer_header(self) -> HeaderBlock:
         if self._outer is None:
             header = strip_requests(self._material.entity.header, self._material.words)
+            header = self._counted(header, without_dkim(header, self._material.is_own_domain))
             self._outer = outer_header(header.remove(BLIND_FIELDS))
         return self._outer
+
+    def _counted(self, before: HeaderBlock, after: HeaderBlock) -> HeaderBlock:
+        self._broken_dkim = max(self._broken_dkim, dkim_count(before) - dkim_count(after))
+        return after
 
 
 def _pending_fields(found: FoundKey) -> tuple[tuple[str, str], ...]:

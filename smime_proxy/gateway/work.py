@@ -53,7 +53,7 @@ class Work:
     """All that is left to do: contents to deliver, and what the plan says besides.
 
     `seen` is what the sender can read, to be remembered once the mail is delivered; `found` his
-    key.
+    key. `broken_dkim` counts DKIM signatures of our own that had to go.
     """
 
     entity: Entity
@@ -62,6 +62,7 @@ class Work:
     sent_copy: bytes | None = None
     seen: SeenCapabilities | None = None
     found: FoundKey | None = None
+    broken_dkim: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,7 @@ def _material(
         random=context.random,
         unwrap=context.rules.unwrap,
         find_key=finder.find,
+        is_own_domain=directory.is_own_domain,
     )
 
 
@@ -195,7 +197,15 @@ def _carry_out(plan: Plan, transform: Transform, directory: Directory) -> Work |
     seen = transform.seen
     if seen is not None and own_account(directory, seen.mailbox) is not None:
         seen = None  # what our own accounts can read is known from their keys
-    return Work(transform.entity, plan, tuple(contents), copy, seen, transform.found)
+    return Work(
+        transform.entity,
+        plan,
+        tuple(contents),
+        copy,
+        seen,
+        transform.found,
+        transform.broken_dkim,
+    )
 
 
 def _add(contents: list[Content], content: Content) -> None:

@@ -119,6 +119,7 @@ class Snapshot:
     trusted: Anchors = field(repr=False)
     issuers: Issuers = field(repr=False)
     opened: Opened = field(default_factory=Opened, repr=False)
+    own_domains: frozenset[str] = field(repr=False, default=frozenset())
 
     @classmethod
     def load(
@@ -138,6 +139,7 @@ class Snapshot:
         shelf = load_shelf(connection, before.shelf if before else None)
         by_address, rows = _accounts(connection)
         partners = _partners(connection)
+        ours = own_domains | _domains(by_address)
         key_ids = frozenset(row.key_id for some in rows.values() for row in some)
         return cls(
             revision=number,
@@ -147,14 +149,20 @@ class Snapshot:
             rows=rows,
             partners=partners,
             remembered=capabilities.load(connection),
-            trusted=_anchors(connection, shelf, partners, own_domains | _domains(by_address)),
+            trusted=_anchors(connection, shelf, partners, ours),
             issuers=Issuers.of((*shelf.issuers(), *authority.certificates_of(connection))),
             opened=before.opened.of(key_ids) if before else Opened(),
+            own_domains=ours,
         )
 
     def account(self, mailbox: Mailbox) -> Account | None:
         """Find the account that has this address or alias."""
         return self.accounts_by_address.get(mailbox.key)
+
+    def is_own_domain(self, domain: str) -> bool:
+        """Tell whether a domain, folded, is one we have accounts in or serve, or below one."""
+        labels = domain.split(".")
+        return any(".".join(labels[start:]) in self.own_domains for start in range(len(labels)))
 
     def all_accounts(self) -> Sequence[Account]:
         """Give every account once."""

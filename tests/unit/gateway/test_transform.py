@@ -311,3 +311,33 @@ def test_what_is_not_verified_in_everything_is_not_believed() -> None:
         made_of = transform(content, Role.INBOUND)
         made_of.content(Verify())
         assert made_of.seen is None
+
+
+DKIM = "DKIM-Signature: v=1; d=example.test; s=a; h=From:Subject; bh=AA==; b=AA==\r\n"
+
+
+def test_e38_a_signature_of_our_own_domain_that_breaks_here_goes_and_is_counted() -> None:
+    content = mail(ALICE, BOB, subject="Hello", more=DKIM)
+    surroundings = world()
+    work = make(surroundings.context(), envelope(content, ALICE, BOB))
+    assert isinstance(work, Work)
+    (signed,) = work.contents
+    assert isinstance(signed.delivery.treatment, Sign)
+    assert b"DKIM" not in signed.message
+    assert work.broken_dkim == 1
+
+
+def test_e38_a_relayed_message_keeps_it_while_it_holds() -> None:
+    ours = mail(ALICE, BOB, subject="Hello", more=DKIM + "X-SMIME-Badge: green\r\n")
+    asked = mail(ALICE, BOB, subject="[sign] Hello", more=DKIM)
+    treat = relaying(ours)
+    assert b"DKIM-Signature" in treat.content(Relay())
+    assert treat.broken_dkim == 0
+    treat = relaying(asked)
+    assert b"DKIM-Signature" not in treat.content(Relay(requests=True))
+    assert treat.broken_dkim == 1
+
+
+def relaying(content: bytes) -> Transform:
+    material = transform(content)._material
+    return Transform(replace(material, is_own_domain=lambda domain: domain == "example.test"))

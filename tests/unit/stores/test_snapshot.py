@@ -70,6 +70,20 @@ def test_an_account_is_found_by_address_and_alias(store: Store, act: Act) -> Non
     assert snapshot.account(BOB) is None
 
 
+def test_domains_of_accounts_and_those_served_are_ours_and_those_below(
+    store: Store, act: Act
+) -> None:
+    add_alice(store, act)
+    with store.reading() as connection:
+        snapshot = Snapshot.load(
+            connection, store.vault_now(connection), own_domains=frozenset({"example.net"})
+        )
+    for ours in ("example.com", "mail.example.com", "example.net"):
+        assert snapshot.is_own_domain(ours)
+    for other in ("com", "anexample.com", "example.org", ""):
+        assert not snapshot.is_own_domain(other)
+
+
 def test_all_keys_of_an_account_are_known_current_and_former(store: Store, act: Act) -> None:
     new = pki.person(MIDDLE, "alice@example.com")
     old = pki.person(None, "alice@example.com", not_after=NOW - timedelta(days=1))
