@@ -1,8 +1,9 @@
 """Fakes that implement the gateway's Protocols: a directory in memory, upstreams that record."""
 
+import asyncio
 import hashlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -10,11 +11,14 @@ from smime_proxy.address import Mailbox, parse_mailbox
 from smime_proxy.certs.anchors import Anchor, Anchors
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.pool import Issuers
+from smime_proxy.certs.revocation import Revocation
+from smime_proxy.certs.revocation_list import Crl
 from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
 from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.envelope import Envelope, ForwardPath, Role, Session
+from smime_proxy.gateway.choices import RecipientChoices
 from smime_proxy.gateway.context import Context, Route
 from smime_proxy.gateway.ports import (
     Answer,
@@ -30,6 +34,7 @@ from smime_proxy.policy.lacking import Lack
 from smime_proxy.policy.rules import Account, Kind, Override, Rules
 from smime_proxy.reply import EnhancedStatus, Reply
 from tests.pki import Identity
+from tests.unit.certs.answers import Known
 
 AT = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 DATE = "Mon, 01 Jun 2026 12:00:00 +0000"
@@ -278,6 +283,29 @@ class FakeDiscovery:
         self.closed += 1
 
 
+@dataclass
+class FakeStatuses:
+    """Brings answers in the order they are given, each to one that waits."""
+
+    known: Known
+    brings: list[list[Crl]]
+    budget: float = 5.0
+    asked: list[tuple[list[str], float]] = field(default_factory=list)
+    takes: float = 0.0
+
+    async def wait(
+        self, wanted: Collection[tuple[Certificate, Certificate]], seconds: float
+    ) -> bool:
+        self.asked.append(([str(one.subject) for one, _ in wanted], seconds))
+        await asyncio.sleep(self.takes)
+        if not self.brings:
+            return False
+        self.known.crls = [*self.known.crls, *self.brings.pop(0)]
+        self.known.version += 1
+        return True
+
+
+@dataclass
 class Octets:
     """Repeatable "random" octets."""
 
@@ -304,6 +332,8 @@ class World:
     seen: list[SeenCapabilities] = field(default_factory=list)
     found: list[FoundKey] = field(default_factory=list)
     discovery: FakeDiscovery | None = None
+    revocation: Revocation | None = None
+    statuses: FakeStatuses | None = None
 
     def context(self) -> Context:
         """Build the context of a gateway in this world."""
@@ -320,6 +350,9 @@ class World:
             remember=self.seen.append,
             harvest=self.found.append,
             discovery=self.discovery,
+            choices=RecipientChoices(self.revocation),
+            revocation=self.revocation,
+            statuses=self.statuses,
         )
 
 

@@ -179,15 +179,17 @@ class _Check:
         judged = result.status in {ChainStatus.TRUSTED, ChainStatus.EXPIRED}
         if revocation is None or revocation.mode is Mode.OFF or not judged:
             return result
+        unknown = ""  # the first; the others are asked for all the same, so that one wait does
         for certificate, issuer in pairs:
             told = self._standing(certificate, issuer, ())
-            if told.status is Status.UNKNOWN and len(result.path) > 1:
-                revocation.want(certificate, issuer)
             if told.status is Status.REVOKED:
                 return PathResult(ChainStatus.REVOKED, result.path, told.reason)
-            if told.status is Status.UNKNOWN and revocation.mode is Mode.HARD:
-                reason = f"{certificate.subject}: {told.reason}"
-                return PathResult(ChainStatus.UNKNOWN, result.path, reason)
+            if told.status is Status.UNKNOWN:
+                unknown = unknown or f"{certificate.subject}: {told.reason}"
+                if len(result.path) > 1:
+                    revocation.want(certificate, issuer)
+        if unknown and revocation.mode is Mode.HARD:
+            return PathResult(ChainStatus.UNKNOWN, result.path, unknown)
         return result
 
     def _standing(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from cryptography import x509
 from cryptography.x509 import ReasonFlags
@@ -45,6 +45,11 @@ class Standing:
 class Answers(Protocol):
     """Answers that were fetched before; no call does I/O."""
 
+    @property
+    def version(self) -> int:
+        """Give a number that grows whenever an answer comes or goes."""
+        ...
+
     def lists(self, certificate: Certificate, issuer: Certificate) -> Sequence[Crl]:
         """Give the lists that may be about a certificate: complete ones and deltas, any order."""
         ...
@@ -52,6 +57,10 @@ class Answers(Protocol):
     def ocsp(self, certificate: Certificate, issuer: Certificate) -> Sequence[OcspAnswer]:
         """Give the OCSP answers about a certificate, the newest first."""
         ...
+
+
+# Takes a certificate and its issuer.
+Want: TypeAlias = Callable[[Certificate, Certificate], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,7 @@ class Revocation:
 
     mode: Mode
     answers: Answers
-    want: Callable[[Certificate, Certificate], None] = lambda _certificate, _issuer: None
+    want: Want = lambda _certificate, _issuer: None
 
 
 # Says whether a certificate that is not the issuer's own may sign a list for it: `""`, or why not.

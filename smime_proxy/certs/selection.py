@@ -110,11 +110,15 @@ def choose_signing(
     mailbox: Mailbox,
     at: datetime,
     revocation: Revocation | None = None,
+    *,
+    anchors: Collection[Anchor] = (),
+    known: Issuers = _NOBODY,
 ) -> Choice[KeyEntryT]:
     """Choose the key that signs for a mailbox at a time, aware UTC.
 
     Its certificate carries exactly that mailbox, is in its dates, not known to be revoked, fit and
-    strong enough to sign, and not former; trust in its chain is not asked.
+    strong enough to sign, and not former; trust in its chain is not asked. `anchors` and `known`
+    are where its issuer is found when it came without.
     """
 
     def objection(entry: KeyEntryT) -> str:
@@ -125,7 +129,8 @@ def choose_signing(
         return unfit or ("a former key, which only decrypts" if entry.former else "")
 
     def distrust(entry: KeyEntryT) -> str:
-        return revoked(entry.certificate, entry.chain, (), at, revocation)
+        pool = Pool.of(entry.chain, known)
+        return revoked(entry.certificate, pool, anchors, at, revocation)
 
     return _choose(entries, at, objection, distrust, lambda _entry: 0)
 

@@ -11,8 +11,9 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from smime_proxy.address import Mailbox
+from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.lapse import find_lapse
-from smime_proxy.certs.revocation import Revocation
+from smime_proxy.certs.revocation import Revocation, Want
 from smime_proxy.certs.selection import PartnerCertificate, choose_recipient
 from smime_proxy.certs.source import MinimumSource
 from smime_proxy.gateway.discovered import NOTHING, Found, candidates, unreachable
@@ -38,11 +39,22 @@ class RecipientChoice:
     waits: bool = False
 
 
-_Known: TypeAlias = dict[tuple[str, MinimumSource], tuple[datetime, RecipientChoice]]
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A choice of a time, and what was not known of revocations when it was made."""
+
+    at: datetime
+    choice: RecipientChoice
+    wanted: tuple[tuple[Certificate, Certificate], ...] = ()
+
+
+_Known: TypeAlias = dict[tuple[str, MinimumSource], Remembered]
 
 
 class RecipientChoices:
-    """The remembered choices; one per gateway, forgets everything when the snapshot changes.
+    """The remembered choices; one per gateway.
+
+    It forgets everything when the snapshot or what is known of revocations changes.
 
     For one mail that others were asked for, one of its own with what they said.
     """
@@ -57,7 +69,7 @@ class RecipientChoices:
         self._revocation = revocation
         self._found = found
         # One attribute, so that threads never see the choices of another snapshot.
-        self._state: tuple[Directory | None, _Known] = (None, {})
+        self._state: tuple[Directory | None, int, _Known] = (None, 0, {})
 
     def choose(
         self,
@@ -66,26 +78,51 @@ class RecipientChoices:
         account: Account | None,
         at: datetime,
         minimum: MinimumSource = MinimumSource.HARVESTED,
+        want: Want | None = None,
     ) -> RecipientChoice:
         """Give the certificate to encrypt to for one recipient, or why there is none (E72).
 
         `minimum` is the least source that is good enough for him. For our own accounts it is their
         own current certificate, which needs no anchor. For others it is one of theirs, and where
-        none of these is usable that of their domain.
+        none of these is usable that of their domain. `want` is told in place of the one of
+        `revocation` what is not known, of a remembered choice too.
         """
-        snapshot, known = self._state
-        if directory is not snapshot or len(known) > MAX_REMEMBERED:
-            known = {}
-            self._state = (directory, known)
+        known = self._known(directory)
         name = (mailbox.key, minimum)
         before = known.get(name)
-        if before is not None and timedelta(0) <= at - before[0] < REMEMBER:
-            return before[1]
+        if before is None or not timedelta(0) <= at - before.at < REMEMBER:
+            before = self._choose(directory, mailbox, account, at, minimum)
+            if not before.choice.waits:  # for an answer, which may come any time
+                known[name] = before
+        tell = want or (self._revocation.want if self._revocation else None)
+        if tell is not None:
+            for pair in before.wanted:
+                tell(*pair)
+        return before.choice
+
+    def _known(self, directory: Directory) -> _Known:
+        snapshot, version, known = self._state
+        now = self._revocation.answers.version if self._revocation else 0
+        if directory is not snapshot or version != now or len(known) > MAX_REMEMBERED:
+            known = {}
+            self._state = (directory, now, known)
+        return known
+
+    def _choose(
+        self,
+        directory: Directory,
+        mailbox: Mailbox,
+        account: Account | None,
+        at: datetime,
+        minimum: MinimumSource,
+    ) -> Remembered:
+        wanted: list[tuple[Certificate, Certificate]] = []
+        revocation = self._revocation
+        if revocation is not None:
+            revocation = replace(revocation, want=lambda one, its: wanted.append((one, its)))
         found = candidates(self._found.get(mailbox, NOTHING), directory, mailbox, at)
-        choice = _chosen(directory, mailbox, account, at, minimum, self._revocation, found)
-        if not choice.waits:  # for an answer, which may come any time
-            known[name] = (at, choice)
-        return choice
+        choice = _chosen(directory, mailbox, account, at, minimum, revocation, found)
+        return Remembered(at, choice, tuple(dict.fromkeys(wanted)))
 
     def unreachable(self, mailbox: Mailbox) -> str:
         """Say which directories could not say whether they know a certificate, else ``""``."""

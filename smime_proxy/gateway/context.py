@@ -15,6 +15,7 @@ from smime_proxy.gateway.ports import (
     FoundKey,
     Measures,
     SeenCapabilities,
+    Statuses,
     Upstream,
 )
 from smime_proxy.gateway.reports import ReportRate
@@ -37,7 +38,8 @@ class Context:
     and the address it is filed for; `random(n)` n octets from the system's generator. `remember`
     takes note of capabilities and `harvest` of keys: they return at once, do no I/O and never
     raise. `slow_keys`: keys lie on a device, so that every message is worked on in a thread.
-    `revocation` are the answers at hand and what they mean; None: nothing is asked.
+    `revocation` are the answers at hand and what they mean; None: nothing is asked. `statuses` lets
+    mail wait for those that are not; None: none waits.
     """
 
     hostname: str
@@ -55,3 +57,4 @@ class Context:
     rate: ReportRate = field(default_factory=ReportRate)
     slow_keys: bool = False
     revocation: Revocation | None = None
+    statuses: Statuses | None = None

@@ -6,7 +6,7 @@ RFC 5322 3.6.2 (originators), RFC 8551 3 (what protection is there already).
 from collections.abc import Callable, Iterable, Mapping
 
 from smime_proxy.address import AddressError, Mailbox, parse_mailbox
-from smime_proxy.certs.revocation import Revocation
+from smime_proxy.certs.revocation import Revocation, Want
 from smime_proxy.certs.selection import PartnerCertificate, choose_signing
 from smime_proxy.certs.source import MinimumSource
 from smime_proxy.cms.capabilities import Capabilities, parse_capabilities
@@ -56,7 +56,8 @@ def gather(
     def least(mailbox: Mailbox) -> MinimumSource:
         return minimum_source(chosen, partner_rule(rules, mailbox))
 
-    recipients = tuple(_outbound_recipients(envelope, entity, directory, choices, least))
+    want = None if revocation is None else revocation.want
+    recipients = tuple(_outbound_recipients(envelope, entity, directory, choices, least, want))
     return Facts(message, recipients, sender, may_report)
 
 
@@ -111,7 +112,14 @@ def _sender_facts(
     if account is None:
         return SenderFacts(mailbox, named=named)
     held = directory.keys(account)
-    choice = choose_signing(held, mailbox, envelope.received_at, revocation)
+    choice = choose_signing(
+        held,
+        mailbox,
+        envelope.received_at,
+        revocation,
+        anchors=directory.anchors(),
+        known=directory.intermediates(),
+    )
     entry = choice.chosen
     problem = "" if entry is not None else f"{mailbox}: {choice.why_none}"
     unavailable = False
@@ -136,11 +144,13 @@ def _outbound_recipients(
     directory: Directory,
     choices: RecipientChoices,
     least: Callable[[Mailbox], MinimumSource],
+    want: Want | None,
 ) -> Iterable[RecipientFacts]:
+    at = envelope.received_at
     named: frozenset[Mailbox] | None = None
     for mailbox in envelope.recipients:
         account = own_account(directory, mailbox)
-        choice = choices.choose(directory, mailbox, account, envelope.received_at, least(mailbox))
+        choice = choices.choose(directory, mailbox, account, at, least(mailbox), want)
         certificate, problem = choice.certificate, choice.problem
         if certificate is None:
             yield RecipientFacts(

@@ -16,6 +16,7 @@ from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.deliver import Outcome, deliver, file_copy
 from smime_proxy.gateway.delivery import Prepared, drop, mail_parameters
 from smime_proxy.gateway.discovered import Found
+from smime_proxy.gateway.patience import patience_for
 from smime_proxy.gateway.ports import Transaction, UpstreamError
 from smime_proxy.gateway.record import record_copy, record_deliveries, record_refusal
 from smime_proxy.gateway.replies import reply_for
@@ -156,18 +157,22 @@ class Conversation:
         return outcome.reply
 
     async def _work(self, envelope: Envelope) -> Work | Refused:
-        """Compute what is to be sent, and ask for certificates if some are lacking."""
-        try:
-            return await self._make(envelope)
-        except Lacking as lacking:
-            found = await lacking.discovery.find(lacking.lacks, self._context.directory())
-            return await self._make(envelope, found)
-
-    async def _make(self, envelope: Envelope, found: Found | None = None) -> Work | Refused:
-        large = len(envelope.content) > LARGE or len(envelope.forward_paths) > MANY
-        if large or self._context.slow_keys:
-            return await asyncio.to_thread(make, self._context, envelope, found)
-        return make(self._context, envelope, found)
+        """Compute what is to be sent; ask for certificates and their status if some are lacking."""
+        patience = patience_for(self._context)
+        context = patience.noting(self._context) if patience else self._context
+        found: Found | None = None
+        while True:
+            lacking = None
+            try:
+                work = await _make(context, envelope, found)
+            except Lacking as error:
+                lacking = error
+            # First of all: who turns out to be good lacks nothing, who is revoked lacks one.
+            if patience and await patience.rewarded():
+                continue
+            if lacking is None:
+                return work
+            found = await lacking.discovery.find(lacking.lacks, context.directory())
 
     async def _finish(self, envelope: Envelope, work: Work, outcome: Outcome) -> None:
         """Do what comes after the delivery and no longer changes its reply."""
@@ -203,3 +208,10 @@ class Conversation:
             reply = reply_for("internal_error", f"id {self.identifier}")
             await self.reset()
             return reply
+
+
+async def _make(context: Context, envelope: Envelope, found: Found | None) -> Work | Refused:
+    large = len(envelope.content) > LARGE or len(envelope.forward_paths) > MANY
+    if large or context.slow_keys:
+        return await asyncio.to_thread(make, context, envelope, found)
+    return make(context, envelope, found)

@@ -3,9 +3,10 @@
 RFC 5321 3.3 (mail transactions), RFC 1870, 6152, 6531, 3461 (the extensions an upstream offers).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Protocol
 
 from smime_proxy.address import Mailbox
@@ -152,6 +153,30 @@ class Answers(Protocol):
 
     async def write(self, answers: Sequence[Answer]) -> None:
         """Keep answers, each in place of what its source said before; what fails is logged."""
+        ...
+
+
+class Claim(Enum):
+    """What becomes of the wish to fetch an answer about revocation that all processes share."""
+
+    OURS = "ours"  # to be fetched now, by who asked
+    THEIRS = "theirs"  # another process is fetching it
+    FRESH = "fresh"  # another process has fetched it, and it is at hand now
+    LATER = "later"  # it failed, or is held, and is not due yet
+
+
+class Statuses(Protocol):
+    """Fetches what is not known of revocations, and may let mail wait for it."""
+
+    @property
+    def budget(self) -> float:
+        """Give the seconds one mail may wait for all of it; 0: none waits."""
+        ...
+
+    async def wait(
+        self, wanted: Collection[tuple[Certificate, Certificate]], seconds: float
+    ) -> bool:
+        """Wait for certificates, each with its issuer; tells whether something new is known."""
         ...
 
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from smime_proxy.cms.errors import CmsError
+from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.envelope import Envelope, Role
 from smime_proxy.gateway.choices import RecipientChoices
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.discovered import Found
 from smime_proxy.gateway.gather import gather, own_account
 from smime_proxy.gateway.harvest import Finder
+from smime_proxy.gateway.patience import ask_of_own
 from smime_proxy.gateway.ports import (
     Directory,
     Discovery,
@@ -31,7 +33,7 @@ from smime_proxy.policy.decide import decide
 from smime_proxy.policy.facts import Facts
 from smime_proxy.policy.grouping import MAX_GROUPS
 from smime_proxy.policy.lacking import Lack, lacking
-from smime_proxy.policy.plan import Delivery, Plan, Refusal
+from smime_proxy.policy.plan import Delivery, Plan, Refusal, SigningKey
 from smime_proxy.policy.rules import subject_words
 from smime_proxy.reply import Reply
 from smime_proxy.smime.classify import outline
@@ -167,14 +169,20 @@ def _material(
         lambda mailbox: [one.certificate for one in directory.partner_certificates(mailbox)],
         context.rules.subject_address,
     )
-    finder = Finder(context.rules.harvest, directory, trust, entity.header, envelope.received_at)
+    at = envelope.received_at
+
+    def signer(key: SigningKey) -> CmsSigner:
+        ask_of_own(context, directory, key.entry, at)
+        return directory.signer(key.account, key.entry, at)
+
+    finder = Finder(context.rules.harvest, directory, trust, entity.header, at)
     return Material(
         envelope=envelope,
         entity=entity,
         words=subject_words(context.rules.words),
         authserv_id=context.authserv_id,
         trust=trust,
-        signer=lambda key: directory.signer(key.account, key.entry, envelope.received_at),
+        signer=signer,
         decryption_keys=lambda account: tuple(directory.decryption_keys(account)),
         random=context.random,
         unwrap=context.rules.unwrap,

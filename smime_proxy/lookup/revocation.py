@@ -6,7 +6,7 @@ for what it says when it is judged (`certs.revocation`).
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -19,17 +19,19 @@ from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.ocsp import MAX_OCSP_OCTETS, OcspAnswer
 from smime_proxy.certs.revocation_list import Crl
 from smime_proxy.certs.status_sources import ocsp_name, ocsp_request, status_sources
-from smime_proxy.gateway.ports import Measures
+from smime_proxy.gateway.ports import Claim, Measures
 from smime_proxy.lookup.errors import LookupFailed
 
 MAX_WANTED = 1000  # certificates that wait to be asked about; more are wanted again by later mail
 MAX_WATCHED = 20_000  # answers renewed before they end
-AT_ONCE = 2  # fetches; nobody waits for them
+OCSP_AT_ONCE, LISTS_AT_ONCE = 8, 4  # fetches; lists are held in memory
+PER_HOST = 2  # fetches at once, so that one that is slow does not hold up the others
 PACE_SECONDS = 0.5  # between two fetches from one host
 OCSP_SECONDS, LIST_SECONDS = 15.0, 120.0  # for one fetch
 SHORTEST, LONGEST = timedelta(minutes=5), timedelta(days=1)  # between two fetches of one answer
 NOTICE_SECONDS = 0.5  # until what is wanted is noticed
 LOOK_SECONDS = 10.0  # between looks at what other processes fetched and at what is due
+SILENCE_SECONDS = 60.0  # mail waits for no host that let mail wait in vain before
 HOUSEKEEPING = timedelta(hours=1)
 
 _OCSP_REQUEST = "application/ocsp-request"
@@ -58,8 +60,8 @@ class Shelf(Protocol):
         """Give what is kept under a name; does not block."""
         ...
 
-    def claim(self, name: str, at: datetime) -> bool:
-        """Tell whether it is this process that fetches something now."""
+    def claim(self, name: str, at: datetime) -> Claim:
+        """Tell whether it is this process that fetches something now, or what else is."""
         ...
 
     def keep(self, name: str, der: bytes, at: datetime, due: datetime) -> None:
@@ -81,24 +83,47 @@ class _Wanted:
     issuer: Certificate
 
 
+@dataclass(slots=True, eq=False)
+class _Job:
+    """The search for what is not known of one certificate.
+
+    `fresh`: something new is at hand. `until` is the monotonic time that mail waits for it at most,
+    `waiting` how many do, `host` who is asked now.
+    """
+
+    wanted: _Wanted
+    fresh: bool = False
+    until: float | None = None
+    waiting: int = 0
+    host: str = ""
+    task: "asyncio.Task[None]" = field(init=False)
+
+
 @dataclass(slots=True)
 class RevocationFetcher:
-    """What one process fetches; `want` from any thread, `run` in the event loop.
+    """What one process fetches; `want` from any thread, `run` and `wait` in the event loop.
 
     `own` is called from time to time, in a thread, and judges our own certificates, so that what
-    is not known of them is wanted too. `max_list` is in octets.
+    is not known of them is wanted too. `max_list` is in octets; `budget` is the seconds that one
+    mail may wait.
     """
 
     web: Web
     shelf: Shelf
     measures: Measures
     max_list: int
+    budget: float = 0.0
     own: Callable[[], None] = lambda: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _wanted: dict[str, _Wanted] = field(default_factory=dict)
     _watched: dict[str, tuple[datetime, _Wanted]] = field(default_factory=dict)
+    _jobs: dict[str, _Job] = field(default_factory=dict)
+    _turns: dict[str, asyncio.Semaphore] = field(default_factory=dict)
     _last: dict[str, float] = field(default_factory=dict)
+    _silent: dict[str, float] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
+    _running: bool = False
+    _fault: BaseException | None = None
 
     def want(self, certificate: Certificate, issuer: Certificate) -> None:
         """Take note that nothing is known of a certificate; returns at once."""
@@ -106,103 +131,202 @@ class RevocationFetcher:
             wanted = _Wanted(certificate, issuer)
             self._wanted.setdefault(ocsp_name(certificate, issuer), wanted)
 
+    async def wait(
+        self, wanted: Collection[tuple[Certificate, Certificate]], seconds: float
+    ) -> bool:
+        """Want all of these and wait for them; tells whether something new is at hand.
+
+        Ends early when all arrived or failed. What failed before is over at once until it is due
+        again; what made mail wait for the whole budget, it or another of its host, is not waited
+        for. The search goes on behind the mail.
+        """
+        for certificate, issuer in wanted:
+            self.want(certificate, issuer)
+        if not self._running:
+            return False
+        self._take_up()
+        found = (self._jobs.get(ocsp_name(*pair)) for pair in wanted)
+        jobs = [job for job in found if job is not None and not self._is_silent(job)]
+        if not jobs or seconds <= 0:
+            return False
+        for job in jobs:
+            job.until = job.until or time.monotonic() + self.budget
+            job.waiting += 1
+        try:
+            last = max(job.until or 0.0 for job in jobs)
+            patience = min(seconds, last - time.monotonic())
+            await asyncio.wait([job.task for job in jobs], timeout=max(0.0, patience))
+        finally:
+            for job in jobs:
+                job.waiting -= 1
+        self._note_late(jobs)
+        return any(job.fresh for job in jobs)
+
     async def run(self) -> None:
         """Fetch what is wanted, and again before it ends, until cancelled."""
         tidied = datetime.min.replace(tzinfo=UTC)
-        while True:
-            await asyncio.to_thread(self.shelf.refresh)
-            if self.now() - tidied > HOUSEKEEPING:
-                tidied = self.now()
-                await asyncio.to_thread(self.shelf.forget_old, tidied)
-                await asyncio.to_thread(self.own)
-            await self._round()
-            await self._pause()
+        self._running = True
+        try:
+            while self._fault is None:
+                await asyncio.to_thread(self.shelf.refresh)
+                if self.now() - tidied > HOUSEKEEPING:
+                    tidied = self.now()
+                    await asyncio.to_thread(self.shelf.forget_old, tidied)
+                    await asyncio.to_thread(self.own)
+                self._take_up()
+                await self._pause()
+            raise self._fault
+        finally:
+            self._running = False
+            tasks = [job.task for job in self._jobs.values()]
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
 
     async def _pause(self) -> None:
         """Wait until something is wanted, or it is time to look around again."""
         for _ in range(round(LOOK_SECONDS / NOTICE_SECONDS)):
             await asyncio.sleep(NOTICE_SECONDS)
-            if self._wanted:
+            if self._wanted or self._fault is not None:
                 return
 
-    async def _round(self) -> None:
+    def _take_up(self) -> None:
+        """Begin to look for all that is wanted or due, each once."""
         now = self.now()
-        due = [name for name, (at, _) in self._watched.items() if at <= now]
-        batch = [self._watched.pop(name)[1] for name in due]
-        wanted, self._wanted = self._wanted, {}
-        batch += wanted.values()
-        gate = asyncio.Semaphore(AT_ONCE)
+        for name, (at, wanted) in list(self._watched.items()):
+            if at <= now and self._begin(wanted):
+                del self._watched[name]
+        wanted_now, self._wanted = self._wanted, {}
+        for wanted in wanted_now.values():
+            self._begin(wanted)
 
-        async def one(wanted: _Wanted) -> None:
-            async with gate:
-                await self._ask(wanted)
+    def _begin(self, wanted: _Wanted) -> bool:
+        name = ocsp_name(wanted.certificate, wanted.issuer)
+        if name in self._jobs or len(self._jobs) >= MAX_WANTED:
+            return False
+        job = self._jobs[name] = _Job(wanted)
+        job.task = asyncio.create_task(self._ask(job))
+        job.task.add_done_callback(lambda task: self._ended(name, task))
+        return True
 
-        await asyncio.gather(*map(one, batch))
-        if batch:
+    def _ended(self, name: str, task: "asyncio.Task[None]") -> None:
+        del self._jobs[name]
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self._fault = fault  # ends `run`, where it is told
+
+    def _is_silent(self, job: _Job) -> bool:
+        sources = status_sources(job.wanted.certificate)
+        now = time.monotonic()
+        return any(
+            self._silent.get(_host(url), 0.0) > now for url in (*sources.ocsp, *sources.lists)
+        )
+
+    def _note_late(self, jobs: Collection[_Job]) -> None:
+        now = time.monotonic()
+        if len(self._silent) > MAX_WANTED:
+            self._silent.clear()
+        for job in jobs:
+            if job.host and not job.task.done() and (job.until or now) <= now:
+                self._silent[job.host] = now + SILENCE_SECONDS
+
+    async def _ask(self, job: _Job) -> None:
+        sources = status_sources(job.wanted.certificate)
+        if not (sources.ocsp and await self._ask_responders(sources.ocsp, job)):
+            for url in sources.lists:
+                await self._fetch_list(url, job)
+        if job.fresh:
             await asyncio.to_thread(self.shelf.refresh)
 
-    async def _ask(self, wanted: _Wanted) -> None:
-        sources = status_sources(wanted.certificate)
-        for url in sources.ocsp:
-            if await self._ask_responder(url, wanted):
-                return
-        for url in sources.lists:
-            await self._fetch_list(url, wanted)
-
-    async def _ask_responder(self, url: str, wanted: _Wanted) -> bool:
-        """Ask an OCSP responder; False when it gave nothing to go by."""
+    async def _ask_responders(self, urls: Collection[str], job: _Job) -> bool:
+        """Ask OCSP responders, one after the other; False when they gave nothing to go by."""
+        wanted = job.wanted
         name = ocsp_name(wanted.certificate, wanted.issuer)
-        if not await asyncio.to_thread(self.shelf.claim, name, self.now()):
-            return False
-        try:
-            request = ocsp_request(wanted.certificate, wanted.issuer)
-            der = await self._fetch(
-                url, limit=MAX_OCSP_OCTETS, seconds=OCSP_SECONDS, send=request, kind=_OCSP_REQUEST
-            )
-            answer = _answer(der, wanted, self.now())
-            _check_younger(answer, self.shelf.kept(name))
-        except (LookupFailed, CertificateError, ValueError) as error:
-            await self._failed(name, url, error)
-            return False
-        await self._keep(name, der, answer.next_update, wanted)
-        return answer.known
+        if not await self._claim(name, job):
+            kept = self.shelf.kept(name)
+            return job.fresh and isinstance(kept, OcspAnswer) and kept.known
+        for url in urls:
+            try:
+                request = ocsp_request(wanted.certificate, wanted.issuer)
+                der = await self._fetch(
+                    job,
+                    url,
+                    limit=MAX_OCSP_OCTETS,
+                    seconds=OCSP_SECONDS,
+                    send=request,
+                    kind=_OCSP_REQUEST,
+                )
+                answer = _answer(der, wanted, self.now())
+                _check_younger(answer, self.shelf.kept(name))
+            except (LookupFailed, CertificateError, ValueError) as error:
+                self._tell(name, url, error)
+                continue
+            await self._keep(name, der, answer.next_update, job)
+            return answer.known
+        await asyncio.to_thread(self.shelf.fail, name, self.now())
+        return False
 
-    async def _fetch_list(self, url: str, wanted: _Wanted) -> None:
-        if not await asyncio.to_thread(self.shelf.claim, url, self.now()):
+    async def _fetch_list(self, url: str, job: _Job) -> None:
+        if not await self._claim(url, job):
             return
         try:
-            der = await self._fetch(url, limit=self.max_list, seconds=LIST_SECONDS)
-            crl = await asyncio.to_thread(_list, der, wanted, self.shelf.kept(url), self.now())
+            der = await self._fetch(job, url, limit=self.max_list, seconds=LIST_SECONDS)
+            kept = self.shelf.kept(url)
+            crl = await asyncio.to_thread(_list, der, job.wanted, kept, self.now())
         except (LookupFailed, CertificateError) as error:
-            await self._failed(url, url, error)
+            self._tell(url, url, error)
+            await asyncio.to_thread(self.shelf.fail, url, self.now())
             return
-        await self._keep(url, der, crl.next_update or self.now(), wanted)
+        await self._keep(url, der, crl.next_update or self.now(), job)
 
-    async def _fetch(self, url: str, **options: object) -> bytes:
+    async def _claim(self, name: str, job: _Job) -> bool:
+        """Tell whether to fetch; while mail waits, so is for another process that does."""
+        while True:
+            claim = await asyncio.to_thread(self.shelf.claim, name, self.now())
+            job.fresh = job.fresh or claim is Claim.FRESH
+            if claim is not Claim.THEIRS or not job.waiting:
+                return claim is Claim.OURS
+            await asyncio.sleep(NOTICE_SECONDS)
+
+    async def _fetch(self, job: _Job, url: str, **options: object) -> bytes:
         """Fetch, no faster from one host than anybody minds."""
-        host = urlsplit(url).netloc.lower()
-        turn = max(time.monotonic(), self._last.get(host, 0.0) + PACE_SECONDS)
-        self._last[host] = turn
-        await asyncio.sleep(turn - time.monotonic())
+        job.host = host = _host(url)
+        many = OCSP_AT_ONCE if "send" in options else LISTS_AT_ONCE
         if len(self._last) > MAX_WANTED:
             self._last.clear()
-        return await self.web.fetch(url, **options)  # type: ignore[arg-type]  # those of `Web.fetch`
+            self._turns.clear()
+        at_host = self._turns.setdefault(f"host {host}", asyncio.Semaphore(PER_HOST))
+        of_kind = self._turns.setdefault(f"kind {many}", asyncio.Semaphore(many))
+        async with at_host, of_kind:
+            turn = max(time.monotonic(), self._last.get(host, 0.0) + PACE_SECONDS)
+            self._last[host] = turn
+            await asyncio.sleep(turn - time.monotonic())
+            found = await self.web.fetch(url, **options)  # type: ignore[arg-type]  # of `Web.fetch`
+        self._silent.pop(host, None)
+        return found
 
-    async def _keep(self, name: str, der: bytes, next_update: datetime, wanted: _Wanted) -> None:
+    async def _keep(self, name: str, der: bytes, next_update: datetime, job: _Job) -> None:
         now = self.now()
         # Early enough that one failure is no gap, and never so often that it is a nuisance.
         due = now + min(LONGEST, max(SHORTEST, (next_update - now) * 0.8))
         await asyncio.to_thread(self.shelf.keep, name, der, now, due)
+        job.fresh = True
         if len(self._watched) < MAX_WATCHED:
-            self._watched[name] = (due, wanted)
+            self._watched[name] = (due, job.wanted)
         self.measures.count("revocation_fetches", kind=_kind(name), outcome="kept")
 
-    async def _failed(self, name: str, url: str, error: Exception) -> None:
-        await asyncio.to_thread(self.shelf.fail, name, self.now())
+    def _tell(self, name: str, url: str, error: Exception) -> None:
         self.measures.count("revocation_fetches", kind=_kind(name), outcome="failed")
         if url not in self._told and len(self._told) < MAX_WANTED:
             self._told.add(url)  # once for each URL: the next failures say nothing new
             _log.warning("revocation source", url=url[:200], reason=str(error))
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:  # whoever fetches says so
+        return ""
 
 
 def _answer(der: bytes, wanted: _Wanted, at: datetime) -> OcspAnswer:

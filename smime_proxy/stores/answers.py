@@ -4,19 +4,21 @@ RFC 5280 5, RFC 6960. Implements `certs.revocation.Answers` over what all proces
 mail path everything is in memory.
 """
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.ocsp import OcspAnswer
 from smime_proxy.certs.revocation_list import Crl
 from smime_proxy.certs.status_sources import ocsp_name, status_sources
+from smime_proxy.gateway.ports import Claim
 from smime_proxy.stores import schema
 from smime_proxy.stores.connection import Store
 from smime_proxy.stores.errors import StoreError
@@ -47,9 +49,16 @@ class AnswerShelf:
     def __init__(self, store: Store) -> None:
         """Start empty."""
         self._store = store
+        self._lock = threading.Lock()  # several fetches end at once, each with a look at the store
         self._seen: dict[str, datetime] = {}
         self._lists: dict[str, Crl] = {}
         self._ocsp: dict[str, OcspAnswer] = {}
+        self._version = 0
+
+    @property
+    def version(self) -> int:
+        """Give a number that grows whenever an answer comes or goes."""
+        return self._version
 
     def lists(self, certificate: Certificate, issuer: Certificate) -> Sequence[Crl]:
         """Give the lists its distribution points have, and others of its issuer."""
@@ -72,36 +81,48 @@ class AnswerShelf:
     def refresh(self) -> int:
         """Take over what is new in the store; gives how much. Blocks: a list takes a moment."""
         table, fresh = schema.answer, 0
-        with self._excused(), self._store.reading() as connection:
+        with self._lock, self._excused(), self._store.reading() as connection:
             stamps = connection.execute(select(table.c.name, table.c.fetched_at)).all()
             for name in self._seen.keys() - {name for name, _ in stamps}:
                 self._drop(name)
             for name, at in stamps:
                 if self._seen.get(name) != at:
-                    row = connection.execute(select(table).where(table.c.name == name)).one()
-                    self._take(Kept(row.name, row.der, row.fetched_at))
+                    self._read(connection, name)
                     fresh += 1
         return fresh
 
-    def claim(self, name: str, at: datetime) -> bool:
+    def claim(self, name: str, at: datetime) -> Claim:
         """Tell whether this process is to fetch something now: nobody else does, and it is time."""
-        table, claimed = schema.answer, False
+        claim = Claim.LATER
         with self._excused(), self._store.noticing() as noticing:
-            connection = noticing.connection
-            row = connection.execute(select(table).where(table.c.name == name)).first()
-            if row is None:
-                number = connection.execute(select(func.count()).select_from(table)).scalar_one()
-                if number >= MAX_KEPT:
-                    return False
-                values = {"der": b"", "fetched_at": _NEVER, "failures": 0, "due_at": at}
-                connection.execute(insert(table).values(name=name, claimed_at=at, **values))
-            elif row.due_at > at or (row.claimed_at and row.claimed_at > at - CLAIM):
-                return False
-            else:
-                chosen = table.c.name == name
-                connection.execute(update(table).where(chosen).values(claimed_at=at))
-            claimed = noticing.written = True
-        return claimed
+            claim = self._claim(noticing.connection, name, at)
+            noticing.written = claim is Claim.OURS
+        return claim
+
+    def _claim(self, connection: Connection, name: str, at: datetime) -> Claim:
+        table, chosen = schema.answer, schema.answer.c.name == name
+        stamps = select(table.c.due_at, table.c.claimed_at, table.c.fetched_at).where(chosen)
+        row = connection.execute(stamps).first()
+        if row is not None:
+            if row.due_at > at:
+                return self._not_due(connection, name, row.fetched_at)
+            if row.claimed_at and row.claimed_at > at - CLAIM:
+                return Claim.THEIRS
+            connection.execute(update(table).where(chosen).values(claimed_at=at))
+            return Claim.OURS
+        if connection.execute(select(func.count()).select_from(table)).scalar_one() >= MAX_KEPT:
+            return Claim.LATER
+        values = {"der": b"", "fetched_at": _NEVER, "failures": 0, "due_at": at}
+        connection.execute(insert(table).values(name=name, claimed_at=at, **values))
+        return Claim.OURS
+
+    def _not_due(self, connection: Connection, name: str, fetched_at: datetime) -> Claim:
+        """Take over what another process has fetched since the last look."""
+        with self._lock:
+            if fetched_at == _NEVER or self._seen.get(name) == fetched_at:
+                return Claim.LATER
+            self._read(connection, name)
+        return Claim.FRESH
 
     def keep(self, name: str, der: bytes, at: datetime, due: datetime) -> None:
         """Keep an answer that was fetched, and when the next one is due."""
@@ -140,10 +161,15 @@ class AnswerShelf:
         except StoreError as error:
             _log.warning("answers not reached", reason=str(error), consequence="old ones in use")
 
+    def _read(self, connection: Connection, name: str) -> None:
+        row = connection.execute(select(schema.answer).where(schema.answer.c.name == name)).one()
+        self._take(Kept(row.name, row.der, row.fetched_at))
+
     def _drop(self, name: str) -> None:
         self._seen.pop(name, None)
         self._lists.pop(name, None)
         self._ocsp.pop(name, None)
+        self._version += 1
 
     def _take(self, kept: Kept) -> None:
         self._seen[kept.name] = kept.fetched_at
@@ -156,3 +182,4 @@ class AnswerShelf:
                 self._lists[kept.name] = Crl.from_der(kept.der)
         except CertificateError as error:  # kept by a version that read it
             _log.warning("answer not read", name=kept.name, reason=str(error))
+        self._version += 1

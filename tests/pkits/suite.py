@@ -48,6 +48,10 @@ class Lists:
         indirect = [crl for some in found.values() for crl in some if crl.is_indirect]
         return cls(dict(found), indirect)
 
+    @property
+    def version(self) -> int:
+        return 0
+
     def lists(self, certificate: Certificate, _issuer: Certificate) -> Sequence[Crl]:
         own = self.by_issuer.get(certificate.issuer_key, ())
         return list(dict.fromkeys((*own, *self.indirect)))

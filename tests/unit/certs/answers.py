@@ -25,6 +25,7 @@ class Known:
 
     crls: Sequence[Crl] = ()
     ocsps: Sequence[OcspAnswer] = ()
+    version: int = 0
 
     def lists(self, certificate: Certificate, issuer: Certificate) -> Sequence[Crl]:
         return self.crls

@@ -54,12 +54,12 @@ def test_an_answer_is_remembered_for_the_snapshot_and_a_minute() -> None:
 def test_too_many_are_forgotten() -> None:
     directory, choices = counting(), RecipientChoices()
     choices.choose(directory, MAILBOX, None, AT)
-    answer = choices._state[1][(MAILBOX.key, LEAST)]
-    choices._state[1].update(
+    answer = choices._state[2][(MAILBOX.key, LEAST)]
+    choices._state[2].update(
         ((f"{number}@y.org", LEAST), answer) for number in range(MAX_REMEMBERED)
     )
     choices.choose(directory, parse_mailbox("new@y.org"), None, AT)
-    assert list(choices._state[1]) == [("new@y.org", LEAST)]
+    assert list(choices._state[2]) == [("new@y.org", LEAST)]
 
 
 def test_an_expiry_is_noticed() -> None:

@@ -8,7 +8,7 @@ from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.certs.source import MinimumSource
 from smime_proxy.envelope import Role
-from smime_proxy.gateway.choices import RecipientChoice
+from smime_proxy.gateway.choices import RecipientChoice, Remembered
 from smime_proxy.gateway.ports import SeenCapabilities
 from smime_proxy.gateway.work import Lacking, Refused, Work, make
 from smime_proxy.message.parse import parse
@@ -70,8 +70,9 @@ def test_i5_what_cannot_be_encrypted_is_never_sent_otherwise() -> None:
     unfit = PartnerCertificate(person(PARTNER, kind="ed25519").certificate, pinned=True)
     context.choices._state = (
         surroundings.directory,
+        0,
         {
-            (PARTNER, MinimumSource.HARVESTED): (
+            (PARTNER, MinimumSource.HARVESTED): Remembered(
                 envelope(b"", None).received_at,
                 RecipientChoice(unfit),
             )

@@ -1,15 +1,22 @@
 """What is wanted is fetched behind the mail, kept when it is of use, renewed, and never hurried."""
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
+from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.ocsp import OcspAnswer
 from smime_proxy.certs.revocation_list import Crl
 from smime_proxy.certs.status_sources import ocsp_name
+from smime_proxy.gateway.ports import Claim
 from smime_proxy.lookup import revocation
 from smime_proxy.lookup.errors import LookupFailed
 from smime_proxy.lookup.revocation import MAX_WANTED, RevocationFetcher
@@ -21,6 +28,7 @@ ROOT = pki.root(kind="p256")
 OCSP, LIST = "http://ocsp.test/", "http://lists.test/root.crl"
 BOTH = pki.person(ROOT, "a@x.y", kind="p256", extra=[access(OCSP), points(LIST)])
 ONLY_LIST = pki.person(ROOT, "b@x.y", kind="p256", extra=[points(LIST, "ldap://lists.test/")])
+Pair: TypeAlias = tuple[Certificate, Certificate]
 NAME = ocsp_name(BOTH.certificate, ROOT.certificate)
 
 
@@ -42,7 +50,8 @@ class FakeWeb:
 class FakeShelf:
     stored: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
-    taken: set[str] = field(default_factory=set)
+    taken: dict[str, Claim] = field(default_factory=dict)
+    claims: list[str] = field(default_factory=list)
     looks: int = 0
     before: dict[str, Crl | OcspAnswer] = field(default_factory=dict)
 
@@ -53,8 +62,11 @@ class FakeShelf:
         self.looks += 1
         return 0
 
-    def claim(self, name: str, at: datetime) -> bool:
-        return name not in self.taken
+    def claim(self, name: str, at: datetime) -> Claim:
+        self.claims.append(name)
+        if name in self.failed or (name in self.stored and self.stored[name][1] > at):
+            return Claim.LATER
+        return self.taken.get(name, Claim.OURS)
 
     def keep(self, name: str, der: bytes, at: datetime, due: datetime) -> None:
         self.stored[name] = (der, due)
@@ -177,7 +189,7 @@ async def test_nor_is_an_ocsp_answer() -> None:
 
 async def test_what_another_process_fetches_is_left_to_it() -> None:
     made, web, shelf, _ = fetcher({OCSP: ocsp_der(BOTH, ROOT), LIST: crl_der(ROOT)})
-    shelf.taken = {NAME, LIST}
+    shelf.taken = {NAME: Claim.THEIRS, LIST: Claim.LATER}
     made.want(BOTH.certificate, ROOT.certificate)
     await run(made)
     assert web.asked == []
@@ -213,3 +225,166 @@ async def test_our_own_certificates_are_looked_at_from_time_to_time() -> None:
     made.own = lambda: looks.append(1)
     await run(made)
     assert looks == [1]
+
+
+PAIR = (BOTH.certificate, ROOT.certificate)
+LIST_PAIR = (ONLY_LIST.certificate, ROOT.certificate)
+
+
+@dataclass
+class SlowWeb(FakeWeb):
+    """A web whose pages come after some seconds each, by URL."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    async def fetch(
+        self, url: str, *, limit: int, seconds: float, send: bytes = b"", kind: str = ""
+    ) -> bytes:
+        await asyncio.sleep(self.seconds.get(url, 0.0))
+        return await FakeWeb.fetch(self, url, limit=limit, seconds=seconds)
+
+
+@asynccontextmanager
+async def at_work(
+    pages: dict[str, bytes], budget: float = 5.0, **seconds: float
+) -> AsyncIterator[tuple[RevocationFetcher, SlowWeb, FakeShelf]]:
+    web, shelf = SlowWeb(pages, seconds={OCSP: seconds.get("ocsp", 0.0)}), FakeShelf()
+    web.seconds[LIST] = seconds.get("list", 0.0)
+    made = RevocationFetcher(web, shelf, Counted(), 1 << 20, budget, now=lambda: NOW)
+    task = asyncio.create_task(made.run())
+    await asyncio.sleep(0.05)
+    yield made, web, shelf
+    task.cancel()
+    await asyncio.wait([task])
+    assert len(asyncio.all_tasks()) == 1  # nobody is left
+
+
+async def timed(made: RevocationFetcher, *pairs: Pair, seconds: float = 5.0) -> tuple[bool, float]:
+    start = time.monotonic()
+    return await made.wait(pairs, seconds), time.monotonic() - start
+
+
+async def test_mail_waits_no_longer_than_until_all_arrived_or_failed() -> None:
+    pages = {OCSP: ocsp_der(BOTH, ROOT), LIST: b"nonsense"}
+    async with at_work(pages, ocsp=0.2) as (made, web, shelf):
+        is_new, took = await timed(made, PAIR, LIST_PAIR)
+        assert is_new
+        assert 0.2 <= took < 2
+        assert NAME in shelf.stored
+        assert LIST in shelf.failed
+        looks = len(web.asked)
+        is_new, took = await timed(made, LIST_PAIR)  # not before it is due again
+        assert (is_new, took < 0.2, len(web.asked)) == (False, True, looks)
+
+
+async def test_many_that_want_the_same_share_one_fetch() -> None:
+    async with at_work({OCSP: ocsp_der(BOTH, ROOT)}, ocsp=0.2) as (made, web, _):
+        told = await asyncio.gather(*(timed(made, PAIR) for _ in range(9)))
+        assert [is_new for is_new, _ in told] == [True] * 9
+        assert web.asked == [OCSP]
+
+
+async def test_a_slow_responder_costs_the_budget_once() -> None:
+    pages = {OCSP: ocsp_der(BOTH, ROOT)}
+    async with at_work(pages, 0.3, ocsp=1.5) as (made, _, shelf):
+        first, second = await asyncio.gather(timed(made, PAIR, seconds=0.3), later(made))
+        assert (first[0], 0.3 <= first[1] < 0.6) == (False, True)
+        assert (second[0], second[1] < 0.3) == (False, True)  # until the same moment
+        other = pki.person(ROOT, "d@x.y", kind="p256", extra=[access(OCSP)]).certificate
+        assert await timed(made, (other, ROOT.certificate)) < (False, 0.2)  # same host
+        await asyncio.sleep(1.5)
+        assert NAME in shelf.stored  # it came behind the mail
+        assert made._silent == {}
+
+
+async def later(made: RevocationFetcher) -> tuple[bool, float]:
+    await asyncio.sleep(0.15)
+    return await timed(made, PAIR, seconds=0.3)
+
+
+async def test_a_slow_host_does_not_hold_up_the_others() -> None:
+    slow = [
+        pki.person(ROOT, f"s{number}@x.y", kind="p256", extra=[access(OCSP)]).certificate
+        for number in range(12)
+    ]
+    async with at_work({LIST: crl_der(ROOT)}, ocsp=1.0) as (made, _, _):
+        for one in slow:
+            made.want(one, ROOT.certificate)
+        is_new, took = await timed(made, LIST_PAIR)
+        assert is_new
+        assert took < 0.5
+
+
+async def test_who_gives_up_waiting_stops_no_fetch() -> None:
+    async with at_work({OCSP: ocsp_der(BOTH, ROOT)}, ocsp=0.3) as (made, _, shelf):
+        waiting = asyncio.create_task(made.wait([PAIR], 5.0))
+        await asyncio.sleep(0.1)
+        (job,) = made._jobs.values()
+        assert job.waiting == 1
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert job.waiting == 0
+        await asyncio.sleep(0.5)
+        assert NAME in shelf.stored
+
+
+@pytest.mark.parametrize(("then", "is_new"), [(Claim.FRESH, True), (Claim.LATER, False)])
+async def test_mail_waits_for_what_another_process_fetches(then: Claim, is_new: bool) -> None:
+    async with at_work({}) as (made, web, shelf):
+        shelf.taken = {NAME: Claim.THEIRS, LIST: Claim.LATER}
+        waiting = asyncio.create_task(timed(made, PAIR))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        shelf.taken[NAME] = then
+        told, took = await waiting
+        assert (told, took < 1.0) == (is_new, True)
+        assert web.asked == []
+        shelf.taken[NAME] = Claim.THEIRS
+        assert not await made.wait([PAIR], 0.1)
+        await asyncio.sleep(0.1)
+        asked = len(shelf.claims)
+        await asyncio.sleep(0.1)
+        assert len(shelf.claims) == asked  # only while somebody waits
+
+
+async def test_without_a_source_nobody_waits() -> None:
+    bare = pki.person(ROOT, "e@x.y", kind="p256").certificate
+    async with at_work({}) as (made, _, _):
+        assert await timed(made, (bare, ROOT.certificate)) < (False, 0.2)
+        assert await made.wait([], 5.0) is False
+        assert await made.wait([PAIR], 0.0) is False
+
+
+async def test_when_nothing_is_fetched_nobody_waits() -> None:
+    made, _, _, _ = fetcher({})
+    assert await timed(made, PAIR) < (False, 0.2)
+    assert NAME in made._wanted
+
+
+async def test_a_fault_of_ours_ends_the_fetching_aloud() -> None:
+    made, web, _, _ = fetcher({})
+
+    async def broken(url: str, **_: object) -> bytes:
+        raise RuntimeError(url)
+
+    web.fetch = broken  # type: ignore[method-assign]  # a fault
+    made.want(*PAIR)
+    with pytest.raises(RuntimeError):
+        await asyncio.wait_for(made.run(), 2)
+
+
+async def test_all_responders_of_a_certificate_are_asked() -> None:
+    two = x509.AuthorityInformationAccess(
+        [
+            x509.AccessDescription(
+                AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(url)
+            )
+            for url in ("http://gone.test/", OCSP)
+        ]
+    )
+    one = pki.person(ROOT, "f@x.y", kind="p256", extra=[(two, False)])
+    made, web, shelf, _ = fetcher({OCSP: ocsp_der(one, ROOT)})
+    made.want(one.certificate, ROOT.certificate)
+    await run(made)
+    assert web.asked == ["http://gone.test/", OCSP]
+    assert len(shelf.stored) == 1

@@ -10,6 +10,7 @@ from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.ocsp import OcspAnswer
 from smime_proxy.certs.revocation_list import Crl
 from smime_proxy.certs.status_sources import ocsp_name
+from smime_proxy.gateway.ports import Claim
 from smime_proxy.stores import answers
 from smime_proxy.stores.answers import CLAIM, FIRST_RETRY, KEPT, LAST_RETRY, AnswerShelf
 from smime_proxy.stores.connection import Store
@@ -25,9 +26,9 @@ NAME = ocsp_name(ALICE.certificate, ROOT.certificate)
 
 def test_what_one_process_keeps_another_has_after_a_look(store: Store) -> None:
     one, other = AnswerShelf(store), AnswerShelf(store)
-    assert one.claim(URL, NOW)
+    assert one.claim(URL, NOW) is Claim.OURS
     one.keep(URL, crl_der(ROOT, ALICE), NOW, NOW + DAY)
-    assert one.claim(NAME, NOW)
+    assert one.claim(NAME, NOW) is Claim.OURS
     one.keep(NAME, ocsp_der(ALICE, ROOT), NOW, NOW + DAY)
     assert other.lists(ALICE.certificate, ROOT.certificate) == []
     assert other.refresh() == 2
@@ -101,22 +102,24 @@ def test_a_newer_answer_takes_the_place_of_the_old(store: Store) -> None:
 
 def test_one_process_fetches_and_the_others_wait(store: Store) -> None:
     one, other = AnswerShelf(store), AnswerShelf(store)
-    assert one.claim(URL, NOW)
-    assert not other.claim(URL, NOW + timedelta(seconds=1))
-    assert other.claim(URL, NOW + CLAIM + timedelta(seconds=1))  # the first one died
+    assert one.claim(URL, NOW) is Claim.OURS
+    assert other.claim(URL, NOW + timedelta(seconds=1)) is Claim.THEIRS
+    assert other.claim(URL, NOW + CLAIM + timedelta(seconds=1)) is Claim.OURS  # the first one died
     other.keep(URL, crl_der(ROOT), NOW, NOW + DAY)
-    assert not one.claim(URL, NOW + DAY / 2)
-    assert one.claim(URL, NOW + DAY)
+    assert one.claim(URL, NOW + DAY / 2) is Claim.FRESH
+    assert len(one.lists(ALICE.certificate, ROOT.certificate)) == 1
+    assert one.claim(URL, NOW + DAY / 2) is Claim.LATER
+    assert one.claim(URL, NOW + DAY) is Claim.OURS
 
 
 def test_who_fails_is_asked_later_and_later_still(store: Store) -> None:
     shelf, at = AnswerShelf(store), NOW
-    assert shelf.claim(URL, at)
+    assert shelf.claim(URL, at) is Claim.OURS
     waits = []
     for _ in range(12):
         shelf.fail(URL, at)
         wait = FIRST_RETRY
-        while not shelf.claim(URL, at + wait):
+        while shelf.claim(URL, at + wait) is Claim.LATER:
             wait *= 2
             assert wait <= 2 * LAST_RETRY
         waits.append(wait)
@@ -148,8 +151,9 @@ def test_what_nobody_asks_for_any_more_is_forgotten(store: Store) -> None:
 def test_there_is_an_end_to_what_is_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "MAX_KEPT", 2)
     shelf = AnswerShelf(store)
-    assert [shelf.claim(f"http://a.test/{n}", NOW) for n in range(3)] == [True, True, False]
-    assert shelf.claim("http://a.test/0", NOW + DAY)
+    claims = [shelf.claim(f"http://a.test/{n}", NOW) for n in range(3)]
+    assert claims == [Claim.OURS, Claim.OURS, Claim.LATER]
+    assert shelf.claim("http://a.test/0", NOW + DAY) is Claim.OURS
 
 
 def test_an_answer_that_can_no_longer_be_read_is_none(store: Store) -> None:
@@ -168,7 +172,7 @@ def test_a_store_that_is_away_is_no_fault_of_the_mail(store: Store) -> None:
     store.path.rename(store.path.with_name("away"))
     store.path.mkdir()
     assert shelf.refresh() == 0
-    assert not shelf.claim("http://a.test/", NOW)
+    assert shelf.claim("http://a.test/", NOW) is Claim.LATER
     shelf.keep(URL, b"x", NOW, NOW)
     shelf.fail(URL, NOW)
     assert shelf.forget_old(NOW + 9 * KEPT) == 0
