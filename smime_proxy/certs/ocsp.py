@@ -17,9 +17,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from smime_proxy.certs.certificate import LIBRARY_ERRORS, Certificate, Validity
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.names import name_key, read_element
+from smime_proxy.certs.pss import read_pss
 from smime_proxy.certs.signature import is_signed_by, verifies
 
 _RSA, _RSASSA_PSS, _ECDSA = "1.2.840.113549.1.1.", "1.2.840.113549.1.1.10", "1.2.840.10045.4."
+
+_UNDERSTOOD = frozenset({x509.CRLReason.oid, x509.InvalidityDate.oid})  # RFC 6960 4.4.5
 
 MAX_OCSP_OCTETS = 64_000  # an answer with a responder's certificate has about 2,000
 MAX_RESPONDERS = 4  # certificates of one answer that are looked at
@@ -49,9 +52,12 @@ class OcspAnswer:
             parsed = ocsp.load_der_ocsp_response(der)
             if parsed.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
                 raise CertificateError(f"the responder says {parsed.response_status.name.lower()}")
-            critical = [e.oid.dotted_string for e in parsed.extensions if e.critical]
+            critical = [e.oid for e in parsed.extensions if e.critical]
+            # RFC 6960 4.4: those of lists may stand with a single answer.
+            single = parsed.single_extensions
+            critical += [e.oid for e in single if e.critical and e.oid not in _UNDERSTOOD]
             if critical:
-                raise CertificateError(f"unknown critical extension {critical[0]}")
+                raise CertificateError(f"unknown critical extension {critical[0].dotted_string}")
             return _answer(parsed)
         except LIBRARY_ERRORS as error:
             raise CertificateError("not a readable OCSP response") from error
@@ -67,21 +73,30 @@ class OcspAnswer:
         return parsed.serial_number == certificate.serial and named == issued
 
     def is_given_by(self, issuer: Certificate, at: datetime) -> bool:
-        """Tell whether the issuer said so, or who it delegated that to (RFC 6960 4.2.2.2).
+        """Tell whether the issuer said so, or who it delegated that to (RFC 6960 4.2.2.2)."""
+        return not self.objection(issuer, at)
+
+    def objection(self, issuer: Certificate, at: datetime) -> str:
+        """Say why it is not the word of an issuer at a time, aware UTC; "" when it is.
 
         A delegate is certified by the issuer itself for OCSP signing, is in its dates, and needs
-        no check of its own (id-pkix-ocsp-nocheck, 4.2.2.2.1): nothing would say who is asked then.
+        no check of its own (id-pkix-ocsp-nocheck, RFC 6960 4.2.2.2.1): nothing would say who is
+        asked then.
         """
         if self._is_signed_by(issuer):
-            return True
+            return ""
+        objection = "it is not its issuer's"
         for der in self._certificates():
             try:
                 delegate = Certificate.from_der(der)
             except CertificateError:
                 continue
-            if _is_delegate(delegate, issuer, at) and self._is_signed_by(delegate):
-                return True
-        return False
+            if self._is_signed_by(delegate):
+                unfit = _delegate_objection(delegate, issuer, at)
+                if not unfit:
+                    return ""
+                objection = f"its responder {unfit}"
+        return objection
 
     def _certificates(self) -> list[bytes]:
         try:
@@ -95,15 +110,16 @@ class OcspAnswer:
         try:
             if not _names(parsed, signer):
                 return False
+            parameters, digest = _algorithm(parsed)
             return verifies(
                 signer.x509().public_key(),
                 parsed.signature,
                 parsed.tbs_response_bytes,
-                _parameters(parsed),
-                parsed.signature_hash_algorithm,
+                parameters,
+                digest,
                 parsed.signature_algorithm_oid.dotted_string,
             )
-        except LIBRARY_ERRORS:
+        except (*LIBRARY_ERRORS, IndexError):
             return False
 
 
@@ -121,11 +137,13 @@ def _answer(parsed: ocsp.OCSPResponse) -> OcspAnswer:
     )
 
 
-def _is_delegate(delegate: Certificate, issuer: Certificate, at: datetime) -> bool:
+def _delegate_objection(delegate: Certificate, issuer: Certificate, at: datetime) -> str:
     if delegate.issuer_key != issuer.subject_key or not is_signed_by(delegate, issuer):
-        return False
-    if delegate.valid_at(at) is not Validity.VALID or delegate.weak:
-        return False
+        return "was certified by another authority"
+    if delegate.valid_at(at) is not Validity.VALID:
+        return "is not in its dates"
+    if delegate.weak:
+        return f"is not believed: {delegate.weak}"
     purposes, unchecked = False, False
     for extension in delegate.x509().extensions:
         match extension.value:
@@ -135,7 +153,9 @@ def _is_delegate(delegate: Certificate, issuer: Certificate, at: datetime) -> bo
                 unchecked = True
             case _:
                 pass
-    return purposes and unchecked
+    if not purposes:
+        return "was not certified to sign OCSP answers"
+    return "" if unchecked else "has no id-pkix-ocsp-nocheck, so that it may have been revoked"
 
 
 def _names(parsed: ocsp.OCSPResponse, signer: Certificate) -> bool:
@@ -146,14 +166,29 @@ def _names(parsed: ocsp.OCSPResponse, signer: Certificate) -> bool:
     return parsed.responder_key_hash == _key_hash(signer, "sha1")
 
 
-def _parameters(parsed: ocsp.OCSPResponse) -> object:
-    """Give how it was signed; the library tells it of certificates only, and never PSS here."""
-    digest, oid = parsed.signature_hash_algorithm, parsed.signature_algorithm_oid.dotted_string
-    if oid.startswith(_RSA) and oid != _RSASSA_PSS:
-        return padding.PKCS1v15()
+def _algorithm(parsed: ocsp.OCSPResponse) -> tuple[object, hashes.HashAlgorithm | None]:
+    """Give how it was signed; the library tells it of certificates only."""
+    oid = parsed.signature_algorithm_oid.dotted_string
+    if oid == _RSASSA_PSS:
+        return read_pss(_signature_parameters(parsed.public_bytes(Encoding.DER)))
+    digest = parsed.signature_hash_algorithm
+    if oid.startswith(_RSA):
+        return padding.PKCS1v15(), digest
     if oid.startswith(_ECDSA) and digest is not None:
-        return ec.ECDSA(digest)
-    return None
+        return ec.ECDSA(digest), digest
+    return None, digest
+
+
+def _signature_parameters(der: bytes) -> bytes:
+    """Cut the parameters of the signature algorithm out of a response (RFC 6960 4.2.1)."""
+    _, at, _ = read_element(der, 0)
+    at = read_element(der, at)[2]  # responseStatus
+    _, at, _ = read_element(der, at)  # responseBytes [0]
+    _, at, _ = read_element(der, at)
+    _, at, _ = read_element(der, read_element(der, at)[2])  # response, behind responseType
+    _, at, _ = read_element(der, at)  # BasicOCSPResponse
+    _, at, end = read_element(der, read_element(der, at)[2])  # behind tbsResponseData
+    return der[read_element(der, at)[2] : end]
 
 
 def _hashes(issuer: Certificate, algorithm: hashes.HashAlgorithm) -> tuple[bytes, bytes]:

@@ -116,8 +116,9 @@ def _by_ocsp(
 ) -> Standing:
     if not answer.is_about(certificate, issuer):
         return Standing(Status.UNKNOWN, "the OCSP answer is about another certificate")
-    if not answer.is_given_by(issuer, at):
-        return Standing(Status.UNKNOWN, "the OCSP answer is not its issuer's")
+    objection = answer.objection(issuer, at)
+    if objection:
+        return Standing(Status.UNKNOWN, f"the OCSP answer does not count: {objection}")
     if answer.revoked_at is not None and answer.revoked_at <= at:
         return _revoked(certificate, Entry(answer.revoked_at, answer.reason))
     if not answer.known:

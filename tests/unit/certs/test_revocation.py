@@ -155,7 +155,10 @@ def test_an_ocsp_answer_decides_before_a_list() -> None:
     [
         ({"status": UNKNOWN}, "does not know it"),
         ({"next_update": NOW - DAY / 2}, "out of date"),
-        ({"responder": pki.person(ISSUING, "r@x.y", kind="p256")}, "not its issuer's"),
+        (
+            {"responder": pki.person(ISSUING, "r@x.y", kind="p256")},
+            "not certified to sign OCSP answers",
+        ),
     ],
 )
 def test_an_answer_that_does_not_hold_leaves_it_to_the_lists(
