@@ -27,8 +27,10 @@ CLAIM = timedelta(minutes=2)  # for one process to fetch something that others w
 FIRST_RETRY = timedelta(minutes=1)  # after a failure, then twice as long each time
 LAST_RETRY = timedelta(hours=6)
 KEPT = timedelta(days=30)  # after an answer ended; what it revoked is still of use
+MAX_OCTETS = 1_000_000_000  # of all answers; large authorities' lists have up to 20 MB
 MAX_KEPT = 20_000  # answers of all kinds; an organisation's correspondents have some thousand
 
+_NONE: Mapping[str, Crl] = {}
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)  # when what is only claimed was fetched
 
 _log = structlog.get_logger(__name__)
@@ -46,12 +48,14 @@ class Kept:
 class AnswerShelf:
     """The answers in this process's memory; what is new in the store comes with `refresh`."""
 
-    def __init__(self, store: Store) -> None:
-        """Start empty."""
+    def __init__(self, store: Store, max_octets: int = MAX_OCTETS) -> None:
+        """Start empty; `max_octets` is how much is kept of all answers together."""
         self._store = store
+        self._max_octets = max_octets
         self._lock = threading.Lock()  # several fetches end at once, each with a look at the store
         self._seen: dict[str, datetime] = {}
         self._lists: dict[str, Crl] = {}
+        self._by_issuer: dict[bytes, dict[str, Crl]] = {}
         self._ocsp: dict[str, OcspAnswer] = {}
         self._version = 0
 
@@ -65,8 +69,7 @@ class AnswerShelf:
         del issuer
         named = [self._lists.get(url) for url in status_sources(certificate).lists]
         # A copy in one step: another thread may be taking new ones over.
-        kept = tuple(self._lists.values())
-        own = [one for one in kept if one.issuer_key == certificate.issuer_key]
+        own = tuple(self._by_issuer.get(certificate.issuer_key, _NONE).values())
         return list(dict.fromkeys(one for one in (*named, *own) if one is not None))
 
     def ocsp(self, certificate: Certificate, issuer: Certificate) -> Sequence[OcspAnswer]:
@@ -128,6 +131,27 @@ class AnswerShelf:
         """Keep an answer that was fetched, and when the next one is due."""
         row = {"der": der, "fetched_at": at, "failures": 0, "due_at": due, "claimed_at": None}
         self._change(name, row)
+        self._make_room(name)
+
+    def _make_room(self, newest: str) -> None:
+        """Forget the answers that are due first, but not the newest, until the others fit."""
+        table, given_up = schema.answer, []
+        size = func.length(table.c.der)
+        with self._excused(), self._store.noticing() as noticing:
+            connection = noticing.connection
+            total = connection.execute(select(func.sum(size))).scalar() or 0
+            if total <= self._max_octets:
+                return
+            others = select(table.c.name, size).where(table.c.name != newest, size > 0)
+            for name, octets in connection.execute(others.order_by(table.c.due_at)).all():
+                if total <= self._max_octets:
+                    break
+                connection.execute(delete(table).where(table.c.name == name))
+                total -= octets
+                given_up.append(name)
+            noticing.written = bool(given_up)
+        if given_up:
+            _log.warning("answers forgotten", number=len(given_up), reason="too many octets")
 
     def fail(self, name: str, at: datetime) -> None:
         """Note that an answer could not be had; it is tried again later, and later still."""
@@ -167,9 +191,17 @@ class AnswerShelf:
 
     def _drop(self, name: str) -> None:
         self._seen.pop(name, None)
-        self._lists.pop(name, None)
+        self._drop_list(name)
         self._ocsp.pop(name, None)
         self._version += 1
+
+    def _drop_list(self, name: str) -> None:
+        before = self._lists.pop(name, None)
+        if before is not None:
+            of_issuer = self._by_issuer[before.issuer_key]
+            del of_issuer[name]
+            if not of_issuer:
+                del self._by_issuer[before.issuer_key]
 
     def _take(self, kept: Kept) -> None:
         self._seen[kept.name] = kept.fetched_at
@@ -179,7 +211,10 @@ class AnswerShelf:
             if kept.name.startswith("ocsp:"):
                 self._ocsp[kept.name] = OcspAnswer.from_der(kept.der)
             else:
-                self._lists[kept.name] = Crl.from_der(kept.der)
+                crl = Crl.from_der(kept.der)
+                self._drop_list(kept.name)
+                self._lists[kept.name] = crl
+                self._by_issuer.setdefault(crl.issuer_key, {})[kept.name] = crl
         except CertificateError as error:  # kept by a version that read it
             _log.warning("answer not read", name=kept.name, reason=str(error))
         self._version += 1

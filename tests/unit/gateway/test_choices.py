@@ -196,3 +196,20 @@ def test_in_hard_mode_mail_waits_for_an_answer_and_no_longer() -> None:
     assert (choice.certificate, choice.waits, choice.lapsed) == (None, True, "")
     known.crls = [crl(parties.root(), this_update=AT - DAY, next_update=AT + DAY)]
     assert choices.choose(directory, MAILBOX, None, AT).certificate is not None
+
+
+def test_a_choice_that_is_remembered_says_again_what_is_not_known() -> None:
+    known, wanted = Known(), list[object]()
+    revocation = Revocation(Mode.SOFT, known, lambda one, _: wanted.append(one))
+    choices, directory = RecipientChoices(revocation), counting()
+    told: list[object] = []
+    for _ in range(2):
+        choices.choose(directory, MAILBOX, None, AT)
+        choices.choose(directory, MAILBOX, None, AT, want=lambda one, _: told.append(one))
+    assert wanted == told == [partner().certificate] * 2
+    looked = directory.asked
+    known.crls = [crl(parties.root(), partner(), this_update=AT - DAY, next_update=AT + DAY)]
+    assert choices.choose(directory, MAILBOX, None, AT).certificate is not None
+    assert directory.asked == looked
+    known.version += 1  # and nobody revoked is encrypted to for another minute
+    assert choices.choose(directory, MAILBOX, None, AT).certificate is None

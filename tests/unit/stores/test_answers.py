@@ -74,7 +74,68 @@ def test_mail_is_judged_while_new_lists_come_in(store: Store) -> None:
     arrive(URL)
     arrive(f"{URL}?again")
     seen = Meanwhile(**{f.name: getattr(ALICE.certificate, f.name) for f in fields(Certificate)})
-    assert len(shelf.lists(seen, ROOT.certificate)) == 2
+    assert len(shelf.lists(seen, ROOT.certificate)) == 3
+
+
+def test_lists_of_others_are_not_looked_through(store: Store) -> None:
+    shelf = AnswerShelf(store)
+    for number in range(3):
+        url = f"http://lists.test/{number}"
+        shelf.claim(url, NOW)
+        shelf.keep(url, crl_der(pki.root(f"Root {number}", kind="p256")), NOW, NOW + DAY)
+    shelf.refresh()
+    shelf._lists = dict.fromkeys(shelf._lists)  # type: ignore[assignment]  # who looks fails
+    assert shelf.lists(ALICE.certificate, ROOT.certificate) == []
+    again = pki.person(pki.root("Root 1", kind="p256"), "d@x.y", kind="p256").certificate
+    assert len(shelf.lists(again, ROOT.certificate)) == 1
+
+
+def test_a_list_that_changes_its_issuer_is_that_of_the_new_one(store: Store) -> None:
+    """Whoever signs it is another question; what is kept must not grow."""
+    shelf = AnswerShelf(store)
+    shelf.claim(URL, NOW)
+    shelf.keep(URL, crl_der(ROOT), NOW, NOW + DAY)
+    shelf.refresh()
+    shelf.keep(URL, crl_der(pki.root("Other", kind="p256")), NOW + DAY, NOW + 2 * DAY)
+    shelf.refresh()
+    bob = pki.person(ROOT, "b@x.y", kind="p256").certificate
+    assert shelf.lists(bob, ROOT.certificate) == []
+    assert len(shelf._by_issuer) == 1
+    shelf.forget_old(NOW + 3 * KEPT)
+    shelf.refresh()
+    assert shelf._by_issuer == {}
+
+
+def test_what_is_due_first_goes_when_all_is_too_much(store: Store) -> None:
+    der = crl_der(ROOT, ALICE)
+    shelf, other = AnswerShelf(store, max_octets=2 * len(der)), AnswerShelf(store)
+    urls = [f"http://lists.test/{number}" for number in range(4)]
+    for url, due in zip(urls, (3, 1, 2, 4), strict=True):
+        shelf.claim(url, NOW)
+        shelf.keep(url, der, NOW, NOW + due * DAY)
+        other.refresh()
+        shelf.refresh()
+    assert [shelf.kept(url) is not None for url in urls] == [True, False, False, True]
+    assert [other.kept(url) is not None for url in urls] == [True, False, False, True]
+    assert shelf.claim(urls[1], NOW) is Claim.OURS  # and is fetched when it is wanted
+    tiny = AnswerShelf(store, max_octets=1)
+    tiny.keep(urls[0], der, NOW, NOW + DAY)  # the newest stays, whatever its size
+    tiny.refresh()
+    assert [tiny.kept(url) is not None for url in urls] == [True, False, False, False]
+
+
+def test_the_number_of_a_shelf_tells_that_something_changed(store: Store) -> None:
+    shelf = AnswerShelf(store)
+    before = shelf.version
+    shelf.claim(URL, NOW)
+    shelf.keep(URL, crl_der(ROOT), NOW, NOW + DAY)
+    shelf.refresh()
+    came = shelf.version
+    shelf.forget_old(NOW + 3 * KEPT)
+    shelf.refresh()
+    assert before < came < shelf.version
+    shelf.refresh()
+    assert came + 1 == shelf.version
 
 
 def test_what_is_kept_is_found_by_its_name(store: Store) -> None:
