@@ -5,6 +5,7 @@ No RFC. Parts are imported when they are built: no command pays for what it does
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from smime_proxy.app.connections import listener_options, reload_certificates, upstream_makers
@@ -113,8 +114,11 @@ async def _engine(
     revocation, fetcher = fetching_revocations(settings, store, source, measures)
     learning = notes.note, keys.note
     discovery = build_discovery(settings, sources, store, measures, revocation)
-    context = build_context(
-        settings, lambda: source.current, upstreams, measures, discovery, *learning, revocation
+    context = replace(
+        build_context(
+            settings, lambda: source.current, upstreams, measures, discovery, *learning, revocation
+        ),
+        statuses=fetcher,
     )
     tables, loop = settings.listeners, asyncio.get_running_loop()
     notified = _notified(settings, upstreams)

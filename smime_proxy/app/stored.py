@@ -85,9 +85,9 @@ def fetching_revocations(
     table = settings.revocation
     if table.mode is Mode.OFF:
         return None, None
-    shelf = AnswerShelf(store)
+    shelf = AnswerShelf(store, table.max_store_size)
     rule = AddressRule(table.allowed_networks, allow_private=table.allow_private)
-    fetcher = RevocationFetcher(Http(rule), shelf, measures, table.max_list_size)
+    fetcher = RevocationFetcher(Http(rule), shelf, measures, table.max_list_size, table.budget)
     revocation = Revocation(table.mode, shelf, fetcher.want)
     fetcher.own = lambda: source.current.judge_own(revocation)
     return revocation, fetcher

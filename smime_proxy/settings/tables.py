@@ -107,6 +107,9 @@ class Keys(Table):
     """pkcs11: URI of an AES key of 256 bits on the token; used instead of the file."""
 
 
+MAX_BUDGET = 20.0  # seconds; discovery and upstreams have theirs before clients give up
+
+
 class RevocationTable(Table):
     """`[revocation]`: whether certificates were revoked, and whom is asked."""
 
@@ -118,6 +121,10 @@ class RevocationTable(Table):
     """Networks that are not public and may be asked all the same."""
     max_list_size: Annotated[Size, Field(gt=0)] = read_size("64MB")
     """Largest revocation list that is fetched."""
+    max_store_size: Annotated[Size, Field(gt=0)] = read_size("1GB")
+    """How much is kept of all answers together, in the store and in the memory of each process."""
+    budget: Annotated[float, Field(ge=0, le=MAX_BUDGET)] = 0.0
+    """Seconds one mail waits for all that is not known when it arrives; 0: none waits."""
 
 
 class Pkcs11(Table):

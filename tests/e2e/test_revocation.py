@@ -35,11 +35,13 @@ class Lists:
     def __init__(self) -> None:
         self.pages: dict[str, bytes] = {}
         self.visits: list[str] = []
+        self.seconds = 0.0  # until an answer
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.visits.append(self.path)
+                time.sleep(outer.seconds)
                 found = outer.pages.get(self.path)
                 self.send_response(200 if found is not None else 404)
                 self.send_header("Content-Length", str(len(found or b"")))
@@ -293,3 +295,62 @@ def test_nobody_is_asked_on_the_word_of_strangers(
         eventually(lambda: proxy.log().count("revocation source") >= len(urls), proxy.log)
         time.sleep(1)
         assert lists.visits == []
+
+
+def sent_to_partner(proxy: Proxy, folder: Path, identity: pki.Identity) -> bytes:
+    """Make somebody a partner; gives a mail to him."""
+    partner = folder / "partner.pem"
+    partner.write_bytes(identity.pem())
+    proxy.done("cert", "import", partner)
+    time.sleep(3)
+    return f"From: {ALICE}\r\nTo: {SENDER}\r\n\r\nText\r\n".encode()
+
+
+def test_with_a_budget_the_first_mail_is_judged_with_what_comes(
+    tmp_path: Path, made: Made, sink: Sink, responder: Responder
+) -> None:
+    good, bad = (person(access(responder.url), label=f"{SENDER} {n}") for n in range(2))
+    responder.start([good], [bad])
+    more = f'mode = "hard"\nbudget = 15.0\n{ALLOWED}'
+    with started(tmp_path, made, sink, more) as proxy:
+        assert badge(received(proxy, sink, signed(tmp_path, bad))) == "red"
+        mail = sent_to_partner(proxy, tmp_path, good)
+        start = time.monotonic()
+        answer = deliver(proxy.ports["out"], ALICE, (SENDER,), mail)
+        assert answer.code == 250, answer.text
+        assert b"enveloped-data" in sink.messages[-1].content
+        assert time.monotonic() - start < 10
+        assert badge(received(proxy, sink, signed(tmp_path, good))) == "green"
+        assert "Traceback" not in proxy.log()
+
+
+def test_a_slow_source_costs_the_budget_once(
+    tmp_path: Path, made: Made, sink: Sink, lists: Lists
+) -> None:
+    identity = person(points(lists.url("/root.crl")))
+    lists.seconds = 6.0
+    with started(tmp_path, made, sink, f"budget = 2.0\n{ALLOWED}") as proxy:
+        content, took = signed(tmp_path, identity), []
+        for _ in range(3):
+            start = time.monotonic()
+            assert badge(received(proxy, sink, content)) == "green"
+            took.append(time.monotonic() - start)
+        assert 1.9 < took[0] < 4
+        assert max(took[1:]) < 1.5
+        assert len(lists.visits) == 1
+
+
+@pytest.mark.parametrize("page", [None, b"nonsense"])
+def test_nobody_waits_for_what_failed(
+    tmp_path: Path, made: Made, sink: Sink, lists: Lists, page: bytes | None
+) -> None:
+    identity = person(points(lists.url("/root.crl")))
+    if page is not None:
+        lists.pages["/root.crl"] = page
+    with started(tmp_path, made, sink, f"budget = 20.0\n{ALLOWED}") as proxy:
+        content = signed(tmp_path, identity)
+        for _ in range(2):
+            start = time.monotonic()
+            assert badge(received(proxy, sink, content)) == "green"
+            assert time.monotonic() - start < 5
+        assert len(lists.visits) == 1

@@ -103,3 +103,10 @@ def test_an_empty_hostname_is_the_name_of_the_machine() -> None:
 def test_the_authserv_id_defaults_to_the_hostname() -> None:
     assert Service(hostname="mx.example").effective_authserv_id == "mx.example"
     assert Service(authserv_id="ours").effective_authserv_id == "ours"
+
+
+@pytest.mark.parametrize("budget", [20.5, -1, float("nan"), float("inf")])
+def test_mail_waits_for_answers_about_revocation_within_bounds(budget: float) -> None:
+    _, faults = validate({"revocation": {"budget": budget}})
+    assert any("revocation.budget" in str(fault) for fault in faults)
+    assert validate({"revocation": {"budget": 20}})[1] == []
