@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from smime_proxy.address import Mailbox
+from smime_proxy.address import Mailbox, parse_mailbox
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.cms.errors import CmsError, MalformedCms
@@ -60,6 +60,9 @@ class Search:
     domains: frozenset[str] = frozenset()
 
 
+_NOBODY = parse_mailbox("nobody@smime-proxy.invalid")  # RFC 6761 6.4
+
+
 class LdapDirectory:
     """One directory of the settings; made anywhere, used in one event loop."""
 
@@ -92,6 +95,10 @@ class LdapDirectory:
             with contextlib.suppress(SourceUnreachable):
                 return await self._ask(kept, mailbox)
         return await self._ask(await self._connect(), mailbox)
+
+    async def check(self) -> None:
+        """Connect, bind, and search below the base for somebody who cannot be there."""
+        await self.ask(_NOBODY)
 
     async def close(self) -> None:
         """Close the connections that are kept."""

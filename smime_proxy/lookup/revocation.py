@@ -34,7 +34,7 @@ LOOK_SECONDS = 10.0  # between looks at what other processes fetched and at what
 SILENCE_SECONDS = 60.0  # mail waits for no host that let mail wait in vain before
 HOUSEKEEPING = timedelta(hours=1)
 
-_OCSP_REQUEST = "application/ocsp-request"
+OCSP_REQUEST = "application/ocsp-request"
 
 _log = structlog.get_logger("smime_proxy.revocation")
 
@@ -254,7 +254,7 @@ class RevocationFetcher:
                     limit=MAX_OCSP_OCTETS,
                     seconds=OCSP_SECONDS,
                     send=request,
-                    kind=_OCSP_REQUEST,
+                    kind=OCSP_REQUEST,
                 )
                 answer = _answer(der, wanted, self.now())
                 _check_younger(answer, self.shelf.kept(name))

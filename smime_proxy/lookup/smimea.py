@@ -22,6 +22,7 @@ from smime_proxy.lookup.source import SourceDown, SourceUnreachable, Told
 
 NAME = "smimea"
 MAX_RECORDS = 8  # of one mailbox, the others are passed over; two are usual while a key is renewed
+PROBE_NAME = "."  # what every validating resolver has an anchor for
 UDP_OCTETS = 1232  # what passes without fragments (DNS flag day 2020); larger comes over TCP
 UDP_SHARE = 0.4  # of the time for a question; the rest is for the question over TCP
 
@@ -54,6 +55,17 @@ class SmimeaSource:
         )
         query.flags |= dns.flags.AD  # RFC 6840 5.7: it is to say whether it validated
         return _told(await self._exchange(query))
+
+    async def check(self) -> None:
+        """Ask for the root, which is signed: a resolver that does not say so does not validate."""
+        query = dns.message.make_query(PROBE_NAME, dns.rdatatype.SOA, want_dnssec=True)
+        query.flags |= dns.flags.AD
+        response = await self._exchange(query)
+        if response.rcode() != dns.rcode.NOERROR:
+            code = dns.rcode.to_text(response.rcode())
+            raise SourceUnreachable(f"the resolver answers {code} for {PROBE_NAME!r}")
+        if not response.flags & dns.flags.AD:
+            raise SourceUnreachable("the resolver does not validate DNSSEC")
 
     async def close(self) -> None:
         """Hold nothing, so let go of nothing."""

@@ -57,6 +57,10 @@ class Source(Protocol):
         """Ask about one mailbox; raises `SourceUnreachable`, `SourceDown` if it is for all."""
         ...
 
+    async def check(self) -> None:
+        """Find out whether it can be asked at all; raises `SourceUnreachable` when it cannot."""
+        ...
+
     async def close(self) -> None:
         """Let go of connections."""
         ...

@@ -1,12 +1,10 @@
 """Revocation end to end: a responder and a list server are asked behind the mail; E81, A14."""
 
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from tests.peers import require
 from tests.sink import Message, Sink, running
 from tests.unit.certs.answers import crl_der
 from tests.unit.certs.test_status_sources import access, points
+from tests.web import Lists
 
 pytestmark = pytest.mark.e2e
 
@@ -27,40 +26,6 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
 ROOT = pki.root("Revoking root", kind="p256")
 SENDER = "sender@example.org"
-
-
-class Lists:
-    """A server of revocation lists on loopback; a list that is not there is 404."""
-
-    def __init__(self) -> None:
-        self.pages: dict[str, bytes] = {}
-        self.visits: list[str] = []
-        self.seconds = 0.0  # until an answer
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.visits.append(self.path)
-                time.sleep(outer.seconds)
-                found = outer.pages.get(self.path)
-                self.send_response(200 if found is not None else 404)
-                self.send_header("Content-Length", str(len(found or b"")))
-                self.end_headers()
-                self.wfile.write(found or b"")
-
-            def log_message(self, *_: object) -> None:
-                return
-
-        self._server = ThreadingHTTPServer((HOST, 0), Handler)
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def url(self, path: str, host: str = HOST) -> str:
-        return f"http://{host}:{self.port}{path}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ No RFC; exit 1 when something hurts or will. What only root may read comes befor
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -17,9 +18,17 @@ from smime_proxy.admin.cli.output import emit_json, tell
 from smime_proxy.admin.cli.partner_import import read_certificate_file
 from smime_proxy.admin.cli.program import FAILED, noun
 from smime_proxy.admin.doctor.anchors import anchor_findings
+from smime_proxy.admin.doctor.discovery import discovery_findings
 from smime_proxy.admin.doctor.finding import Finding, Severity
 from smime_proxy.admin.doctor.keys import key_findings
 from smime_proxy.admin.doctor.partners import partner_findings
+from smime_proxy.admin.doctor.revocation import (
+    Asked,
+    Pair,
+    own_pairs,
+    silence_findings,
+    status_findings,
+)
 from smime_proxy.admin.doctor.settings import (
     listener_findings,
     program_findings,
@@ -29,6 +38,9 @@ from smime_proxy.admin.doctor.settings import (
 from smime_proxy.admin.doctor.state import Place, state_findings
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
+from smime_proxy.certs.revocation_mode import Mode
+from smime_proxy.lookup.http import AddressRule, Http
+from smime_proxy.lookup.source import Source
 from smime_proxy.settings import Settings
 from smime_proxy.settings.checks import check_serving
 from smime_proxy.settings.rules import to_rules
@@ -36,6 +48,7 @@ from smime_proxy.smtp.errors import SmtpError
 from smime_proxy.smtp.probe import probe
 from smime_proxy.smtp.relay import Relay
 from smime_proxy.stores import anchors
+from smime_proxy.stores.answers import AnswerShelf
 from smime_proxy.stores.connection import Store
 from smime_proxy.stores.open import MASTER_KEY_FILE
 from smime_proxy.stores.snapshot import Snapshot
@@ -46,18 +59,34 @@ _RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
 
 
 @app.command()
-def doctor(context: typer.Context, as_json: Json = False) -> None:
+def doctor(
+    context: typer.Context,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask nobody: no upstream, directory or authority.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Look for what will hurt: keys, certificates, trust, upstreams, files; exit 1 if anything."""
     loaded, at = settings(context), act(context).at
     found = [_fault(str(fault)) for fault in check_serving(loaded)]
     found += settings_findings(loaded)
     places, faults = _upstreams(context, loaded)
     shown, unreadable = _listeners(loaded)
+    sources, unprepared = _sources(context, loaded)
+    found += unprepared
     found += [*faults, *unreadable, *listener_findings(shown, at), *program_findings()]
     with opened_store(context, loaded) as store:
         found += state_findings(_place(loaded, store))
-        found += _of_store(loaded, store, at)
-    found += asyncio.run(_probed(places, loaded.service.hostname, at))
+        snapshot, kept = _loaded(store)
+        found += _of_store(loaded, store, snapshot, at)
+        asked = Asked(kept)
+        if not offline:
+            found += asyncio.run(
+                _outside(loaded, places, sources, own_pairs(snapshot, at), asked, at)
+            )
+        if loaded.revocation.mode is not Mode.OFF:
+            found += silence_findings(asked, loaded.revocation.mode)
+            found += status_findings(snapshot, asked, loaded.revocation.mode, at)
     _show(sorted(found, key=lambda one: _RANK[one.severity]), as_json=as_json)
 
 
@@ -84,11 +113,20 @@ def _place(loaded: Settings, store: Store) -> Place:
     return Place(loaded.service.state_dir, store.path, None if loaded.keys.master_key else key_file)
 
 
-def _of_store(loaded: Settings, store: Store, at: datetime) -> Iterator[Finding]:
+def _loaded(store: Store) -> tuple[Snapshot, AnswerShelf]:
+    """Read what the service would judge by."""
     with store.reading() as connection:
         snapshot = Snapshot.load(
             connection, store.vault_now(connection), own_domains=store.own_domains
         )
+    kept = AnswerShelf(store)
+    kept.refresh()
+    return snapshot, kept
+
+
+def _of_store(
+    loaded: Settings, store: Store, snapshot: Snapshot, at: datetime
+) -> Iterator[Finding]:
     rules = to_rules(loaded)
     yield from key_findings(snapshot, rules, at)
     yield from partner_findings(snapshot, rules, at)
@@ -109,6 +147,14 @@ def _upstreams(
     return places, faults
 
 
+def _sources(context: typer.Context, loaded: Settings) -> tuple[Sequence[Source], list[Finding]]:
+    try:
+        return adapters(context).sources(loaded), []
+    except CommandError as error:
+        todo = "`check-config` says what settings are in effect"
+        return (), [Finding(Severity.ERROR, "discovery", str(error), todo)]
+
+
 def _listeners(loaded: Settings) -> tuple[dict[str, Certificate], list[Finding]]:
     found, faults = {}, []
     for name, listener in loaded.listeners.items():
@@ -120,6 +166,28 @@ def _listeners(loaded: Settings) -> tuple[dict[str, Certificate], list[Finding]]
             where = f"listeners.{name}.tls_certificate"
             faults.append(Finding(Severity.ERROR, where, str(error), "name a PEM file"))
     return found, faults
+
+
+async def _outside(
+    loaded: Settings,
+    places: Mapping[str, Relay | Path],
+    sources: Sequence[Source],
+    pairs: Sequence[Pair],
+    asked: Asked,
+    at: datetime,
+) -> list[Finding]:
+    """Ask everybody at once, so that it takes no longer than the slowest."""
+    table = loaded.revocation
+    web = Http(AddressRule(table.allowed_networks, allow_private=table.allow_private))
+    try:
+        found, more, _ = await asyncio.gather(
+            _probed(places, loaded.service.hostname, at),
+            discovery_findings(sources),
+            asked.ask(() if table.mode is Mode.OFF else pairs, web, table.max_list_size, at),
+        )
+    finally:
+        await web.close()
+    return [*found, *more]
 
 
 async def _probed(places: Mapping[str, Relay | Path], hostname: str, at: datetime) -> list[Finding]:

@@ -52,6 +52,9 @@ class FakeSource:
             raise self.told
         return self.told
 
+    async def check(self) -> None:
+        return
+
     async def close(self) -> None:
         self.closed += 1
 

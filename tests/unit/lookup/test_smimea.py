@@ -7,6 +7,7 @@ import pytest
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.association import Association, Matching, Selector, Usage, owner_name
+from smime_proxy.lookup import smimea
 from smime_proxy.lookup.smimea import MAX_RECORDS, SmimeaSource
 from smime_proxy.lookup.source import SourceDown, SourceUnreachable, Told
 from tests import pki
@@ -138,3 +139,18 @@ async def test_a_domain_too_long_for_the_dns_has_no_records(dns: Resolver) -> No
     domain = ".".join(["a" * 60] * 4)
     told = await ask(dns, f"pat@{domain}")
     assert told == Told(reason="the address has no name in the DNS")
+
+
+async def test_whether_it_validates_is_found_out_by_asking_for_a_signed_name(
+    dns: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The root in real life, which the resolver here does not reach."""
+    monkeypatch.setattr(smimea, "PROBE_NAME", "example.org.")
+    await SmimeaSource(HOST, dns.port, 10.0).check()
+    with pytest.raises(SourceUnreachable, match="does not validate"):
+        await SmimeaSource(HOST, dns.server_port, 10.0).check()
+    monkeypatch.setattr(smimea, "PROBE_NAME", "nothing.example.org.")
+    with pytest.raises(SourceUnreachable, match="NXDOMAIN"):
+        await SmimeaSource(HOST, dns.port, 10.0).check()
+    with pytest.raises(SourceUnreachable):
+        await SmimeaSource(HOST, unused_port(), 1.0).check()

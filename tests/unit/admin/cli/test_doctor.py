@@ -96,3 +96,39 @@ def test_a_store_whose_keys_do_not_open_stops_it(cli: Cli, tmp_path: Path) -> No
         cli.settings.read_text() + f'[keys]\nmaster_key_file = "{tmp_path / "other.key"}"\n'
     )
     assert "do not open with the master key" in cli.refused("doctor")
+
+
+def test_directories_and_resolvers_are_asked_unless_it_is_offline(cli: Cli) -> None:
+    cli.settings.write_text(
+        cli.settings.read_text()
+        + '[discovery]\nsources = ["ldap:corp", "smimea"]\n'
+        + f'[discovery.ldap.corp]\nurl = "ldap://127.0.0.1:{unused_port()}"\ntls = "never"\n'
+        + f'[discovery.smimea]\nresolver = "127.0.0.1:{unused_port()}"\n'
+        + f'[upstreams.gone]\nurl = "smtp://127.0.0.1:{unused_port()}"\ntls = "never"\n'
+    )
+    found = findings(cli)
+    assert found["discovery.ldap.corp"] == found["discovery.smimea"] == "warning"
+    assert found["upstreams.gone"] == "error"
+    offline = json.loads(cli("doctor", "--offline", "--json").out)
+    assert offline["healthy"] is True
+
+
+def test_a_directory_that_is_set_up_wrongly_is_an_error(cli: Cli) -> None:
+    cli.settings.write_text(
+        cli.settings.read_text()
+        + '[discovery]\nsources = ["ldap:corp"]\n[discovery.ldap.corp]\n'
+        + 'url = "ldaps://127.0.0.1:1"\ntls_ca_file = "/nowhere.pem"\n'
+    )
+    assert "error" in findings(cli).values()
+
+
+def test_in_hard_mode_a_key_of_which_nothing_is_known_makes_it_fail(cli: Cli) -> None:
+    cli.done("account", "add", "bob@example.test")
+    cli.done("ca", "init")
+    cli.done("ca", "issue", "bob@example.test")
+    assert cli("doctor").code == 0
+    cli.settings.write_text(cli.settings.read_text() + '[revocation]\nmode = "hard"\n')
+    result = cli("doctor")
+    assert result.code == 1
+    assert "whether it was revoked cannot be told" in result.out
+    assert cli("doctor", "--offline").code == 1
