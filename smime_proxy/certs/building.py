@@ -46,7 +46,7 @@ class PathSearch:
         named = dict.fromkeys((*anchored, *pool.named(last.issuer_key)))
         candidates = [issuer for issuer in named if issuer not in path]
         if not candidates:
-            self.obstacles.append(f"no trusted issuer {last.issuer or 'without a name'}")
+            self.obstacles.append(_lack(last))
         # RFC 4158 3.5.12 and RFC 5280 4.2.1.1: the key identifier is a hint, not a condition.
         for issuer in sorted(candidates, key=lambda issuer: last.aki != issuer.ski):
             if self.effort.left <= 0:
@@ -80,3 +80,14 @@ class PathSearch:
             )
             return False
         return True
+
+
+def _lack(last: Certificate) -> str:
+    """Say what would lead further; nothing is fetched that nobody vouches for (docs/adr/0020)."""
+    issuer = last.issuer or "without a name"
+    if last.is_self_signed:
+        return f"no trusted issuer {issuer}"
+    return (
+        f"issuer certificate missing: {issuer}; neither the message nor the store has it, cert"
+        " import of a file with the whole chain brings it in, or trust add"
+    )

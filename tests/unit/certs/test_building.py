@@ -31,7 +31,10 @@ def test_an_intermediate_may_be_the_anchor() -> None:
 def test_a_missing_issuer_is_named() -> None:
     found, search = chains(ALICE, [], ROOT)
     assert found == []
-    assert search.obstacles == ["no trusted issuer CN=Test Issuing CA"]
+    (obstacle,) = search.obstacles
+    assert obstacle.startswith("issuer certificate missing: CN=Test Issuing CA; ")
+    assert "cert import" in obstacle
+    assert "trust add" in obstacle
 
 
 def test_the_key_identifier_is_tried_first_but_is_only_a_hint() -> None:
