@@ -51,6 +51,9 @@ COUNTERS: Mapping[str, Meaning] = MappingProxyType(
         "revocation_fetches": Meaning(
             "OCSP answers and revocation lists fetched, kept or not.", ("kind", "outcome")
         ),
+        "revocation_waits": Meaning(
+            "Mail that waited for answers about revocation, in vain or not.", ("outcome",)
+        ),
         "sent_copies": Meaning("Unencrypted copies filed for the sender.", ("outcome",)),
         "session_errors": Meaning("Commands answered 451 4.3.0 by the server.", ("listener",)),
         "sessions": Meaning("Sessions accepted.", ("listener",)),

@@ -32,6 +32,7 @@ SHORTEST, LONGEST = timedelta(minutes=5), timedelta(days=1)  # between two fetch
 NOTICE_SECONDS = 0.5  # until what is wanted is noticed
 LOOK_SECONDS = 10.0  # between looks at what other processes fetched and at what is due
 SILENCE_SECONDS = 60.0  # mail waits for no host that let mail wait in vain before
+IN_VAIN_SECONDS = 30.0  # until the store is asked again whether what gave nothing is due
 HOUSEKEEPING = timedelta(hours=1)
 
 OCSP_REQUEST = "application/ocsp-request"
@@ -87,12 +88,13 @@ class _Wanted:
 class _Job:
     """The search for what is not known of one certificate.
 
-    `fresh`: something new is at hand. `until` is the monotonic time that mail waits for it at most,
-    `waiting` how many do, `host` who is asked now.
+    `fresh`: something new is at hand; `elsewhere`: another process looks. `until` is the monotonic
+    time that mail waits for it at most, `waiting` how many do, `host` who is asked now.
     """
 
     wanted: _Wanted
     fresh: bool = False
+    elsewhere: bool = False
     until: float | None = None
     waiting: int = 0
     host: str = ""
@@ -121,6 +123,7 @@ class RevocationFetcher:
     _turns: dict[str, asyncio.Semaphore] = field(default_factory=dict)
     _last: dict[str, float] = field(default_factory=dict)
     _silent: dict[str, float] = field(default_factory=dict)
+    _in_vain: dict[str, float] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     _running: bool = False
     _fault: BaseException | None = None
@@ -144,7 +147,7 @@ class RevocationFetcher:
             self.want(certificate, issuer)
         if not self._running:
             return False
-        self._take_up()
+        self._take_up(())
         found = (self._jobs.get(ocsp_name(*pair)) for pair in wanted)
         jobs = [job for job in found if job is not None and not self._is_silent(job)]
         if not jobs or seconds <= 0:
@@ -160,7 +163,9 @@ class RevocationFetcher:
             for job in jobs:
                 job.waiting -= 1
         self._note_late(jobs)
-        return any(job.fresh for job in jobs)
+        is_new = any(job.fresh for job in jobs)
+        self.measures.count("revocation_waits", outcome="answered" if is_new else "in vain")
+        return is_new
 
     async def run(self) -> None:
         """Fetch what is wanted, and again before it ends, until cancelled."""
@@ -173,7 +178,7 @@ class RevocationFetcher:
                     tidied = self.now()
                     await asyncio.to_thread(self.shelf.forget_old, tidied)
                     await asyncio.to_thread(self.own)
-                self._take_up()
+                self._take_up(list(self._watched.items()))
                 await self._pause()
             raise self._fault
         finally:
@@ -191,10 +196,10 @@ class RevocationFetcher:
             if self._wanted or self._fault is not None:
                 return
 
-    def _take_up(self) -> None:
-        """Begin to look for all that is wanted or due, each once."""
+    def _take_up(self, watched: Collection[tuple[str, tuple[datetime, _Wanted]]]) -> None:
+        """Begin to look for all that is wanted, and for what is due of what is watched."""
         now = self.now()
-        for name, (at, wanted) in list(self._watched.items()):
+        for name, (at, wanted) in watched:
             if at <= now and self._begin(wanted):
                 del self._watched[name]
         wanted_now, self._wanted = self._wanted, {}
@@ -203,7 +208,8 @@ class RevocationFetcher:
 
     def _begin(self, wanted: _Wanted) -> bool:
         name = ocsp_name(wanted.certificate, wanted.issuer)
-        if name in self._jobs or len(self._jobs) >= MAX_WANTED:
+        in_vain = self._in_vain.get(name, 0.0) > time.monotonic()
+        if in_vain or name in self._jobs or len(self._jobs) >= MAX_WANTED:
             return False
         job = self._jobs[name] = _Job(wanted)
         job.task = asyncio.create_task(self._ask(job))
@@ -211,7 +217,11 @@ class RevocationFetcher:
         return True
 
     def _ended(self, name: str, task: "asyncio.Task[None]") -> None:
-        del self._jobs[name]
+        job = self._jobs.pop(name)
+        if not (job.fresh or job.elsewhere):
+            if len(self._in_vain) > MAX_WATCHED:
+                self._in_vain.clear()
+            self._in_vain[name] = time.monotonic() + IN_VAIN_SECONDS
         if not task.cancelled() and (fault := task.exception()) is not None:
             self._fault = fault  # ends `run`, where it is told
 
@@ -284,6 +294,7 @@ class RevocationFetcher:
         while True:
             claim = await asyncio.to_thread(self.shelf.claim, name, self.now())
             job.fresh = job.fresh or claim is Claim.FRESH
+            job.elsewhere = job.elsewhere or claim is Claim.THEIRS
             if claim is not Claim.THEIRS or not job.waiting:
                 return claim is Claim.OURS
             await asyncio.sleep(NOTICE_SECONDS)

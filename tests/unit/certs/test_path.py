@@ -20,8 +20,11 @@ from smime_proxy.certs.path import (
 )
 from smime_proxy.certs.pool import MAX_SIGNATURE_CHECKS, Issuers, Pool
 from smime_proxy.certs.processing import process
+from smime_proxy.certs.revocation import Revocation
+from smime_proxy.certs.revocation_mode import Mode
 from smime_proxy.certs.signature import is_signed_by
 from tests import pki
+from tests.unit.certs.answers import Known, crl
 
 ROOT = pki.root(kind="p256")
 ISSUING = pki.intermediate(ROOT, kind="p256")
@@ -352,3 +355,37 @@ def test_the_words_are_those_of_the_contract() -> None:
         "revoked",
         "unknown",
     }
+
+
+@pytest.mark.parametrize("mode", [Mode.SOFT, Mode.HARD])
+@pytest.mark.parametrize("anchored", [True, False])
+def test_all_that_is_not_known_of_a_trusted_way_is_wanted_at_once(
+    mode: Mode, anchored: bool
+) -> None:
+    """So that mail that waits, waits once; A14: nothing on the word of strangers."""
+    wanted: list[tuple[Certificate, Certificate]] = []
+    revocation = Revocation(mode, Known(), lambda one, its: wanted.append((one, its)))
+    anchors = [Anchor(ROOT.certificate)] if anchored else []
+    validate(
+        ALICE.certificate,
+        [ISSUING.certificate],
+        anchors,
+        pki.NOW,
+        purpose=Purpose.SIGN,
+        revocation=revocation,
+    )
+    pairs = [(ISSUING.certificate, ROOT.certificate), (ALICE.certificate, ISSUING.certificate)]
+    assert wanted == (pairs if anchored else [])
+
+
+def test_what_is_revoked_comes_before_what_is_not_known() -> None:
+    answers = Known([crl(ISSUING, ALICE)])  # and none of the root
+    result = validate(
+        ALICE.certificate,
+        [ISSUING.certificate],
+        [Anchor(ROOT.certificate)],
+        pki.NOW,
+        purpose=Purpose.SIGN,
+        revocation=Revocation(Mode.HARD, answers),
+    )
+    assert result.status is ChainStatus.REVOKED

@@ -83,7 +83,7 @@ class Counted:
     counts: list[tuple[str, str, str]] = field(default_factory=list)
 
     def count(self, name: str, **labels: str) -> None:
-        self.counts.append((name, labels["kind"], labels["outcome"]))
+        self.counts.append((name, labels.get("kind", ""), labels["outcome"]))
 
 
 @pytest.fixture(autouse=True)
@@ -275,12 +275,17 @@ async def test_mail_waits_no_longer_than_until_all_arrived_or_failed() -> None:
         looks = len(web.asked)
         is_new, took = await timed(made, LIST_PAIR)  # not before it is due again
         assert (is_new, took < 0.2, len(web.asked)) == (False, True, looks)
+        claims = len(shelf.claims)
+        await timed(made, LIST_PAIR)  # nor is the store asked by every mail
+        assert len(shelf.claims) == claims
 
 
 async def test_many_that_want_the_same_share_one_fetch() -> None:
     async with at_work({OCSP: ocsp_der(BOTH, ROOT)}, ocsp=0.2) as (made, web, _):
         told = await asyncio.gather(*(timed(made, PAIR) for _ in range(9)))
         assert [is_new for is_new, _ in told] == [True] * 9
+        assert isinstance(made.measures, Counted)
+        assert made.measures.counts.count(("revocation_waits", "", "answered")) == 9
         assert web.asked == [OCSP]
 
 
