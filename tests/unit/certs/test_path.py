@@ -389,3 +389,18 @@ def test_what_is_revoked_comes_before_what_is_not_known() -> None:
         revocation=Revocation(Mode.HARD, answers),
     )
     assert result.status is ChainStatus.REVOKED
+
+
+def test_of_a_pinned_certificate_nothing_is_asked() -> None:
+    """Whoever pinned it decided without asking anybody, and its issuer may be no one's anchor."""
+    wanted: list[Certificate] = []
+    revocation = Revocation(Mode.HARD, Known(), lambda one, _: wanted.append(one))
+    result = validate(
+        ALICE.certificate,
+        [ISSUING.certificate],
+        [Anchor(ALICE.certificate)],
+        pki.NOW,
+        purpose=Purpose.SIGN,
+        revocation=revocation,
+    )
+    assert (result.status, wanted) == (ChainStatus.TRUSTED, [])

@@ -1,10 +1,12 @@
 """One mail waits for what is not known of revocations: once, in total, and is judged again."""
 
 import asyncio
+from dataclasses import dataclass, field
 
 import pytest
 
 from smime_proxy.address import parse_mailbox
+from smime_proxy.certs.pool import Issuers
 from smime_proxy.certs.revocation import Revocation
 from smime_proxy.certs.revocation_list import Crl
 from smime_proxy.certs.revocation_mode import Mode
@@ -13,7 +15,7 @@ from smime_proxy.gateway.patience import Patience, patience_for
 from smime_proxy.gateway.ports import Findings
 from smime_proxy.policy.rules import Encrypt, Policy
 from tests import pki
-from tests.fakes import AT, FakeDiscovery, FakeStatuses, World, mail
+from tests.fakes import AT, FakeDirectory, FakeDiscovery, FakeStatuses, World, mail
 from tests.unit.certs.answers import DAY, Known, crl
 from tests.unit.cms import parties
 from tests.unit.gateway import cases
@@ -24,6 +26,16 @@ GOOD = crl(parties.root(), this_update=AT - DAY, next_update=AT + DAY)
 BAD = crl(parties.root(), partner(), this_update=AT - DAY, next_update=AT + DAY, at=AT - DAY)
 FROM_ALICE = mail(ALICE, PARTNER)
 FROM_PARTNER = message(clear(identity=partner()), PARTNER)
+
+
+@dataclass
+class Completed(FakeDirectory):
+    """A directory that knows authorities from elsewhere."""
+
+    known: Issuers = field(default_factory=Issuers)
+
+    def intermediates(self) -> Issuers:
+        return self.known
 
 
 def waiting(
@@ -79,6 +91,21 @@ async def test_a_key_of_our_own_that_turns_out_to_be_revoked_signs_nothing() -> 
     content = mail(ALICE, "x@elsewhere.org")
     assert (await cases.send(surroundings, content, ALICE, "x@elsewhere.org")).code == 250
     assert b"multipart/signed" not in surroundings.outside.sent[0].content
+
+
+async def test_whoever_issued_a_key_of_our_own_is_found_where_it_came_without() -> None:
+    """So a PKCS#12 without its chain is no way around a revocation."""
+    issuing = pki.intermediate(parties.root(), kind="p256")
+    own = pki.person(issuing, ALICE, kind="p256")
+    told = crl(issuing, own, this_update=AT - DAY, next_update=AT + DAY, at=AT - DAY)
+    for known, signs in ((Issuers(), True), (Issuers.of([issuing.certificate]), False)):
+        surroundings = waiting(Mode.SOFT, budget=0.0)
+        surroundings.revocation = Revocation(Mode.SOFT, Known([told]))
+        surroundings.directory = Completed(roots=surroundings.directory.roots, known=known)
+        surroundings.directory.add(ALICE, pki.Identity(own.certificate, own.key))
+        content = mail(ALICE, "x@elsewhere.org")
+        assert (await cases.send(surroundings, content, ALICE, "x@elsewhere.org")).code == 250
+        assert (b"multipart/signed" in surroundings.outside.sent[0].content) is signs
 
 
 async def test_who_turns_out_to_be_revoked_is_looked_for_elsewhere() -> None:

@@ -309,13 +309,14 @@ async def later(made: RevocationFetcher) -> tuple[bool, float]:
 
 async def test_a_slow_host_does_not_hold_up_the_others() -> None:
     slow = [
-        pki.person(ROOT, f"s{number}@x.y", kind="p256", extra=[access(OCSP)]).certificate
+        pki.person(ROOT, f"s{number}@x.y", kind="p256", extra=[access("http://slow.test/")])
         for number in range(12)
     ]
-    async with at_work({LIST: crl_der(ROOT)}, ocsp=1.0) as (made, _, _):
+    async with at_work({OCSP: ocsp_der(BOTH, ROOT)}) as (made, web, _):
+        web.seconds["http://slow.test/"] = 1.0
         for one in slow:
-            made.want(one, ROOT.certificate)
-        is_new, took = await timed(made, LIST_PAIR)
+            made.want(one.certificate, ROOT.certificate)
+        is_new, took = await timed(made, PAIR)
         assert is_new
         assert took < 0.5
 
