@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -21,17 +20,16 @@ from smime_proxy.certs.revocation_list import Crl
 from smime_proxy.certs.status_sources import ocsp_name, ocsp_request, status_sources
 from smime_proxy.gateway.ports import Claim, Measures
 from smime_proxy.lookup.errors import LookupFailed
+from smime_proxy.lookup.fetched import read_answer, read_list
+from smime_proxy.lookup.pace import Pace, host_of
 
 MAX_WANTED = 1000  # certificates that wait to be asked about; more are wanted again by later mail
 MAX_WATCHED = 20_000  # answers renewed before they end
 OCSP_AT_ONCE, LISTS_AT_ONCE = 8, 4  # fetches; lists are held in memory
-PER_HOST = 2  # fetches at once, so that one that is slow does not hold up the others
-PACE_SECONDS = 0.5  # between two fetches from one host
 OCSP_SECONDS, LIST_SECONDS = 15.0, 120.0  # for one fetch
 SHORTEST, LONGEST = timedelta(minutes=5), timedelta(days=1)  # between two fetches of one answer
 NOTICE_SECONDS = 0.5  # until what is wanted is noticed
 LOOK_SECONDS = 10.0  # between looks at what other processes fetched and at what is due
-SILENCE_SECONDS = 60.0  # mail waits for no host that let mail wait in vain before
 IN_VAIN_SECONDS = 30.0  # until the store is asked again whether what gave nothing is due
 HOUSEKEEPING = timedelta(hours=1)
 
@@ -83,6 +81,10 @@ class _Wanted:
     certificate: Certificate
     issuer: Certificate
 
+    @property
+    def pair(self) -> tuple[Certificate, Certificate]:
+        return self.certificate, self.issuer
+
 
 @dataclass(slots=True, eq=False)
 class _Job:
@@ -120,9 +122,7 @@ class RevocationFetcher:
     _wanted: dict[str, _Wanted] = field(default_factory=dict)
     _watched: dict[str, tuple[datetime, _Wanted]] = field(default_factory=dict)
     _jobs: dict[str, _Job] = field(default_factory=dict)
-    _turns: dict[str, asyncio.Semaphore] = field(default_factory=dict)
-    _last: dict[str, float] = field(default_factory=dict)
-    _silent: dict[str, float] = field(default_factory=dict)
+    _pace: Pace = field(default_factory=Pace)
     _in_vain: dict[str, float] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     _running: bool = False
@@ -227,18 +227,13 @@ class RevocationFetcher:
 
     def _is_silent(self, job: _Job) -> bool:
         sources = status_sources(job.wanted.certificate)
-        now = time.monotonic()
-        return any(
-            self._silent.get(_host(url), 0.0) > now for url in (*sources.ocsp, *sources.lists)
-        )
+        return self._pace.is_silent((*sources.ocsp, *sources.lists))
 
     def _note_late(self, jobs: Collection[_Job]) -> None:
         now = time.monotonic()
-        if len(self._silent) > MAX_WANTED:
-            self._silent.clear()
         for job in jobs:
             if job.host and not job.task.done() and (job.until or now) <= now:
-                self._silent[job.host] = now + SILENCE_SECONDS
+                self._pace.note_silence(job.host)
 
     async def _ask(self, job: _Job) -> None:
         sources = status_sources(job.wanted.certificate)
@@ -266,8 +261,8 @@ class RevocationFetcher:
                     send=request,
                     kind=OCSP_REQUEST,
                 )
-                answer = _answer(der, wanted, self.now())
-                _check_younger(answer, self.shelf.kept(name))
+                kept = self.shelf.kept(name)
+                answer = read_answer(der, *wanted.pair, kept, self.now())
             except (LookupFailed, CertificateError, ValueError) as error:
                 self._tell(name, url, error)
                 continue
@@ -281,8 +276,9 @@ class RevocationFetcher:
             return
         try:
             der = await self._fetch(job, url, limit=self.max_list, seconds=LIST_SECONDS)
-            kept = self.shelf.kept(url)
-            crl = await asyncio.to_thread(_list, der, job.wanted, kept, self.now())
+            crl = await asyncio.to_thread(
+                read_list, der, *job.wanted.pair, self.shelf.kept(url), self.now()
+            )
         except (LookupFailed, CertificateError) as error:
             self._tell(url, url, error)
             await asyncio.to_thread(self.shelf.fail, url, self.now())
@@ -301,20 +297,11 @@ class RevocationFetcher:
 
     async def _fetch(self, job: _Job, url: str, **options: object) -> bytes:
         """Fetch, no faster from one host than anybody minds."""
-        job.host = host = _host(url)
-        many = OCSP_AT_ONCE if "send" in options else LISTS_AT_ONCE
-        if len(self._last) > MAX_WANTED:
-            self._last.clear()
-            self._turns.clear()
-        at_host = self._turns.setdefault(f"host {host}", asyncio.Semaphore(PER_HOST))
-        of_kind = self._turns.setdefault(f"kind {many}", asyncio.Semaphore(many))
-        async with at_host, of_kind:
-            turn = max(time.monotonic(), self._last.get(host, 0.0) + PACE_SECONDS)
-            self._last[host] = turn
-            await asyncio.sleep(turn - time.monotonic())
-            found = await self.web.fetch(url, **options)  # type: ignore[arg-type]  # of `Web.fetch`
-        self._silent.pop(host, None)
-        return found
+        job.host = host_of(url)
+        is_ocsp = "send" in options
+        kind, at_once = ("ocsp", OCSP_AT_ONCE) if is_ocsp else ("list", LISTS_AT_ONCE)
+        async with self._pace.turn(job.host, kind, at_once):
+            return await self.web.fetch(url, **options)  # type: ignore[arg-type]  # of `Web.fetch`
 
     async def _keep(self, name: str, der: bytes, next_update: datetime, job: _Job) -> None:
         now = self.now()
@@ -331,43 +318,6 @@ class RevocationFetcher:
         if url not in self._told and len(self._told) < MAX_WANTED:
             self._told.add(url)  # once for each URL: the next failures say nothing new
             _log.warning("revocation source", url=url[:200], reason=str(error))
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).netloc.lower()
-    except ValueError:  # whoever fetches says so
-        return ""
-
-
-def _answer(der: bytes, wanted: _Wanted, at: datetime) -> OcspAnswer:
-    answer = OcspAnswer.from_der(der)
-    if not answer.is_about(wanted.certificate, wanted.issuer):
-        raise LookupFailed("an answer about another certificate")
-    objection = answer.objection(wanted.issuer, at)
-    if objection:
-        raise LookupFailed(f"an answer that does not count: {objection}")
-    return answer
-
-
-def _list(der: bytes, wanted: _Wanted, kept: Crl | OcspAnswer | None, at: datetime) -> Crl:
-    crl = Crl.from_der(der)
-    if not (crl.is_indirect or crl.issuer_key == wanted.certificate.issuer_key):
-        raise LookupFailed("a list of another issuer")
-    # A list of the issuer's own that holds is not taken away by what anybody on the way to the
-    # server may have put in its place. Once it ended, another key may have come to sign.
-    holds = isinstance(kept, Crl) and kept.next_update is not None and kept.next_update >= at
-    if holds and isinstance(kept, Crl) and kept.signed_by(wanted.issuer):
-        _check_younger(crl, kept)
-        if not crl.signed_by(wanted.issuer):
-            raise LookupFailed("a list that is not the issuer's, in place of one that is")
-    return crl
-
-
-def _check_younger(found: Crl | OcspAnswer, kept: Crl | OcspAnswer | None) -> None:
-    """Refuse an answer that is older than the one at hand: somebody gave it once more."""
-    if kept is not None and found.this_update < kept.this_update:
-        raise LookupFailed("an older answer than the one at hand")
 
 
 def _kind(name: str) -> str:

@@ -17,7 +17,7 @@ from smime_proxy.certs.ocsp import OcspAnswer
 from smime_proxy.certs.revocation_list import Crl
 from smime_proxy.certs.status_sources import ocsp_name
 from smime_proxy.gateway.ports import Claim
-from smime_proxy.lookup import revocation
+from smime_proxy.lookup import pace, revocation
 from smime_proxy.lookup.errors import LookupFailed
 from smime_proxy.lookup.revocation import MAX_WANTED, RevocationFetcher
 from tests import pki
@@ -88,7 +88,7 @@ class Counted:
 
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(revocation, "PACE_SECONDS", 0.0)
+    monkeypatch.setattr(pace, "PACE_SECONDS", 0.0)
     monkeypatch.setattr(revocation, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(revocation, "NOTICE_SECONDS", 0.01)
 
@@ -299,7 +299,7 @@ async def test_a_slow_responder_costs_the_budget_once() -> None:
         assert await timed(made, (other, ROOT.certificate)) < (False, 0.2)  # same host
         await asyncio.sleep(1.5)
         assert NAME in shelf.stored  # it came behind the mail
-        assert made._silent == {}
+        assert not made._pace.is_silent([OCSP])
 
 
 async def later(made: RevocationFetcher) -> tuple[bool, float]:
