@@ -33,6 +33,7 @@ COUNTERS: Mapping[str, Meaning] = MappingProxyType(
             "Messages handed on, one for each group of recipients with the same content.",
             ("treatment", "outcome"),
         ),
+        "dkim_removed": Meaning("Outbound messages that lost a DKIM signature of our own."),
         "exemptions": Meaning("Deliveries exempt from what policy asks, by kind.", ("kind",)),
         "internal_errors": Meaning("Transactions answered 451 4.3.0; the log has the reason."),
         "keys_found": Meaning(
