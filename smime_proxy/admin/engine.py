@@ -11,11 +11,13 @@ from typing import Protocol
 
 import structlog
 
+from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.metrics import Counters
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.pipeline import Gateway
 from smime_proxy.gateway.ports import Discovery, Extensions, Transaction
-from smime_proxy.smtp.errors import TlsSetupError
+from smime_proxy.smtp.admission import ListenerOptions
+from smime_proxy.smtp.errors import SmtpError
 
 # A message grows when it is protected: base64 (4/3 and line ends) once around what is encrypted.
 ENCRYPTED_GROWTH = 1.4
@@ -69,6 +71,15 @@ class Way:
     opaque: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What new settings put in place of the old: `left` are the upstreams to be closed."""
+
+    listeners: tuple[ListenerOptions, ...]
+    ways: Mapping[str, Way]
+    left: tuple[Outlet, ...]
+
+
 class ServiceEngine:
     """Everything of one process; made in its event loop and closed when no mail comes any more."""
 
@@ -82,7 +93,7 @@ class ServiceEngine:
         learning: asyncio.Task[None],
         chores: Mapping[str, asyncio.Task[None]],
         gauges: Callable[[], Mapping[str, float]],
-        reload: Callable[[], None],
+        reload: Callable[[], Renewed],
         release: Callable[[], None],
         discovery: Discovery | None = None,
     ) -> None:
@@ -90,6 +101,7 @@ class ServiceEngine:
 
         `background` watches the store, without which no mail is taken; `learning` writes what is
         learnt from mail, which mail can do without, as without the `chores`, named by what they do.
+        `reload` puts new settings in force; raises, and changes nothing, when they cannot be used.
         """
         self.gateway = gateway
         self.measures = measures
@@ -105,6 +117,7 @@ class ServiceEngine:
         self._reload = reload
         self._release = release
         self._discovery = discovery
+        self._closing: set[asyncio.Future[None]] = set()
 
     def extensions(self, listener: str) -> Extensions:
         """Say what a listener may offer, in view of what its upstream offered last."""
@@ -123,13 +136,25 @@ class ServiceEngine:
         """Give what is measured, under full names."""
         return self._gauges()
 
-    def reload(self) -> None:
-        """Read again what may have changed on disk; what cannot be read stays as it was."""
+    def reload(self) -> tuple[ListenerOptions, ...]:
+        """Take the settings as they are written down now, as a whole or not at all.
+
+        Gives the listeners' new options, none when the old settings stay: the log says why.
+        """
         try:
-            self._reload()
-            _log.info("reloaded")
-        except TlsSetupError as error:
-            _log.error("not reloaded", reason=str(error), consequence="old state in use")
+            renewed = self._reload()
+        except (CommandError, SmtpError, OSError) as error:
+            _log.error("not reloaded", reason=str(error), consequence="old settings in use")
+            self.measures.count("reloads", outcome="failed")
+            return ()
+        self._ways = renewed.ways
+        for outlet in renewed.left:
+            closing = asyncio.ensure_future(outlet.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        self.measures.count("reloads", outcome="done")
+        _log.info("reloaded")
+        return renewed.listeners
 
     async def close(self) -> None:
         """Let go of everything."""

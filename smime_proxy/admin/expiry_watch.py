@@ -62,7 +62,7 @@ class ExpiryWatch:
         """Begin with nothing looked at; `snapshot` gives the newest state of the store."""
         self._store = store
         self._snapshot = snapshot
-        self._rules = rules
+        self.rules = rules
         self._hostname = hostname
         self._notified = notified
         self._ends: dict[str, float] = {}
@@ -137,7 +137,7 @@ class ExpiryWatch:
         claimed = await asyncio.to_thread(notices.claim, self._store, wanted, at)
         if not claimed:
             return
-        text = write([wanted[claim] for claim in claimed], self._rules, self._hostname, at)
+        text = write([wanted[claim] for claim in claimed], self.rules, self._hostname, at)
         content = notice(
             hostname=self._hostname,
             recipient=recipient,

@@ -48,6 +48,7 @@ COUNTERS: Mapping[str, Meaning] = MappingProxyType(
         ),
         "partly_sent": Meaning("Messages of which some recipients were sent theirs, not all."),
         "refused": Meaning("Messages refused before anything left, by rule.", ("rule",)),
+        "reloads": Meaning("Settings read again at SIGHUP, by what came of it.", ("outcome",)),
         "reported": Meaning("Recipients refused to the sender by a delivery status notification."),
         "revocation_fetches": Meaning(
             "OCSP answers and revocation lists fetched, kept or not.", ("kind", "outcome")

@@ -3,7 +3,7 @@
 No RFC. Parts are imported when they are built: no command pays for what it does not use.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,17 +84,3 @@ def listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":
         )
         for name, one in settings.listeners.items()
     )
-
-
-def reload_certificates(settings: "Settings", listeners: "Sequence[ListenerOptions]") -> None:
-    """Serve new sessions with the certificates as they are now, if all of them can be used."""
-    from smime_proxy.smtp.tls import server_context
-
-    renewed = []
-    for options in listeners:
-        table = settings.listeners[options.name]
-        if options.tls and table.tls_certificate and table.tls_key:
-            server_context(table.tls_certificate, table.tls_key)
-            renewed.append((options.tls, table.tls_certificate, table.tls_key))
-    for context, certificate, key in renewed:
-        context.load_cert_chain(certificate, key)

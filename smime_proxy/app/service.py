@@ -5,27 +5,31 @@ No RFC. Parts are imported when they are built: no command pays for what it does
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from smime_proxy.app.connections import listener_options, reload_certificates, upstream_makers
 from smime_proxy.app.context import build_context, build_discovery, build_sources
+from smime_proxy.app.reloading import InForce, Reloading
 from smime_proxy.app.stored import fetching_revocations, open_configured
 
 if TYPE_CHECKING:
     from socket import socket
 
-    from smime_proxy.admin.engine import Outlet, ServiceEngine
+    from smime_proxy.admin.engine import Remembering, Renewed, ServiceEngine, Way
     from smime_proxy.admin.expiry_watch import Notified
+    from smime_proxy.gateway.context import Context
     from smime_proxy.gateway.ports import Upstream
     from smime_proxy.lookup.source import Source
     from smime_proxy.settings import Settings
-    from smime_proxy.smtp.admission import ListenerOptions
     from smime_proxy.smtp.service import Overview, ServeStatus
 
 
-def serve(settings: "Settings") -> int:
-    """Run the service; what only root may read or bind comes before root is given up."""
+def serve(settings: "Settings", load: "Callable[[], Settings]") -> int:
+    """Run the service; what only root may read or bind comes before root is given up.
+
+    `load` gives the settings that are written down when it is called; raises `CommandError`.
+    """
     from smime_proxy.admin.cli.errors import CommandError
     from smime_proxy.admin.cli.ownership import ensure
     from smime_proxy.admin.logs import configure
@@ -37,22 +41,35 @@ def serve(settings: "Settings") -> int:
     service = settings.service
     ensure(service.state_dir)
     try:
-        listeners, makers = listener_options(settings), upstream_makers(settings)
+        reloading = Reloading(InForce.read(settings), load)
         sources = build_sources(settings)
         options = ServiceOptions(
-            listeners=listeners,
+            listeners=reloading.in_force.listeners,
             state_dir=service.state_dir,
             workers=service.workers,
             status_bind=str(settings.status.bind or ""),
         )
         return run_service(
             options,
-            lambda: _engine(settings, makers, listeners, sources),
+            lambda: _engine(reloading, sources),
             _status_server(settings),
             lambda: _prepare(settings),
+            lambda: _renew_quietly(reloading),
         )
     except SmtpError as error:
         raise CommandError(str(error)) from None
+
+
+def _renew_quietly(reloading: Reloading) -> None:
+    """Let processes that are started from now on begin with the new settings, if they are good.
+
+    Those that serve say what is wrong with them.
+    """
+    from smime_proxy.admin.cli.errors import CommandError
+    from smime_proxy.smtp.errors import SmtpError
+
+    with suppress(CommandError, SmtpError, OSError):
+        reloading.renew()
 
 
 def _status_server(settings: "Settings") -> "ServeStatus":
@@ -87,64 +104,109 @@ def _prepare(settings: "Settings") -> None:
         structlog.get_logger("smime_proxy.service").info(notice)
 
 
-async def _engine(
-    settings: "Settings",
-    makers: "Mapping[str, Callable[[], Outlet]]",
-    listeners: "Sequence[ListenerOptions]",
-    sources: "Sequence[Source]",
-) -> "ServiceEngine":
+async def _engine(reloading: Reloading, sources: "Sequence[Source]") -> "ServiceEngine":
     """Build what one process serves with, in its event loop."""
-    from smime_proxy.admin.engine import Remembering, ServiceEngine, Way
-    from smime_proxy.admin.expiry_watch import ExpiryWatch
-    from smime_proxy.admin.metrics import Counters
-    from smime_proxy.gateway.pipeline import Gateway
-    from smime_proxy.settings.checks import signs_opaque
-    from smime_proxy.stores.notes import CapabilityNotes, KeyNotes
-    from smime_proxy.stores.revocation_lists import keep_signed
-    from smime_proxy.stores.watch import SnapshotSource
+    return _Workshop(reloading, sources).engine()
 
-    store = open_configured(settings).store
-    source = SnapshotSource(store)
-    upstreams = {name: Remembering(make()) for name, make in makers.items()}
-    measures = Counters()
-    notes = CapabilityNotes(store)
-    keys = KeyNotes(
-        store, settings.policy.harvest, lambda it: measures.count("keys_found", outcome=it)
-    )
-    revocation, fetcher = fetching_revocations(settings, store, source, measures)
-    learning = notes.note, keys.note
-    discovery = build_discovery(settings, sources, store, measures, revocation)
-    context = replace(
-        build_context(
-            settings, lambda: source.current, upstreams, measures, discovery, *learning, revocation
-        ),
-        statuses=fetcher,
-    )
-    tables, loop = settings.listeners, asyncio.get_running_loop()
-    notified = _notified(settings, upstreams)
-    expiry = ExpiryWatch(store, lambda: source.current, context.rules, context.hostname, notified)
-    chores = {
-        "keys found in mail": keys.write_always(),
-        "revocation lists": keep_signed(store),
-        "expiry": expiry.watch(),
+
+class _Workshop:
+    """What one process is built from; keeps what new settings are put into."""
+
+    def __init__(self, reloading: Reloading, sources: "Sequence[Source]") -> None:
+        from smime_proxy.admin.engine import Remembering
+        from smime_proxy.admin.expiry_watch import ExpiryWatch
+        from smime_proxy.admin.metrics import Counters
+        from smime_proxy.gateway.pipeline import Gateway
+        from smime_proxy.stores.notes import CapabilityNotes, KeyNotes
+        from smime_proxy.stores.watch import SnapshotSource
+
+        self._reloading = reloading
+        settings = reloading.in_force.settings
+        store = self._store = open_configured(settings).store
+        source = self._source = SnapshotSource(store)
+        makers = reloading.in_force.makers
+        self._upstreams = {name: Remembering(make()) for name, make in makers.items()}
+        measures = self._measures = Counters()
+        self._notes = CapabilityNotes(store)
+        self._keys = KeyNotes(
+            store, settings.policy.harvest, lambda it: measures.count("keys_found", outcome=it)
+        )
+        found = fetching_revocations(settings, store, source, measures)
+        self._revocation, self._fetcher = found
+        self._discovery = build_discovery(settings, sources, store, measures, self._revocation)
+        context = self._context = self._work_with(settings)
+        self._gateway = Gateway(context)
+        self._expiry = ExpiryWatch(
+            store,
+            lambda: source.current,
+            context.rules,
+            context.hostname,
+            _notified(settings, self._upstreams),
+        )
+
+    def engine(self) -> "ServiceEngine":
+        """Put what was built to work."""
+        from smime_proxy.admin.engine import ServiceEngine
+        from smime_proxy.stores.revocation_lists import keep_signed
+
+        loop = asyncio.get_running_loop()
+        chores = {
+            "keys found in mail": self._keys.write_always(),
+            "revocation lists": keep_signed(self._store),
+            "expiry": self._expiry.watch(),
+        }
+        if self._fetcher is not None:
+            chores["revocation"] = self._fetcher.run()
+        return ServiceEngine(
+            self._gateway,
+            self._measures,
+            _ways(self._reloading.in_force.settings, self._upstreams),
+            background=loop.create_task(self._source.watch()),
+            learning=loop.create_task(self._notes.write_always()),
+            chores={name: loop.create_task(chore) for name, chore in chores.items()},
+            gauges=self._expiry.gauges,
+            reload=self._renew,
+            release=self._store.close,
+            discovery=self._discovery,
+        )
+
+    def _renew(self) -> "Renewed":
+        """Put new settings in force; all that can fail comes first."""
+        from smime_proxy.admin.engine import Remembering, Renewed
+
+        found = self._reloading.renew()
+        left = tuple(self._upstreams.values())
+        self._upstreams = {name: Remembering(make()) for name, make in found.makers.items()}
+        after = self._work_with(found.settings)
+        before = self._context
+        self._context = replace(after, choices=before.choices, rate=before.rate)
+        self._gateway.work_with(self._context)
+        self._keys.harvest, self._expiry.rules = found.settings.policy.harvest, after.rules
+        return Renewed(found.listeners, _ways(found.settings, self._upstreams), left)
+
+    def _work_with(self, settings: "Settings") -> "Context":
+        context = build_context(
+            settings,
+            lambda: self._source.current,
+            self._upstreams,
+            self._measures,
+            self._discovery,
+            self._notes.note,
+            self._keys.note,
+            self._revocation,
+        )
+        return replace(context, statuses=self._fetcher)
+
+
+def _ways(settings: "Settings", upstreams: "Mapping[str, Remembering]") -> "dict[str, Way]":
+    from smime_proxy.admin.engine import Way
+    from smime_proxy.settings.checks import signs_opaque
+
+    opaque = signs_opaque(settings)
+    return {
+        name: Way(one.role, upstreams[one.upstream], opaque=opaque)
+        for name, one in settings.listeners.items()
     }
-    if fetcher is not None:
-        chores["revocation"] = fetcher.run()
-    return ServiceEngine(
-        Gateway(context),
-        measures,
-        {
-            name: Way(one.role, upstreams[one.upstream], opaque=signs_opaque(settings))
-            for name, one in tables.items()
-        },
-        background=loop.create_task(source.watch()),
-        learning=loop.create_task(notes.write_always()),
-        chores={name: loop.create_task(chore) for name, chore in chores.items()},
-        gauges=expiry.gauges,
-        reload=lambda: reload_certificates(settings, listeners),
-        release=store.close,
-        discovery=discovery,
-    )
 
 
 def _notified(settings: "Settings", upstreams: "Mapping[str, Upstream]") -> "Notified":

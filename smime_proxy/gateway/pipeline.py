@@ -42,6 +42,10 @@ class Gateway:
         """The name of this service, for greetings and Received."""
         return self._context.hostname
 
+    def work_with(self, context: Context) -> None:
+        """Begin transactions with another context from now on; those begun keep theirs."""
+        self._context = context
+
     def begin(self, session: Session) -> "Conversation":
         """Begin the mail transactions of one client session."""
         return Conversation(self._context, session)

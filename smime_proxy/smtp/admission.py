@@ -101,6 +101,11 @@ class Admission:
         self._measures = measures
         self._sessions: Counter[str] = Counter()
 
+    def use(self, options: ListenerOptions) -> None:
+        """Go by other options from now on; who was let in stays."""
+        self.options = options
+        self.trusts = lru_cache(CACHED_PEERS)(self._trusts)
+
     def enter(self, visitor: Visitor, peer: str) -> Reply | None:
         """Let a client in, or give the reply it is sent away with."""
         refusal, reason = self._judge(peer)

@@ -39,6 +39,15 @@ class SmtpListener:
         """How many sessions are open."""
         return len(self._admission.visitors)
 
+    @property
+    def name(self) -> str:
+        """The listener's name in the settings."""
+        return self._admission.options.name
+
+    def use(self, options: ListenerOptions) -> None:
+        """Go by other options from now on; socket and protocol stay, and who is let in already."""
+        self._admission.use(options)
+
     async def start(self, sock: socket.socket) -> None:
         """Accept connections from the socket, which this object owns from now on."""
         loop = asyncio.get_running_loop()

@@ -52,8 +52,8 @@ class Engine(Protocol):
         """Give what is measured and not counted, under full names; of several the least holds."""
         ...
 
-    def reload(self) -> None:
-        """SIGHUP came."""
+    def reload(self) -> Sequence[ListenerOptions]:
+        """SIGHUP came; gives the options of the listeners if they are other ones now."""
         ...
 
     async def close(self) -> None:
@@ -147,8 +147,12 @@ class Worker:
             await engine.close()
 
     def _reload(self) -> None:
-        if self._engine is not None:
-            self._engine.reload()
+        if self._engine is None:
+            return
+        renewed = {options.name: options for options in self._engine.reload()}
+        for listener in self._listeners:
+            if listener.name in renewed:
+                listener.use(renewed[listener.name])
 
     async def _listen(
         self, engine: Engine, sockets: Sequence[tuple[socket.socket, ListenerOptions]]

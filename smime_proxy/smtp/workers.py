@@ -38,7 +38,7 @@ _log = structlog.get_logger("smime_proxy.workers")
 
 
 def _nothing() -> None:
-    """Prepare nothing."""
+    """Do nothing."""
 
 
 def run_service(
@@ -46,13 +46,15 @@ def run_service(
     make_engine: MakeEngine,
     serve_status: ServeStatus | None = None,
     prepare: Callable[[], None] = _nothing,
+    renew: Callable[[], None] = _nothing,
 ) -> int:
     """Serve until SIGTERM or SIGINT and give the exit code, 0 after a drain.
 
     `prepare` is called once the ports and the state directory are ours, before any process is
     made: the place to give up root. `make_engine` is called in each process that takes mail,
-    `serve_status` in one process only. Raises `SmtpError` with one line when a port or the state
-    directory is in use.
+    `serve_status` in one process only. `renew` is called in the first of several processes at
+    SIGHUP, so that those it makes later begin with what is new; it does not raise. Raises
+    `SmtpError` with one line when a port or the state directory is in use.
     """
     lock = claim(options.state_dir)
     sockets = [(bind(one.bind), one) for one in options.listeners]
@@ -71,7 +73,7 @@ def run_service(
     if serve_status is not None and shown is not None:
         window = [_Post(lambda: _show(serve_status, shown, workers, channel))]
     crew = _Crew(posts, window, options.grace, lock)
-    return crew.run(lambda: _let_go(sockets, channel))
+    return crew.run(lambda: _let_go(sockets, channel), renew)
 
 
 async def _alone(
@@ -149,7 +151,7 @@ class _Crew:
         # Nobody writes to it: its end tells the others that the first process is gone.
         self._life, self._own_life = os.pipe()
 
-    def run(self, let_go: Callable[[], None]) -> int:
+    def run(self, let_go: Callable[[], None], renew: Callable[[], None]) -> int:
         """Keep all posts filled until a signal ends the service; gives the exit code."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         while True:
@@ -161,6 +163,7 @@ class _Crew:
                     self._drain()
                     return 0
                 case signal.SIGHUP:
+                    renew()
                     self._tell(self._posts, signal.SIGHUP)
                 case signal.SIGCHLD:
                     if not self._bury():

@@ -151,7 +151,7 @@ class KeyNotes(Notes[FoundKey, Taken]):
     ) -> None:
         """Begin with nothing waiting, and with looking for what has expired."""
         super().__init__(store)
-        self._harvest = harvest
+        self.harvest = harvest
         self._count = count
         self._clock = clock
         self._tidied: datetime | None = None
@@ -170,7 +170,7 @@ class KeyNotes(Notes[FoundKey, Taken]):
 
     def _write(self, batch: Collection[FoundKey]) -> Taken:
         at = self._clock()
-        taken = take(self._store, self._harvest, batch, at)
+        taken = take(self._store, self.harvest, batch, at)
         self._tidied = at
         return taken
 

@@ -57,7 +57,8 @@ class TokenSource(TokenKeys, Protocol):
 class Adapters:
     """`open_store` opens the store of the settings; `context` is a gateway's that sends nothing.
 
-    `serve` runs the service until it is told to stop, and gives the exit code. `token` is the one
+    `serve` runs the service until it is told to stop, and gives the exit code; the second argument
+    gives the settings as they are written down when it is called. `token` is the one
     set in `[pkcs11]`; without the extra for it there is a `CommandError`. `place` says where an
     upstream is, a relay or a Maildir; raises `smtp.errors.SmtpError`. `sources` are
     what `[discovery]` asks, with their secrets read; without them a context only knows their names.
@@ -65,7 +66,7 @@ class Adapters:
 
     open_store: Callable[[Settings], Opened]
     context: Callable[[Settings, Store, Sequence[Source] | None], Context]
-    serve: Callable[[Settings], int]
+    serve: Callable[[Settings, Callable[[], Settings]], int]
     token: Callable[[Settings], TokenSource]
     place: Callable[[Upstream], Relay | Path]
     sources: Callable[[Settings], Sequence[Source]]

@@ -3,11 +3,12 @@ from typing import Any, cast
 
 from structlog.testing import capture_logs
 
-from smime_proxy.admin.engine import Remembering, ServiceEngine, Way, offered
+from smime_proxy.admin.engine import Remembering, Renewed, ServiceEngine, Way, offered
 from smime_proxy.admin.metrics import Counters
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.pipeline import Gateway
 from smime_proxy.gateway.ports import Extensions, Transaction
+from smime_proxy.smtp.admission import ListenerOptions
 from smime_proxy.smtp.errors import TlsSetupError
 
 GATEWAY = cast("Gateway", None)
@@ -44,7 +45,7 @@ def engine(outlet: FakeOutlet, **more: Any) -> tuple[ServiceEngine, Remembering,
             "lists": asyncio.get_running_loop().create_task(more.get("chore", asyncio.sleep)(60))
         },
         gauges=lambda: {"x": 1.5},
-        reload=more.get("reload", lambda: said.append("reload")),
+        reload=more.get("reload", lambda: Renewed((), ways, ())),
         release=lambda: said.append("release"),
     )
     return built, upstream, said
@@ -76,16 +77,35 @@ async def test_closing_ends_everything_once() -> None:
 
 
 async def test_a_reload_that_fails_leaves_the_service_running() -> None:
-    def broken() -> None:
+    def broken() -> Renewed:
         raise TlsSetupError("server.pem: no such file")
 
-    built, _, _ = engine(FakeOutlet(Extensions()), reload=broken)
-    built.reload()
+    built, _, _ = engine(FakeOutlet(Extensions(size=20_000_000)), reload=broken)
+    before = built.extensions("mx")
+    assert built.reload() == ()
+    assert built.extensions("mx") == before
+    assert counted(built, "reloads", "failed") == 1
     await built.close()
-    built, _, said = engine(FakeOutlet(Extensions()))
-    built.reload()
-    assert said == ["reload"]
+
+
+async def test_a_reload_puts_listeners_and_upstreams_in_place_of_the_old() -> None:
+    old, new = FakeOutlet(Extensions()), Remembering(FakeOutlet(Extensions()))
+    new.extensions = Extensions(size=10_000_000)
+    listener = ListenerOptions("mx", Role.INBOUND, "127.0.0.1:1")
+    renewed = Renewed((listener,), {"mx": Way(Role.INBOUND, new)}, (old,))
+    built, _, _ = engine(old, reload=lambda: renewed)
+    assert built.reload() == (listener,)
+    assert built.extensions("mx").size == 10_000_000 - 16_384
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert old.closed == 1
+    assert counted(built, "reloads", "done") == 1
     await built.close()
+
+
+def counted(built: ServiceEngine, name: str, outcome: str) -> int:
+    counts = built.counts().items()
+    return sum(count for key, count in counts if key.startswith(name) and outcome in key)
 
 
 async def test_counts_are_those_of_its_measures() -> None:

@@ -72,8 +72,9 @@ class Engine:
     def gauges(self) -> Mapping[str, float]:
         return {"x": 1.5}
 
-    def reload(self) -> None:
+    def reload(self) -> tuple[ListenerOptions, ...]:
         self.measures.count("reported")
+        return ()
 
     async def close(self) -> None:
         return None

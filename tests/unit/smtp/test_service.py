@@ -3,12 +3,13 @@
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from socket import create_server
 
 import pytest
 
 from smime_proxy.gateway.ports import Extensions
+from smime_proxy.smtp.admission import ListenerOptions
 from smime_proxy.smtp.service import Worker
 from tests.unit.smtp.gateway import Client, FakeGateway, options, until
 
@@ -19,6 +20,7 @@ class FakeEngine:
         self.measures = self
         self.missing = ""
         self.reloads = 0
+        self.renewed: tuple[ListenerOptions, ...] = ()
         self.closed = False
         self.counted: dict[str, int] = {}
 
@@ -37,8 +39,9 @@ class FakeEngine:
     def gauges(self) -> Mapping[str, float]:
         return {"x": 1.5}
 
-    def reload(self) -> None:
+    def reload(self) -> Sequence[ListenerOptions]:
         self.reloads += 1
+        return self.renewed
 
     async def close(self) -> None:
         # Deliveries are over before what they need is taken away.
@@ -67,13 +70,12 @@ async def test_a_worker_serves_until_it_is_told_to_stop() -> None:
     assert worker.not_ready() == "no snapshot"
     os.kill(os.getpid(), signal.SIGHUP)
     await until(lambda: engine.reloads == 1)
-    for port, size in zip(ports, ("1000", "50000000"), strict=True):
-        client = Client(*await asyncio.open_connection("127.0.0.1", port))
-        await client.answer()
-        client.say("EHLO x")
-        assert [await client.hear() for _ in range(6)][2] == f"250-SIZE {size}"
-        client.writer.close()
+    assert [await offered_size(port) for port in ports] == ["1000", "50000000"]
     assert worker.counts() == {"sessions": 2}
+    engine.renewed = (options(name="large", max_message_size=2000), options(name="elsewhere"))
+    os.kill(os.getpid(), signal.SIGHUP)
+    await until(lambda: engine.reloads == 2)
+    assert [await offered_size(port) for port in ports] == ["1000", "2000"]
     client = Client(*await asyncio.open_connection("127.0.0.1", ports[0]))
     engine.gateway.permission.clear()
     await client.begin()
@@ -88,6 +90,15 @@ async def test_a_worker_serves_until_it_is_told_to_stop() -> None:
     await running
     assert engine.closed
     client.writer.close()
+
+
+async def offered_size(port: int) -> str:
+    client = Client(*await asyncio.open_connection("127.0.0.1", port))
+    await client.answer()
+    client.say("EHLO x")
+    line = [await client.hear() for _ in range(6)][2]
+    client.writer.close()
+    return line.removeprefix("250-SIZE ")
 
 
 async def test_a_worker_that_cannot_listen_lets_go_of_its_engine() -> None:

@@ -1,6 +1,9 @@
+from collections.abc import Callable
+
 import pytest
 
 from smime_proxy.admin.cli.adapters import Adapters
+from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.cli.program import run
 from smime_proxy.settings import Settings
 
@@ -11,8 +14,13 @@ from .conftest import Cli
 def test_the_services_code_is_the_commands(empty: Cli, code: int) -> None:
     seen: list[Settings] = []
 
-    def serve(settings: Settings) -> int:
+    def serve(settings: Settings, load: Callable[[], Settings]) -> int:
         seen.append(settings)
+        broken = empty.settings.read_text().partition("[listeners")[0]
+        assert load() == settings
+        empty.settings.write_text(broken)
+        with pytest.raises(CommandError, match="listeners: there is none"):
+            load()
         return code
 
     built = Adapters(None, None, serve, None, None, None)  # type: ignore[arg-type]

@@ -1,0 +1,92 @@
+"""The settings in force, and how they are exchanged for new ones while mail goes on.
+
+No RFC. New ones are taken as a whole or not at all: everything they name is read before anything
+changes. What is bound, opened or started once needs a restart, and a change of it says so.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from smime_proxy.app.connections import listener_options, upstream_makers
+
+if TYPE_CHECKING:
+    from smime_proxy.admin.engine import Outlet
+    from smime_proxy.settings import Settings
+    from smime_proxy.smtp.admission import ListenerOptions
+
+# Tables that are read again; each of the others holds something that is made once, at start.
+RELOADED = frozenset({"policy", "domains", "partners", "upstreams", "listeners"})
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """Settings, and what was read from the files they name."""
+
+    settings: "Settings"
+    listeners: "tuple[ListenerOptions, ...]"
+    makers: "Mapping[str, Callable[[], Outlet]]"
+
+    @classmethod
+    def read(cls, settings: "Settings") -> "InForce":
+        """Read certificates, keys and passwords. Raises `SmtpError` in one line."""
+        return cls(settings, listener_options(settings), upstream_makers(settings))
+
+
+class Reloading:
+    """Holds what is in force in this process; a process forked from it begins with the same."""
+
+    def __init__(self, first: InForce, load: "Callable[[], Settings]") -> None:
+        """Begin with the settings of the start; `load` gives those that are written down now."""
+        self.in_force = first
+        self._load = load
+
+    def renew(self) -> InForce:
+        """Put the settings in force that are written down now, and give them.
+
+        Raises `CommandError` (settings that are wrong, or need a restart) or `SmtpError` (files
+        that cannot be used); what was in force stays so.
+        """
+        from smime_proxy.admin.cli.errors import CommandError
+
+        loaded = self._load()
+        if fixed := needs_restart(self.in_force.settings, loaded):
+            raise CommandError(f"{', '.join(fixed)}: a change needs a restart")
+        self.in_force = _kept_on_sockets(self.in_force, InForce.read(loaded))
+        return self.in_force
+
+
+def _kept_on_sockets(before: InForce, after: InForce) -> InForce:
+    """Keep the TLS context that an smtps socket has, with the new certificate in it."""
+    known = {options.name: options.tls for options in before.listeners}
+    listeners = []
+    for options in after.listeners:
+        table, context = after.settings.listeners[options.name], known.get(options.name)
+        if options.protocol == "smtps" and context and table.tls_certificate and table.tls_key:
+            context.load_cert_chain(table.tls_certificate, table.tls_key)
+            listeners.append(replace(options, tls=context))
+        else:
+            listeners.append(options)
+    return replace(after, listeners=tuple(listeners))
+
+
+def needs_restart(before: "Settings", after: "Settings") -> tuple[str, ...]:
+    """Name the tables and keys that differ and are not read again, as the settings file does."""
+    tables = [
+        name
+        for name in type(before).model_fields
+        if name not in RELOADED and getattr(before, name) != getattr(after, name)
+    ]
+    names = before.listeners.keys() | after.listeners.keys()
+    return (
+        *tables,
+        *(f"listeners.{name}" for name in sorted(names) if _moved(before, after, name)),
+    )
+
+
+def _moved(before: "Settings", after: "Settings", name: str) -> bool:
+    """Tell whether a listener's socket, or what is spoken on it, is another one."""
+    one, other = before.listeners.get(name), after.listeners.get(name)
+    if one is None or other is None:
+        return True
+    return (one.bind, one.protocol) != (other.bind, other.protocol)

@@ -1,0 +1,116 @@
+"""Settings that change while the service runs (R31): whole, at once, or not at all."""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.client import Answer, Client, deliver
+from tests.e2e.conftest import ALICE, Made
+from tests.e2e.proxy import HOST, Design, Listener, Proxy, eventually, serving, to_sink
+from tests.sink import Sink, running
+
+pytestmark = pytest.mark.e2e
+
+STRANGER = "stranger@firm.example"
+MAIL = f"From: {ALICE}\r\nTo: {STRANGER}\r\nSubject: x\r\n\r\ntext\r\n".encode()
+
+
+@dataclass(frozen=True)
+class Service:
+    proxy: Proxy
+    first: Sink
+    second: Sink
+
+    def settings(self, upstream: str, more: str = "") -> None:
+        """Write other settings, and tell the service."""
+        proxy = self.proxy
+        text = proxy.design.toml(proxy.state, proxy.ports)
+        changed = text.replace('upstream = "first"', f'upstream = "{upstream}"') + more
+        proxy.config.write_text(changed)
+
+    def hup(self, outcome: str) -> None:
+        wanted = self.count(outcome) + self.proxy.design.workers
+        assert self.proxy.process is not None
+        self.proxy.process.send_signal(signal.SIGHUP)
+        eventually(lambda: self.count(outcome) == wanted, self.proxy.log)
+
+    def count(self, outcome: str) -> float:
+        _, text = self.proxy.get("/metrics")
+        name = f'smime_proxy_reloads_total{{outcome="{outcome}"}} '
+        return sum(float(line[len(name) :]) for line in text.splitlines() if line.startswith(name))
+
+    def send(self) -> Answer:
+        return deliver(self.proxy.ports["out"], ALICE, (STRANGER,), MAIL)
+
+
+@pytest.fixture(params=[1, 2])
+def service(request: pytest.FixtureRequest, tmp_path: Path, made: Made) -> Iterator[Service]:
+    with running(Sink()) as first, running(Sink()) as second:
+        upstreams = {"first": to_sink(first.port), "second": to_sink(second.port)}
+        listeners = {"out": Listener("outbound", "first")}
+        design = Design(upstreams, listeners, workers=request.param)
+        with serving(tmp_path / "proxy", made.state, design) as proxy:
+            yield Service(proxy, first, second)
+
+
+def test_r31_good_settings_are_taken_and_bad_ones_are_not(service: Service) -> None:
+    assert service.send().code == 250
+    assert (len(service.first.messages), len(service.second.messages)) == (1, 0)
+
+    with Client(service.proxy.ports["out"]) as client:
+        assert client.say("EHLO client.example.test").code == 250
+        assert client.say(f"MAIL FROM:<{ALICE}>").code == 250
+        service.settings("second", '[policy]\nencrypt = "required"\n')
+        service.hup("done")
+        assert client.say(f"RCPT TO:<{STRANGER}>").code == 250
+        assert client.say("DATA").code == 354
+        assert client.content(MAIL).code == 250  # it began by the old settings
+    assert (len(service.first.messages), len(service.second.messages)) == (2, 0)
+
+    assert service.send().code == 550
+    service.settings("second")
+    service.hup("done")
+    assert service.send().code == 250
+    assert (len(service.first.messages), len(service.second.messages)) == (2, 1)
+
+    for bad, reason in (
+        ("[policy\n", "smime-proxy.toml"),
+        ('[policy]\nencrypt = "perhaps"\n', "policy.encrypt"),
+        (f'[upstreams.third]\nurl = "smtps://{HOST}"\ntls_ca_file = "/nowhere"\n', "/nowhere"),
+        ("[trust]\nsubject_address = true\n", "trust: a change needs a restart"),
+    ):
+        service.settings("first", bad)
+        service.hup("failed")
+        assert reason in service.proxy.log()
+        assert service.send().code == 250
+    assert (len(service.first.messages), len(service.second.messages)) == (2, 5)
+
+    service.settings("first")
+    service.hup("done")
+    assert service.send().code == 250
+    assert len(service.first.messages) == 3
+    assert "Traceback" not in service.proxy.log()
+
+
+def test_a_process_that_is_started_anew_goes_by_the_new_settings(
+    tmp_path: Path, made: Made
+) -> None:
+    with running(Sink()) as first, running(Sink()) as second:
+        upstreams = {"first": to_sink(first.port), "second": to_sink(second.port)}
+        design = Design(upstreams, {"out": Listener("outbound", "first")}, workers=2)
+        with serving(tmp_path / "proxy", made.state, design) as proxy:
+            service = Service(proxy, first, second)
+            service.settings("second")
+            service.hup("done")
+            listening = proxy.log().count("listening")
+            for number, pid in enumerate(proxy.children()[:2]):
+                os.kill(pid, signal.SIGKILL)
+                eventually(
+                    lambda wanted=listening + number + 1: proxy.log().count("listening") >= wanted  # type: ignore[misc]
+                )
+            assert service.send().code == 250
+            assert (len(first.messages), len(second.messages)) == (0, 1)
