@@ -40,8 +40,10 @@ def succession(
 
     Those count that are pinned or lead to an anchor, expired and revoked ones too: who comes back
     after a lapse or a loss is no stranger, and nobody else becomes the first by it. A pinned one
-    vouches for nothing but itself. `pool` are issuers that complete chains. The trust is the same
-    where the anchor is, or where both anchors are of one organisation.
+    vouches for nothing but itself, and one for the whole domain for no mailbox there: a key that
+    agrees with it is the first all the same, one that does not is of other trust. `pool` are
+    issuers that complete chains. The trust is the same where the anchor is, or where both anchors
+    are of one organisation.
     """
     found = Succession.FIRST
     for candidate in known:
@@ -49,7 +51,9 @@ def succession(
             continue
         other = _anchor_of(candidate, mailbox, at, anchors, pool)
         if other is not None and anchor is not None and _are_of_one(anchor, other):
-            return Succession.SAME_TRUST
+            if candidate.is_personal(mailbox):
+                return Succession.SAME_TRUST
+            continue
         if other is not None or candidate.pinned:
             found = Succession.OTHER_TRUST
     return found

@@ -12,7 +12,7 @@ from smime_proxy.certs.succession import succession
 from smime_proxy.gateway.gather import own_account
 from smime_proxy.gateway.ports import Directory, FoundKey
 from smime_proxy.message.header import HeaderBlock
-from smime_proxy.policy.harvest import Accept, Caution, Pend, decide_key
+from smime_proxy.policy.harvest import Accept, Caution, Pend, decide_key, is_full
 from smime_proxy.policy.rules import Harvest
 from smime_proxy.smime.harvest import OfferedKey, offered_key
 from smime_proxy.smime.report import Report
@@ -43,7 +43,10 @@ class Finder:
 
     def _judged(self, offered: OfferedKey) -> FoundKey | None:
         mailbox, certificate = offered.mailbox, offered.certificate
-        known = self.directory.partner_certificates(mailbox)
+        known = (
+            *self.directory.partner_certificates(mailbox),
+            *self.directory.domain_certificates(mailbox.domain),
+        )
         if any(one.certificate == certificate for one in known):
             return None
         if self.directory.is_declined(mailbox, certificate):
@@ -52,7 +55,8 @@ class Finder:
         stands = succession(known, offered.anchor, mailbox, self.at, self.trust.anchors, pool)
         trusted = offered.anchor is not None
         caution: Caution | None = None
-        match decide_key(self.harvest, trusted=trusted, stands=stands):
+        full = is_full(known, self.at)
+        match decide_key(self.harvest, trusted=trusted, stands=stands, full=full):
             case Pend(found):
                 caution = found
             case Accept():

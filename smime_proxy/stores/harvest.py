@@ -19,7 +19,8 @@ from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.certs.source import Source
 from smime_proxy.certs.succession import succession
 from smime_proxy.gateway.ports import FoundKey
-from smime_proxy.policy.harvest import Accept, Caution, Pend, decide_key
+from smime_proxy.policy import harvest as policy
+from smime_proxy.policy.harvest import Accept, Pend, decide_key
 from smime_proxy.policy.rules import Harvest
 from smime_proxy.smime.status import ID_DIGITS
 from smime_proxy.stores import anchors, certificates, partners, pending, schema
@@ -29,7 +30,6 @@ from smime_proxy.stores.partners import Provenance
 from smime_proxy.stores.pending import PendingKey
 
 BY_ITSELF = "harvest"  # who took in what no person decided about
-MAX_AN_ADDRESS = 8  # certificates taken without a decision; a renewal a quarter makes five valid
 
 
 @dataclass(slots=True)
@@ -184,19 +184,17 @@ class _Judge:
         )
         pool = Pool.of(found.issuers, issuers)
         stands = succession(known, anchor, mailbox, found.at, roots, pool)
-        decision = decide_key(self._harvest, trusted=anchor is not None, stands=stands)
-        harvested = [one for one in known if one.source is Source.HARVESTED and not one.pinned]
-        if isinstance(decision, Accept) and len(harvested) >= MAX_AN_ADDRESS:
-            return self._make_room(harvested, found) or decision
+        full = policy.is_full(known, found.at)
+        decision = decide_key(self._harvest, trusted=anchor is not None, stands=stands, full=full)
+        if isinstance(decision, Accept):
+            self._make_room(policy.harvested(known))
         return decision
 
-    def _make_room(self, harvested: Sequence[PartnerCertificate], found: FoundKey) -> Pend | None:
-        """Forget the harvested certificate that expired first; with none, the new one waits."""
-        oldest = min((one.certificate for one in harvested), key=lambda one: one.not_after)
-        if oldest.not_after >= found.at:
-            return Pend(Caution.NONE)
-        partners.forget(self._connection, oldest)
-        return None
+    def _make_room(self, harvested: Sequence[PartnerCertificate]) -> None:
+        """Forget the harvested certificate that expired first, where it has the last place."""
+        if len(harvested) >= policy.MAX_AN_ADDRESS:
+            oldest = min((one.certificate for one in harvested), key=lambda one: one.not_after)
+            partners.forget(self._connection, oldest)
 
 
 def _trust(connection: Connection) -> tuple[Anchors, Issuers]:

@@ -126,12 +126,17 @@ def test_an_authority_below_counts_by_its_anchor_and_not_by_its_name() -> None:
     assert Succession("same trust") is Succession.SAME_TRUST
 
 
-def test_the_certificate_of_his_domain_counts_as_his() -> None:
+def test_the_certificate_of_his_domain_never_makes_his_first_key_a_known_one() -> None:
     """Mail goes there until he has one of his own: nobody takes it over by another authority."""
     gateway = pki.person(A, "gateway@example.org", kind="p256")
     of_domain = PartnerCertificate(gateway.certificate, domains=("example.org",))
-    assert stands(A, of_domain) == "same trust"
+    assert stands(A, of_domain) == "first"
     assert stands(B, of_domain) == "other trust"
+    assert stands(A, of_domain, known(A)) == "same trust"
+    assert stands(A, known(B), of_domain) == "other trust"
+    # Who carries the address he has it for is a person to himself.
+    his = PartnerCertificate(known(A).certificate, domains=("example.org",))
+    assert stands(A, his) == "same trust"
 
 
 def test_what_nothing_vouches_for_says_nothing_of_trust() -> None:

@@ -1,15 +1,19 @@
 """The key of a message against what is known: told, taken, or left alone."""
 
+from datetime import timedelta
+
 import pytest
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.anchors import Anchor
+from smime_proxy.certs.selection import PartnerCertificate
+from smime_proxy.certs.source import Source
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.harvest import MAX_MESSAGE_ID
 from smime_proxy.gateway.ports import FoundKey
 from smime_proxy.gateway.work import Work, make
 from smime_proxy.message.parse import parse
-from smime_proxy.policy.harvest import Caution
+from smime_proxy.policy.harvest import MAX_AN_ADDRESS, Caution
 from smime_proxy.policy.rules import Harvest, Rules
 from tests import pki
 from tests.fakes import AT, World, envelope
@@ -109,6 +113,38 @@ def test_a13_a_changed_key_is_taken_by_the_trust_it_rests_on() -> None:
     assert (found.caution, found.anchor) == (Caution.CHANGED, other.certificate.fingerprint)
     key = foreign.certificate.fingerprint[:16]
     assert told == (f"{PARTNER}; id={key}; warning=changed",)
+
+
+def test_a13_a_first_key_beside_the_certificate_of_its_domain_waits_and_is_told() -> None:
+    """A13: what the store decides of it, the recipient reads."""
+    other = pki.root("Other", kind="p256")
+    surroundings = world()
+    surroundings.directory.roots.append(Anchor(other.certificate))
+    surroundings.directory.know_domain("y.org", person("gateway@y.org"))
+    identity = person(NEW)
+    found, told = received(mail_of(identity), NEW, surroundings)
+    assert found is not None
+    assert (found.caution, len(told)) == (Caution.NONE, 1)
+    found, told = received(mail_of(identity), NEW, surroundings, Harvest.TRUSTED)
+    assert found is not None
+    assert (found.caution, told) == (None, ())
+    foreign = pki.person(other, NEW, kind="p256")
+    found, told = received(mail_of(foreign), NEW, surroundings, Harvest.TRUSTED)
+    assert found is not None
+    assert found.caution is Caution.CHANGED
+    assert told[0].endswith("warning=changed")
+
+
+def test_the_recipient_is_told_of_a_key_that_waits_because_its_holder_has_too_many() -> None:
+    surroundings = world()
+    for number in range(MAX_AN_ADDRESS):
+        old = person(NEW, not_after=AT + timedelta(days=number + 1))
+        known = PartnerCertificate(old.certificate, source=Source.HARVESTED)
+        assert received(mail_of(person(NEW)), NEW, surroundings, Harvest.TRUSTED)[1] == ()
+        surroundings.directory.partners.setdefault(MAILBOX, []).append(known)
+    found, told = received(mail_of(person(NEW)), NEW, surroundings, Harvest.TRUSTED)
+    assert found is not None
+    assert (found.caution, len(told)) == (Caution.NONE, 1)
 
 
 @pytest.mark.parametrize(

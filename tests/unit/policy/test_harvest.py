@@ -1,10 +1,23 @@
 """What becomes of a found key, for each setting and each standing."""
 
+from datetime import timedelta
+
 import pytest
 
+from smime_proxy.certs.selection import PartnerCertificate
+from smime_proxy.certs.source import Source
 from smime_proxy.certs.succession import Succession
-from smime_proxy.policy.harvest import Accept, Caution, Pend, decide_key
+from smime_proxy.policy.harvest import (
+    MAX_AN_ADDRESS,
+    Accept,
+    Caution,
+    Pend,
+    decide_key,
+    harvested,
+    is_full,
+)
 from smime_proxy.policy.rules import Harvest
+from tests import pki
 
 TRUSTED, UNTRUSTED = True, False
 FIRST, SAME, OTHER = Succession.FIRST, Succession.SAME_TRUST, Succession.OTHER_TRUST
@@ -48,3 +61,28 @@ def test_what_no_chain_vouches_for_is_never_taken_at_once(
 
 def test_what_accepting_pins_is_said_by_its_warning() -> None:
     assert {one.value for one in Caution if one.is_untrusted} == {"untrusted", "changed-untrusted"}
+
+
+def test_who_has_too_many_has_the_next_wait() -> None:
+    assert decide_key(Harvest.TRUSTED, trusted=TRUSTED, stands=SAME, full=True) == Pend(
+        Caution.NONE
+    )
+    assert decide_key(Harvest.TRUSTED, trusted=TRUSTED, stands=OTHER, full=True) == Pend(
+        Caution.CHANGED
+    )
+    assert decide_key(Harvest.NEVER, trusted=TRUSTED, stands=SAME, full=True) is None
+
+
+def test_only_what_nobody_decided_about_counts_as_too_many_and_only_while_it_is_valid() -> None:
+    certificate = pki.person(None, "p@y.org", kind="p256").certificate
+    taken = PartnerCertificate(certificate, source=Source.HARVESTED)
+    others = [
+        PartnerCertificate(certificate),
+        PartnerCertificate(certificate, source=Source.HARVESTED, pinned=True),
+    ]
+    assert list(harvested([taken, *others])) == [taken]
+    assert is_full([taken] * MAX_AN_ADDRESS, pki.NOW)
+    assert not is_full([taken] * (MAX_AN_ADDRESS - 1) + others, pki.NOW)
+    end = certificate.not_after
+    assert is_full([taken] * MAX_AN_ADDRESS, end)
+    assert not is_full([taken] * MAX_AN_ADDRESS, end + timedelta(seconds=1))

@@ -12,7 +12,8 @@ from smime_proxy.certs.path import ChainStatus, Purpose, validate
 from smime_proxy.certs.selection import choose_recipient
 from smime_proxy.certs.source import Source
 from smime_proxy.gateway.ports import FoundKey
-from smime_proxy.policy.harvest import Caution
+from smime_proxy.policy import harvest as policy
+from smime_proxy.policy.harvest import Caution, Pend
 from smime_proxy.policy.rules import Harvest
 from smime_proxy.stores import accounts, anchors, harvest, partners, pending, schema
 from smime_proxy.stores.connection import Act, Store, revision
@@ -97,6 +98,17 @@ def test_e73_one_found_by_its_subjects_address_serves_it(trusting: Store) -> Non
     seen = replace(found, certificate=found.certificate.with_subject_address())
     taken(trusting, seen, setting=Harvest.TRUSTED)
     assert chosen(trusting) == legacy.certificate
+
+
+def test_the_certificate_of_his_domain_lets_no_first_key_in(trusting: Store, act: Act) -> None:
+    """A13: who certifies a whole domain has said nothing of the people there."""
+    gateway = pki.person(MIDDLE, "gateway@example.org", kind="p256")
+    file = (gateway.certificate, MIDDLE.certificate)
+    partners.import_certificate(trusting, act, file, domains=("example.org",))
+    assert [why for _, why in taken(trusting, key()).waiting] == [Pend(Caution.NONE)]
+    assert chosen(trusting) is None
+    done = taken(trusting, foreign(), setting=Harvest.TRUSTED)
+    assert [why for _, why in done.waiting] == [Pend(Caution.CHANGED)]
 
 
 def test_a_renewed_key_is_taken_beside_the_old_and_used(trusting: Store) -> None:
@@ -307,7 +319,7 @@ def test_of_one_address_only_so_many_are_taken_without_a_decision(
     trusting: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever certifies himself could fill the store; the expired make room."""
-    monkeypatch.setattr(harvest, "MAX_AN_ADDRESS", 2)
+    monkeypatch.setattr(policy, "MAX_AN_ADDRESS", 2)
     first, second, third, fourth = (
         key(identity=pki.person(MIDDLE, TEXT, kind="p256", not_after=NOW + timedelta(days=number)))
         for number in (2, 1, 9, 9)
