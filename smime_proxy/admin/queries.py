@@ -82,9 +82,9 @@ class PartnerView:
     """A partner certificate; `reason` says why it is not `usable` for any of its addresses.
 
     `domains` are those for all mailboxes of which it stands that have none of their own. `source`
-    is the word of `minimum_source`'s order; `anchor` the fingerprint a harvested one led to,
-    `chain` the subjects of the issuers kept with it; `reads` by address what its holder said that
-    he can read.
+    is the word of `minimum_source`'s order, `sources` by address who gave it for that; `anchor` the
+    fingerprint a harvested one led to, `chain` the subjects of the issuers kept with it; `reads` by
+    address what its holder said that he can read.
     """
 
     addresses: tuple[str, ...]
@@ -93,6 +93,7 @@ class PartnerView:
     usable: bool
     reason: str
     source: str
+    sources: Mapping[str, str]
     imported_at: datetime
     decided_by: str
     message_id: str
@@ -313,12 +314,14 @@ def _pending(key: PendingKey, snapshot: Snapshot, at: datetime) -> PendingView:
 
 
 def _partner(stored: StoredPartner, snapshot: Snapshot, at: datetime) -> PartnerView:
-    candidate = replace(stored.candidate, known=snapshot.intermediates())
-    trusted = snapshot.anchors()
+    issuers, trusted = snapshot.intermediates(), snapshot.anchors()
     # Of a domain one mailbox stands for all: RFC 5321 4.5.1 has this one everywhere.
     of_domains = (parse_mailbox(f"postmaster@{domain}") for domain in stored.domains)
     served = (*stored.addresses, *of_domains)
-    choices = [choose_recipient([candidate], mailbox, at, trusted) for mailbox in served]
+    choices = [
+        choose_recipient([replace(stored.candidate(mailbox), known=issuers)], mailbox, at, trusted)
+        for mailbox in served
+    ]
     usable = any(choice.chosen for choice in choices)
     return PartnerView(
         addresses=tuple(mailbox.text for mailbox in stored.addresses),
@@ -327,6 +330,7 @@ def _partner(stored: StoredPartner, snapshot: Snapshot, at: datetime) -> Partner
         usable=usable,
         reason="" if usable or not choices else choices[0].why_none,
         source=stored.source.value,
+        sources={one.text: stored.source_for(one).value for one in stored.addresses},
         imported_at=stored.imported_at,
         decided_by=stored.decided_by,
         message_id=stored.message_id,

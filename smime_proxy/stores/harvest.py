@@ -173,7 +173,7 @@ class _Judge:
     def decide(self, found: FoundKey) -> Accept | Pend | None:
         """Decide about one key; None leaves it: imported already, refused, or not wanted."""
         connection, mailbox, certificate = self._connection, found.mailbox, found.certificate
-        known = [stored.candidate for stored in partners.serving(connection, mailbox)]
+        known = [stored.candidate(mailbox) for stored in partners.serving(connection, mailbox)]
         if any(one.certificate == certificate for one in known) or _is_own(connection, mailbox):
             return None
         if pending.is_declined(connection, mailbox, certificate):

@@ -102,25 +102,35 @@ def _partners(
     connection, table = writing.connection, schema.partner
     ids = [numbers[one.certificate.fingerprint] for one in candidates]
     sources, served = _known_partners(connection, set(ids))
-    by_hand = {"source": Source.MANUAL.value, "decided_by": writing.act.who}
+    manual = Source.MANUAL.value
+    by_hand = {"source": manual, "decided_by": writing.act.who}
     partners, addresses, said, is_new = [], [], [], []
     for number, candidate in zip(ids, candidates, strict=True):
         mailboxes = candidate.certificate.identities()
         missing = [one for one in mailboxes if one.key not in served[number]]
+        found = [one.key for one in mailboxes if served[number].get(one.key, manual) != manual]
         source = sources.get(number)
-        is_new.append(bool(missing) or source != Source.MANUAL.value)
+        is_new.append(bool(missing or found) or source != manual)
         if not is_new[-1]:
             continue
+        if found:
+            _claim(connection, number, found)
         if source is None:
             row = {"certificate_id": number, "pinned": False, "imported_at": writing.act.at}
             partners.append(row | by_hand)
-        elif source != Source.MANUAL.value:
+        elif source != manual:
             row_of = update(table).where(table.c.certificate_id == number)
             connection.execute(row_of.values(by_hand))
-        sources[number] = Source.MANUAL.value  # a batch may have it twice
-        served[number] |= {one.key for one in missing}
+        sources[number] = manual  # a batch may have it twice
+        served[number] |= {one.key: manual for one in mailboxes}
         addresses += [
-            {"certificate_id": number, "key": one.key, "text": one.text, "bound": False}
+            {
+                "certificate_id": number,
+                "key": one.key,
+                "text": one.text,
+                "bound": False,
+                "source": manual,
+            }
             for one in missing
         ]
         named = (one.text for one in sorted(mailboxes, key=lambda mailbox: mailbox.key))
@@ -131,20 +141,27 @@ def _partners(
     return is_new
 
 
+def _claim(connection: Connection, number: int, keys: Sequence[str]) -> None:
+    """Say that an administrator gave a certificate, too, for addresses it was found for."""
+    names = schema.partner_address
+    rows = update(names).where(names.c.certificate_id == number, names.c.key.in_(keys))
+    connection.execute(rows.values(source=Source.MANUAL.value))
+
+
 def _known_partners(
     connection: Connection, ids: Iterable[int]
-) -> tuple[dict[int, str], defaultdict[int, set[str]]]:
-    """Give the sources of those that are partners, and the addresses they serve."""
+) -> tuple[dict[int, str], defaultdict[int, dict[str, str]]]:
+    """Give the sources of those that are partners, and of the addresses they serve."""
     table, names = schema.partner, schema.partner_address
     sources: dict[int, str] = {}
-    served: defaultdict[int, set[str]] = defaultdict(set)
+    served: defaultdict[int, dict[str, str]] = defaultdict(dict)
     for some in _portions(ids):
         found = select(table.c.certificate_id, table.c.source)
         rows = connection.execute(found.where(table.c.certificate_id.in_(some))).all()
         sources |= {row[0]: row[1] for row in rows}
-        known = select(names.c.certificate_id, names.c.key)
+        known = select(names.c.certificate_id, names.c.key, names.c.source)
         for row in connection.execute(known.where(names.c.certificate_id.in_(some))).all():
-            served[row[0]].add(row[1])
+            served[row[0]][row[1]] = row[2]
     return sources, served
 
 

@@ -4,8 +4,8 @@ RFC 8550 3 (the addresses a certificate carries), RFC 5280 6.1 (chains).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
@@ -25,7 +25,8 @@ class StoredPartner:
 
     `domains` are those for all mailboxes of which it stands. Where it came from: `source`, when,
     who took it in, and of a harvested one the Message-ID and the fingerprint of the anchor it led
-    to then ("" otherwise).
+    to then ("" otherwise); `sources` are those of its addresses, of which some may have been found
+    of one that was imported for others.
     """
 
     certificate: Certificate
@@ -39,18 +40,22 @@ class StoredPartner:
     message_id: str = ""
     anchor: str = ""
     domains: tuple[str, ...] = ()
+    sources: Mapping[Mailbox, Source] = field(default_factory=dict)
 
-    @property
-    def candidate(self) -> PartnerCertificate:
-        """Give it as the choice of a certificate sees it."""
+    def candidate(self, mailbox: Mailbox) -> PartnerCertificate:
+        """Give it as the choice of a certificate for an address sees it."""
         return PartnerCertificate(
             self.certificate,
             self.chain,
             pinned=self.pinned,
             bound_to=self.bound,
-            source=self.source,
+            source=self.source_for(mailbox),
             domains=self.domains,
         )
+
+    def source_for(self, mailbox: Mailbox) -> Source:
+        """Say who gave it to us for an address: for a whole domain only an administrator does."""
+        return self.sources.get(mailbox, Source.MANUAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,8 @@ def add_found(
 ) -> None:
     """Take in a certificate somebody was found to have, for the one address it was found for.
 
-    One that is known serves that address too and keeps its chain and where it came from.
+    One that is known serves that address too and keeps its chain and where it came from for
+    others.
     """
     table, names = schema.partner, schema.partner_address
     same = schema.certificate.c.fingerprint == certificate.fingerprint
@@ -156,7 +162,7 @@ def add_found(
         # What was found by the address in its subject serves it by decision, not by its own words.
         bound = not certificates.stored(certificate.der).carries(mailbox)
         row = {"certificate_id": number, "key": mailbox.key, "text": mailbox.text, "bound": bound}
-        connection.execute(insert(names).values(row))
+        connection.execute(insert(names).values(source=provenance.source.value, **row))
 
 
 def serving(connection: Connection, mailbox: Mailbox) -> tuple[StoredPartner, ...]:
@@ -227,16 +233,20 @@ def load(
         statement = statement.where(wanted)
         names = names.join(known, known.c.id == schema.partner_address.c.certificate_id)
         names = names.where(wanted)
-    served: defaultdict[int, dict[Mailbox, bool]] = defaultdict(dict)
+    served: defaultdict[int, dict[Mailbox, Source]] = defaultdict(dict)
+    bound: defaultdict[int, tuple[Mailbox, ...]] = defaultdict(tuple)
     for row in connection.execute(names.order_by(schema.partner_address.c.key)):
-        served[row.certificate_id][Mailbox(row.text, row.key)] = row.bound
+        mailbox = Mailbox(row.text, row.key)
+        served[row.certificate_id][mailbox] = Source(row.source)
+        if row.bound:
+            bound[row.certificate_id] += (mailbox,)
     domains = _domains(connection)
     found = [
         StoredPartner(
             certificate=certificates.stored(row.der),
             chain=certificates.chain_of(connection, row.certificate_id),
             addresses=tuple(served[row.certificate_id]),
-            bound=tuple(m for m, bound in served[row.certificate_id].items() if bound),
+            bound=bound[row.certificate_id],
             pinned=row.pinned,
             source=Source(row.source),
             imported_at=row.imported_at,
@@ -244,6 +254,7 @@ def load(
             message_id=row.message_id,
             anchor=row.anchor,
             domains=domains.get(row.certificate_id, ()),
+            sources=served[row.certificate_id],
         )
         for row in connection.execute(statement)
     ]
@@ -316,7 +327,7 @@ def _write(
     *,
     pinned: bool,
 ) -> bool:
-    """Add what is missing of a partner certificate; False when no address was."""
+    """Add what is missing of a partner certificate; False when it has it all for its addresses."""
     connection, table, names = writing.connection, schema.partner, schema.partner_address
     known = connection.execute(select(table).where(table.c.certificate_id == number)).first()
     if known is None:
@@ -325,19 +336,21 @@ def _write(
     elif (pinned and not known.pinned) or known.source != Source.MANUAL.value:
         row = {"pinned": pinned or known.pinned, **_by_hand(writing)}
         connection.execute(update(table).where(table.c.certificate_id == number).values(**row))
+    by_hand = Source.MANUAL.value
     served = dict.fromkeys(certificate.identities(), False)
     if bound_to is not None:
         served[bound_to] = True
     of_this = names.c.certificate_id == number
-    old = {row.key: row.bound for row in connection.execute(select(names).where(of_this))}
+    old = {row.key: row for row in connection.execute(select(names).where(of_this))}
     changed = False
     for mailbox, bound in served.items():
         if mailbox.key not in old:
             row = {"certificate_id": number, "key": mailbox.key, "text": mailbox.text}
             connection.execute(insert(names).values(bound=bound, **row))
-        elif bound and not old[mailbox.key]:
+        elif (bound and not old[mailbox.key].bound) or old[mailbox.key].source != by_hand:
             one = update(names).where(of_this, names.c.key == mailbox.key)
-            connection.execute(one.values(bound=True))
+            is_bound = bound or old[mailbox.key].bound
+            connection.execute(one.values(bound=is_bound, source=by_hand))
         else:
             continue
         changed = True

@@ -137,7 +137,8 @@ partner = Table(
     Column("anchor", String, nullable=False, server_default=""),
 )
 
-# Which addresses a partner certificate serves; `bound` where the administrator said so.
+# Which addresses a partner certificate serves; `bound` where the administrator said so. `source` is
+# where it came from for this address: what was imported for one may be found for another.
 partner_address = Table(
     "partner_address",
     metadata,
@@ -149,6 +150,7 @@ partner_address = Table(
     ),
     Column("text", String, nullable=False),
     Column("bound", Boolean, nullable=False),
+    Column("source", String, nullable=False, server_default="manual"),
     Index("partner_address_certificate", "certificate_id"),
 )
 

@@ -71,14 +71,14 @@ class Entry:
 class Partners:
     """Which partner certificates serve an address or a domain, which are pinned, which bound.
 
-    `sources` are those of the certificates no administrator imported, `declined` the addresses with
-    the fingerprints that somebody refused for them.
+    `sources` are those of the certificates no administrator imported for an address, by its key and
+    the number; `declined` the addresses with the fingerprints that somebody refused for them.
     """
 
     by_address: Mapping[str, Sequence[int]] = field(repr=False)
     pinned: frozenset[int] = field(repr=False)
     bound: Mapping[int, tuple[Mailbox, ...]] = field(repr=False)
-    sources: Mapping[int, Source] = field(repr=False, default_factory=dict)
+    sources: Mapping[tuple[str, int], Source] = field(repr=False, default_factory=dict)
     by_domain: Mapping[str, Sequence[int]] = field(repr=False, default_factory=dict)
     domains: Mapping[int, tuple[str, ...]] = field(repr=False, default_factory=dict)
     declined: frozenset[tuple[str, str]] = field(repr=False, default=frozenset())
@@ -204,7 +204,8 @@ class Snapshot:
 
     def partner_certificates(self, mailbox: Mailbox) -> Sequence[PartnerCertificate]:
         """Give the known certificates of a partner, usable or not."""
-        return tuple(map(self._partner, self.partners.by_address.get(mailbox.key, ())))
+        numbers = self.partners.by_address.get(mailbox.key, ())
+        return tuple(self._partner(number, mailbox.key) for number in numbers)
 
     def domain_certificates(self, domain: str) -> Sequence[PartnerCertificate]:
         """Give the certificates that stand for all mailboxes of exactly this domain, folded."""
@@ -237,13 +238,13 @@ class Snapshot:
         name = certificates.locator(name_key(issuer), serial)
         return tuple(self.shelf.ders[number] for number in self.shelf.by_locator.get(name, ()))
 
-    def _partner(self, number: int) -> PartnerCertificate:
+    def _partner(self, number: int, key: str = "") -> PartnerCertificate:
         return PartnerCertificate(
             certificate=self.shelf.certificate(number),
             chain=self.shelf.chain(number),
             pinned=number in self.partners.pinned,
             bound_to=self.partners.bound.get(number, ()),
-            source=self.partners.sources.get(number, Source.MANUAL),
+            source=self.partners.sources.get((key, number), Source.MANUAL),
             domains=self.partners.domains.get(number, ()),
         )
 
@@ -358,21 +359,22 @@ def _partners(connection: Connection) -> Partners:
     table, names = schema.partner, schema.partner_address
     by_address: defaultdict[str, list[int]] = defaultdict(list)
     bound: defaultdict[int, tuple[Mailbox, ...]] = defaultdict(tuple)
-    columns = select(names.c.key, names.c.certificate_id, names.c.text, names.c.bound)
-    for key, number, text, is_bound in connection.execute(columns).all():
+    sources: dict[tuple[str, int], Source] = {}
+    columns = (names.c.key, names.c.certificate_id, names.c.text, names.c.bound, names.c.source)
+    for key, number, text, is_bound, source in connection.execute(select(*columns)).all():
         by_address[key].append(number)
+        if source != Source.MANUAL.value:
+            sources[key, number] = Source(source)
         if is_bound:
             bound[number] += (Mailbox(text, key),)
     by_domain, domains = _partner_domains(connection)
     pinned = select(table.c.certificate_id).where(table.c.pinned)
-    others = select(table.c.certificate_id, table.c.source)
-    found = connection.execute(others.where(table.c.source != Source.MANUAL.value)).all()
     refused = select(schema.declined.c.key, schema.declined.c.fingerprint)
     return Partners(
         by_address=dict(by_address),
         pinned=frozenset(connection.execute(pinned).scalars()),
         bound=dict(bound),
-        sources={number: Source(source) for number, source in found},
+        sources=sources,
         by_domain=by_domain,
         domains=domains,
         declined=frozenset(

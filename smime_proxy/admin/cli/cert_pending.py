@@ -115,16 +115,17 @@ def _warn(store: Store, accepted: Sequence[PendingKey], at: datetime) -> None:
             say(f"warning: {_named(key)} is not used: {new.reason}")
             continue
         for other in mine:
-            if other.usable and _goes_before(other, new):
+            if other.usable and _goes_before(other, new, key.mailbox.text):
+                source = other.sources[key.mailbox.text]
                 older = other.certificate.fingerprint[:ID_DIGITS]
                 say(
-                    f"warning: mail to {key.mailbox} goes to {other.source} {older} while that is"
+                    f"warning: mail to {key.mailbox} goes to {source} {older} while that is"
                     f" usable; `cert remove {older}` ends it"
                 )
 
 
-def _goes_before(other: PartnerView, new: PartnerView) -> bool:
-    ranks = [Source(view.source).rank for view in (other, new)]
+def _goes_before(other: PartnerView, new: PartnerView, address: str) -> bool:
+    ranks = [Source(view.sources[address]).rank for view in (other, new)]
     dates = [view.certificate.not_before for view in (other, new)]
     return (ranks[0], dates[0]) > (ranks[1], dates[1])
 

@@ -67,6 +67,17 @@ def chosen(store: Store) -> Certificate | None:
     return None if found is None else found.certificate
 
 
+def sources(store: Store, *addresses: str) -> list[list[Source]]:
+    """Give who gave the certificates of each address, as the snapshot and the listing say."""
+    now, all_of_them = snapshot(store), []
+    for mailbox in map(parse_mailbox, addresses):
+        known = now.partner_certificates(mailbox)
+        listed = [one.source_for(mailbox) for one in partners.listing(store, mailbox)]
+        assert sorted(one.source.value for one in known) == sorted(one.value for one in listed)
+        all_of_them.append(sorted((one.source for one in known), key=lambda one: one.value))
+    return all_of_them
+
+
 def test_a_first_key_waits_and_no_process_reads_the_store_again(trusting: Store) -> None:
     before, found = counted(trusting), key()
     assert len(taken(trusting, found).waiting) == 1
@@ -98,6 +109,25 @@ def test_e73_one_found_by_its_subjects_address_serves_it(trusting: Store) -> Non
     seen = replace(found, certificate=found.certificate.with_subject_address())
     taken(trusting, seen, setting=Harvest.TRUSTED)
     assert chosen(trusting) == legacy.certificate
+
+
+def test_one_imported_for_one_address_is_harvested_for_another(trusting: Store, act: Act) -> None:
+    """What an administrator said of one address says nothing of others in it."""
+    other = "other@example.org"
+    identity = pki.person(MIDDLE, TEXT, other, kind="p256")
+    taken(trusting, key(identity=identity), setting=Harvest.TRUSTED)
+    assert sources(trusting, TEXT, other) == [[Source.HARVESTED], []]
+    partners.import_certificate(trusting, act, (pki.person(MIDDLE, TEXT).certificate,))
+    alone = pki.person(MIDDLE, "bound@example.org", kind="p256")
+    partners.import_certificate(trusting, act, (alone.certificate,))
+    found = key(who=other, identity=alone)
+    taken(trusting, found, setting=Harvest.TRUSTED)
+    assert sources(trusting, "bound@example.org", other) == [[Source.MANUAL], [Source.HARVESTED]]
+    # An import says it of all the addresses it carries, and of the one it is bound to.
+    partners.import_certificate(trusting, act, (identity.certificate,))
+    assert sources(trusting, other) == [[Source.HARVESTED, Source.MANUAL]]
+    partners.import_certificate(trusting, act, (alone.certificate,), parse_mailbox(other))
+    assert sources(trusting, other) == [[Source.MANUAL, Source.MANUAL]]
 
 
 def test_the_certificate_of_his_domain_lets_no_first_key_in(trusting: Store, act: Act) -> None:

@@ -92,6 +92,20 @@ def test_what_was_harvested_becomes_the_administrators(store: Store, act: Act) -
     assert (known.source, known.decided_by, len(known.addresses)) == (Source.MANUAL, "admin", 2)
 
 
+def test_what_was_found_for_one_of_its_addresses_becomes_the_administrators_too(
+    store: Store, act: Act
+) -> None:
+    import_batch(store, act, MANY[:1])
+    names = schema.partner_address
+    with store.engine.begin() as connection:
+        found = update(names).where(names.c.key.startswith("alias"))
+        connection.execute(found.values(source=Source.HARVESTED.value))
+    assert set(partners.listing(store)[0].sources.values()) == {Source.MANUAL, Source.HARVESTED}
+    assert import_batch(store, act, MANY[:1]) == [True]
+    assert set(partners.listing(store)[0].sources.values()) == {Source.MANUAL}
+    assert import_batch(store, act, MANY[:1]) == [False]
+
+
 def test_what_waited_for_a_decision_is_decided(store: Store, act: Act) -> None:
     row = {
         "key": "someone0@example.org",

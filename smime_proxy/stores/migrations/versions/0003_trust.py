@@ -46,6 +46,8 @@ def _harvest() -> None:
     for name in ("decided_by", "message_id", "anchor"):
         column = sa.Column(name, sa.String, nullable=False, server_default="")
         op.add_column("partner", column)
+    source = sa.Column("source", sa.String, nullable=False, server_default="manual")
+    op.add_column("partner_address", source)
     op.create_table(
         "pending",
         sa.Column("key", sa.String, primary_key=True),
