@@ -4,7 +4,7 @@ RFC 8550 3 (the addresses a certificate carries), RFC 5280 6.1 (chains).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -95,8 +95,9 @@ def import_certificate(
     The partner's is the first that names a mailbox and is no authority's, the others are its
     chain. With `bound_to` it serves that address too, whatever it carries, and with `domains` all
     mailboxes there that have none of their own; `pinned` trusts exactly this certificate whoever
-    issued it. What is there already is extended: an import never takes a binding or a pin away.
-    Raises `StoreError` when it serves no address, or a domain is none.
+    issued it, but for addresses in our own domains only where `bound_to` names them (ADR 16). What
+    is there already is extended: an import never takes a binding or a pin away. Raises `StoreError`
+    when it serves no address, a domain is none, or a pin would vouch for one of our own unnamed.
     """
     folded = _folded(domains)
     certificate, chain = _chosen(file, bound_to, folded)
@@ -112,6 +113,8 @@ def import_certificate(
         changed = _write_domains(writing, number, folded) or changed
         pending.settle(writing.connection, certificate)
         after = load(writing.connection, schema.certificate.c.id == number)[0]
+        fresh = _pins(after).difference(*map(_pins, before))
+        _refuse_own(writing.connection, fresh, store.own_domains)
         if changed or before != (after,):
             served = (*(m.text for m in after.addresses), *after.domains)
             words = (after.certificate.fingerprint, *served)
@@ -259,6 +262,23 @@ def load(
         for row in connection.execute(statement)
     ]
     return tuple(sorted(found, key=lambda p: p.certificate.not_before, reverse=True))
+
+
+def _pins(partner: StoredPartner) -> frozenset[Mailbox]:
+    """Give the addresses a pin vouches for that nobody named."""
+    return frozenset(partner.addresses) - set(partner.bound) if partner.pinned else frozenset()
+
+
+def _refuse_own(connection: Connection, pinned: Collection[Mailbox], own: Iterable[str]) -> None:
+    """Refuse to pin for addresses in our own domains, by the settings or by an account."""
+    keys = connection.execute(select(schema.account_address.c.key)).scalars()
+    domains = {*own, *(key.rpartition("@")[2] for key in keys)}
+    name = min((one.text for one in pinned if one.domain in domains), default="")
+    if name:
+        raise StoreError(
+            f"the certificate carries {name}, an address in our own domains: pinned, whatever it"
+            f" signs in that name counts as genuine; if that is meant, say --address {name}"
+        )
 
 
 def _stands_for(domain: str) -> ColumnElement[bool]:

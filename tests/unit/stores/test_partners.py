@@ -1,16 +1,18 @@
 """Partner certificates: imported with their chain, bound, pinned, never silently loosened."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import update
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.source import Source
-from smime_proxy.stores import partners, schema
+from smime_proxy.stores import accounts, partners, schema
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.errors import StoreError
 from tests import pki
 from tests.pki import NOW
-from tests.unit.stores.made import ALICE, BOB, PARTNER, audited
+from tests.unit.stores.made import ALICE, BOB, PARTNER, account, audited
 
 ROOT = pki.root(kind="p256")
 MIDDLE = pki.intermediate(ROOT, kind="p256")
@@ -181,3 +183,38 @@ def test_an_address_is_served_by_the_certificate_of_its_domain_too(store: Store,
     assert {one.certificate for one in both} == {own.certificate, NAMELESS.certificate}
     assert len(partners.listing(store, parse_mailbox("x@example.org"))) == 1
     assert partners.listing(store, parse_mailbox("x@sub.example.org")) == ()
+
+
+OURS = parse_mailbox("ceo@example.com")
+
+
+def test_a_pin_vouches_for_our_own_people_only_where_they_are_named(store: Store, act: Act) -> None:
+    """ADR 16: who trusts a stranger's certificate as it is has not said that he is our own."""
+    accounts.add(store, act, account("alice@example.com"))
+    mine = pki.person(None, PARTNER.text, OURS.text, kind="p256").certificate
+    for bound_to in (None, PARTNER):
+        with pytest.raises(StoreError, match=r"say --address ceo@example\.com"):
+            partners.import_certificate(store, act, (mine,), bound_to, pinned=True)
+    assert partners.listing(store) == ()
+    # Without a pin it vouches for nobody; a pin that follows is held against all it serves.
+    partners.import_certificate(store, act, (mine,), PARTNER)
+    with pytest.raises(StoreError, match="--address"):
+        partners.import_certificate(store, act, (mine,), pinned=True)
+    assert not partners.listing(store)[0].pinned
+    assert partners.import_certificate(store, act, (mine,), OURS, pinned=True).partner.pinned
+    assert not partners.import_certificate(store, act, (mine,)).is_new
+
+
+def test_a_later_import_gives_a_pin_none_of_our_own_people(store: Store, act: Act) -> None:
+    own = replace(store, own_domains=frozenset({"example.com"}))
+    mine = pki.person(None, PARTNER.text, OURS.text, kind="p256").certificate
+    found = partners.Provenance(Source.HARVESTED, "admin", act.at, pinned=True)
+    with store.writing(act) as writing:
+        partners.add_found(writing.connection, PARTNER, mine, (), found)
+        writing.record("test", "")
+    with pytest.raises(StoreError, match="our own domains"):
+        partners.import_certificate(own, act, (mine,))
+    assert partners.listing(store)[0].addresses == (PARTNER,)
+    partners.import_certificate(store, act, (mine,))
+    # What was so before this was asked stays so.
+    assert not partners.import_certificate(own, act, (mine,)).is_new
