@@ -88,14 +88,20 @@ def add(
     What was said of the same anchor before is replaced. Raises `StoreError` when the file holds
     no authority and nothing self-signed.
     """
-    authorities = [c for c in file if c.is_ca or c.is_self_signed]
+    authorities = authorities_of(file)
+    with store.writing(act) as writing:
+        return tuple(_add(writing, certificate, scope) for certificate in authorities)
+
+
+def authorities_of(file: Sequence[Certificate]) -> tuple[Certificate, ...]:
+    """Give what of a file can be trusted as an authority; raises `StoreError` for none."""
+    authorities = tuple(c for c in file if c.is_ca or c.is_self_signed)
     if not authorities:
         raise StoreError(
             "the file holds no certificate of an authority: a person's certificate is trusted with"
             " `cert import --trust`"
         )
-    with store.writing(act) as writing:
-        return tuple(_add(writing, certificate, scope) for certificate in authorities)
+    return authorities
 
 
 def listing(store: Store) -> tuple[StoredAnchor, ...]:

@@ -45,11 +45,7 @@ def restore(
     the copy. All or nothing: raises `StoreError` for a backup that is not whole, and then nothing
     was changed. `source` is read twice.
     """
-    _refuse_empty(password)
-    start = source.tell()
-    for _ in read(unseal(source, password)):  # before anything is touched
-        pass
-    source.seek(start)
+    check(source, password)  # before anything is touched
     copy = None
     with store.writing(act) as writing:
         connection = writing.connection
@@ -71,6 +67,18 @@ def restore(
             _insert(connection, writing.vault, batch, offset, fingerprints)
         writing.record("restore", "")
     return copy
+
+
+def check(source: BinaryIO, password: bytes) -> None:
+    """Read a backup to its end and go back to its start, which needs no store.
+
+    Raises `StoreError` for a wrong password, and for what is no whole backup.
+    """
+    _refuse_empty(password)
+    start = source.tell()
+    for _ in read(unseal(source, password)):
+        pass
+    source.seek(start)
 
 
 def certificate_columns(table: Table) -> list[str]:

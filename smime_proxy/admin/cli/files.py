@@ -123,6 +123,10 @@ def new_private(path: Path) -> BinaryIO:
     """Make a file only its owner may read; one that is there already is refused."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+    except FileExistsError:
+        raise CommandError(
+            f"{path}: exists already and is never written over: name another file, or remove it"
+        ) from None
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}") from None
     return os.fdopen(descriptor, "w+b")

@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from smime_proxy.admin.cli import files
-from smime_proxy.admin.cli.adapters import act, opened_store
+from smime_proxy.admin.cli.adapters import act, opened_store, settings
 from smime_proxy.admin.cli.arguments import PasswordFile
 from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.cli.output import tell
+from smime_proxy.admin.cli.ownership import act_as_owner
 from smime_proxy.admin.cli.program import noun
 from smime_proxy.stores import backup
+from smime_proxy.stores.errors import StoreError
 
 app = noun()
 
@@ -39,7 +41,13 @@ def restore(
             password = files.read_password(password_file)
         else:
             password = files.ask_password(f"password of {file}")
-        with opened_store(context) as store:
+        loaded = settings(context)
+        act_as_owner(loaded.service.state_dir)  # strangers' files are not read as root
+        try:  # before there is a store and its master key
+            backup.check(source, password)
+        except StoreError as error:
+            raise CommandError(f"{file}: {error}") from None
+        with opened_store(context, loaded) as store:
             copy = backup.restore(store, acting, source, password, replace=replace)
     if copy is not None:
         tell(f"the store as it was: {copy}")

@@ -22,6 +22,7 @@ from smime_proxy.stores import anchor_list, anchors
 from smime_proxy.stores.anchor_list import ListChange
 from smime_proxy.stores.anchors import Scope
 from smime_proxy.stores.connection import Act, Store
+from smime_proxy.stores.errors import StoreError
 
 app = noun("Trust anchors for S/MIME.")
 
@@ -60,7 +61,10 @@ def add(
         with opened_store(context) as store:  # a foreign library is not run as root
             _follow_mozilla(store, acting, module, scope if domains or own else None)
         return
-    found = read_certificate_file(file)
+    try:
+        found = anchors.authorities_of(read_certificate_file(file))
+    except StoreError as error:
+        raise CommandError(f"{file}: {error}") from None
     with opened_store(context) as store:
         added = anchors.add(store, acting, found, scope)
     for one in added:

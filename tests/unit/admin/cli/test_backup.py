@@ -16,7 +16,10 @@ def test_a_backup_is_a_private_file_and_says_how_large(cli: Cli) -> None:
 
 def test_a_file_that_is_there_is_never_replaced(cli: Cli) -> None:
     password, old = cli.file("password", "correct horse\n"), cli.file("backup", "the last one")
-    assert "exists" in cli.refused("backup", old, "--password-file", password)
+    line = cli.refused("backup", old, "--password-file", password)
+    assert line == (
+        f"{old}: exists already and is never written over: name another file, or remove it"
+    )
     assert old.read_text() == "the last one"
 
 

@@ -44,6 +44,17 @@ def test_a_store_that_holds_something_is_replaced_only_on_demand(cli: Cli, saved
     assert "there is no account" in cli.refused("account", "show", "bob@example.test")
 
 
+def test_what_cannot_be_restored_is_named_and_leaves_no_store_behind(cli: Cli, saved: Path) -> None:
+    wrong, cut = cli.file("wrong", "wrong\n"), cli.file("cut", saved.read_bytes()[:-9])
+    elsewhere(cli)
+    right = cli.directory / "password"
+    for file, password in ((saved, wrong), (cut, right), (wrong, right)):
+        line = cli.refused("restore", file, "--password-file", password)
+        assert line.startswith(f"{file}: ")
+        assert list((cli.directory / "elsewhere").iterdir()) == []
+    cli.done("restore", saved, "--password-file", right)
+
+
 def test_a_wrong_password_and_another_file_are_told(cli: Cli, saved: Path) -> None:
     wrong = cli.file("wrong", "wrong\n")
     elsewhere(cli)

@@ -121,3 +121,10 @@ def test_an_authority_of_the_world_does_not_speak_for_ourselves(
         assert verdict["badge"] == expected
         (signer,) = verdict["layers"][0]["signers"]
         assert ("--for-own" in signer["reason"]) is (expected == "yellow")
+
+
+def test_a_file_without_an_authority_is_named(cli: Cli) -> None:
+    alone = pki.person(pki.root(kind="p256"), "p@example.org", kind="p256")
+    path = cli.file("person.pem", alone.certificate.x509().public_bytes(Encoding.PEM))
+    line = cli.refused("trust", "add", path)
+    assert line.startswith(f"{path}: the file holds no certificate of an authority")
