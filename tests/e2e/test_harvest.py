@@ -251,7 +251,9 @@ def test_what_is_slipped_in_is_not_used_and_mail_goes_on_to_the_old_key(
             warned[key] = (PARTNER, warning)
         eventually(lambda: found.pending() == warned)
         # Nobody takes what carries a warning by the dozen.
-        assert found.proxy.done("cert", "accept", "--all") == ""
+        assert found.proxy.done("cert", "accept", "--all") == (
+            "nothing accepted: no certificate waits that --all takes\n"
+        )
         assert found.pending() == warned
         assert len(found.told("list", PARTNER)) == len(found.told("list", MALLORY)) == 1
         (tmp_path / "partner.key").write_bytes(known)

@@ -104,6 +104,7 @@ def set_(
     wanted = mailbox(address)
     with opened_store(context, loaded) as store:
         accounts.change(store, acting, wanted, lambda account: change.apply(account, loaded))
+    tell(f"{wanted}: set; `account show` says how it is now")
 
 
 @app.command()
@@ -141,6 +142,7 @@ def disable(context: typer.Context, address: Address) -> None:
     acting, wanted = act(context), mailbox(address)
     with opened_store(context) as store:
         accounts.disable(store, acting, wanted)
+    tell(f"{wanted}: disabled; it signs no more and still decrypts")
 
 
 @app.command()
@@ -155,6 +157,7 @@ def remove(
     acting, wanted = act(context), mailbox(address)
     with opened_store(context) as store:
         accounts.remove(store, acting, wanted, destroy_keys=destroy_keys)
+    tell(f"{wanted}: removed")
 
 
 @app.command(name="import-key")
@@ -241,6 +244,7 @@ def export_public(
         typer.echo(raw, nl=False)
     else:
         files.write(descriptor, raw)
+        tell(f"{out}: the certificates of {wanted}")
 
 
 @app.command(name="keys")
@@ -260,7 +264,8 @@ def retire_key(context: typer.Context, address: Address, key_id: KeyId) -> None:
     """Make a key a former one: it goes on decrypting and signs no more."""
     acting, wanted = act(context), mailbox(address)
     with opened_store(context) as store:
-        keys.retire(store, acting, wanted, key_id)
+        key = keys.retire(store, acting, wanted, key_id)
+    tell(f"{wanted}: key {key.key_id} is a former one, which only decrypts")
 
 
 @app.command()

@@ -163,7 +163,7 @@ def reissue(
         if revoke_former:
             kept = [bundle.certificate for bundle in bundles]
             number = issued.revoke_former(store, acting, wanted, kept)
-            say(f"{wanted}: {number} former certificates revoked")
+            say(f"{wanted}: {number} former certificate{'' if number == 1 else 's'} revoked")
     if target is not None:
         target.write(bundles[0])
     for bundle in bundles:
@@ -242,3 +242,4 @@ def crl(
         typer.echo(pem.decode(), nl=False)
     else:
         files.write(descriptor, pem)
+        tell(f"{out}: {len(ders)} revocation list{'s' if len(ders) > 1 else ''}")

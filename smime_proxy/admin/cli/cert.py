@@ -20,7 +20,7 @@ from smime_proxy.admin.cli import discover as discovery
 from smime_proxy.admin.cli.adapters import act, opened_store
 from smime_proxy.admin.cli.arguments import Fingerprint, Json, mailbox, to_pem
 from smime_proxy.admin.cli.errors import CommandError
-from smime_proxy.admin.cli.output import emit_fields, emit_json, emit_table
+from smime_proxy.admin.cli.output import emit_fields, emit_json, emit_table, tell
 from smime_proxy.admin.cli.program import noun
 from smime_proxy.admin.queries import PartnerView
 from smime_proxy.stores import capabilities, partners
@@ -159,7 +159,10 @@ def remove(context: typer.Context, fingerprint: Fingerprint) -> None:
     """Forget a partner certificate, its pin and its bindings."""
     acting = act(context)
     with opened_store(context) as store:
-        partners.remove(store, acting, fingerprint)
+        gone = partners.remove(store, acting, fingerprint)
+    everybody = (f"all of {domain}" for domain in gone.domains)
+    served = ", ".join((*(mailbox.text for mailbox in gone.addresses), *everybody))
+    tell(f"{gone.certificate.fingerprint[:16]} for {served}: removed")
 
 
 @app.command()
@@ -172,6 +175,7 @@ def forget(
     with opened_store(context) as store:
         if not capabilities.forget(store, acting, wanted):
             raise CommandError(f"nothing is remembered of what {wanted} can read")
+    tell(f"{wanted}: forgot what it can read")
 
 
 app.command(name="pending")(cert_pending.pending)

@@ -80,6 +80,8 @@ def accept(
             tell(f"{_named(one.key)}: accepted{' and pinned' if one.pinned else ''}")
         _warn(store, [one.key for one in accepted], acting.at)
         left = len(harvest.listing(store)) if every else 0
+    if not accepted:
+        tell("nothing accepted: no certificate waits that --all takes")
     if left:
         say(f"{left} left to be decided by ID; `cert pending` shows them")
 

@@ -117,7 +117,8 @@ def remove(
     acting = act(context)
     with opened_store(context) as store:
         for fingerprint in fingerprints or ():
-            anchors.remove(store, acting, fingerprint)
+            gone = anchors.remove(store, acting, fingerprint).certificate
+            tell(f"{gone.fingerprint[:16]} {gone.subject}: trusted no more")
         if mozilla:
             tell(f"{anchor_list.forget(store, acting)} authorities of Mozilla's list removed")
 

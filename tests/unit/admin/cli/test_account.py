@@ -126,7 +126,8 @@ def test_keys_are_listed_and_retired(cli: Cli) -> None:
     (key,) = cli.done("account", "keys", "alice@example.test", "--json").json
     assert (key["state"], key["provenance"]) == ("current", "issued")
     assert key["certificate"]["addresses"] == ["alice@example.test"]
-    cli.done("account", "retire-key", "alice@example.test", key["id"])
+    told = cli.done("account", "retire-key", "alice@example.test", key["id"]).out
+    assert told == f"alice@example.test: key {key['id']} is a former one, which only decrypts\n"
     assert cli.done("account", "keys", "alice@example.test").out.splitlines()[1].split()[1] == (
         "former"
     )
@@ -175,3 +176,17 @@ def test_passwords_appear_nowhere(cli: Cli, tmp_path: Path) -> None:
     line = ("account", "import-key", "alice@example.test", out, "--password-file", wrong)
     shown = issued.out + issued.err + cli.refused(*line)
     assert "canary" not in shown
+
+
+def test_every_change_is_told_in_one_line(cli: Cli) -> None:
+    alice, out = "alice@example.test", cli.directory / "public.pem"
+    assert cli.done("account", "set", alice, "--sign", "never").out == (
+        f"{alice}: set; `account show` says how it is now\n"
+    )
+    assert cli.done("account", "export-public", alice, "--out", out).out == (
+        f"{out}: the certificates of {alice}\n"
+    )
+    assert cli.done("account", "disable", alice).out == (
+        f"{alice}: disabled; it signs no more and still decrypts\n"
+    )
+    assert cli.done("account", "remove", alice, "--destroy-keys").out == f"{alice}: removed\n"

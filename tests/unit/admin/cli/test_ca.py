@@ -153,6 +153,8 @@ def test_a_reissued_certificate_signs_from_now_on(cli: Cli) -> None:
     assert "2 former certificates revoked" in done.err
     assert current(cli, "alice@example.test") == {certificate_of(done.out).fingerprint}
     assert len(revoked(cli)[0]) == 2
+    again = cli.done("ca", "reissue", "alice@example.test", "--revoke")
+    assert again.err.endswith("\nalice@example.test: 1 former certificate revoked\n")
     (team,) = read_certificates(cli.done("ca", "reissue", "team@example.test").out.encode())
     assert not team.may_encrypt
     assert "nothing was issued" in cli.refused("ca", "reissue", "nobody@example.test")
@@ -199,7 +201,7 @@ def test_without_an_authority_there_is_nothing_to_renew_or_print(empty: Cli) -> 
 
 def test_lists_can_be_written_to_a_file(cli: Cli) -> None:
     out = cli.directory / "lists.pem"
-    assert cli.done("ca", "crl", "--out", out).out == ""
+    assert cli.done("ca", "crl", "--out", out).out == f"{out}: 2 revocation lists\n"
     assert out.read_text() == cli.done("ca", "crl").out
 
 

@@ -107,3 +107,15 @@ def test_a_certificate_of_a_domain_nobody_vouches_for_is_said_to_be_unused(cli: 
         in cli.done("cert", "import", path, "--domain", "firm.example").err
     )
     assert cli.done("cert", "import", path, "--domain", "firm.example", "--trust").err == ""
+
+
+def test_what_goes_is_told_in_one_line(cli: Cli) -> None:
+    cli.done("cert", "import", cli.directory / "partner.pem", "--domain", "example.org")
+    (view,) = cli.done("cert", "list", "--json").json
+    name = view["certificate"]["fingerprint"][:16]
+    assert cli.done("cert", "remove", name).out == (
+        f"{name} for partner@example.org, all of example.org: removed\n"
+    )
+    (anchor,) = cli.done("trust", "list", "--json").json
+    told = cli.done("trust", "remove", anchor["certificate"]["fingerprint"]).out
+    assert told.endswith(f" {anchor['certificate']['subject']}: trusted no more\n")

@@ -22,6 +22,8 @@ NOW = datetime.now(UTC)
 ROOT = pki.root("Found CA", kind="p256")
 NEW = "new@example.org"
 
+NOTHING = "nothing accepted: no certificate waits that --all takes\n"
+
 
 @pytest.fixture
 def store(cli: Cli) -> Iterator[Store]:
@@ -77,7 +79,7 @@ def test_an_untrusted_one_is_accepted_by_its_name_only_and_pinned(cli: Cli, stor
     assert (view["warning"], view["chain"]) == ("untrusted", "untrusted")
     for line in (["--all"], ["--all", "--trusted"]):
         result = cli.done("cert", "accept", *line)
-        assert result.out == ""
+        assert result.out == NOTHING
         assert result.err == "1 left to be decided by ID; `cert pending` shows them\n"
     refused = cli.refused("cert", "accept", key, "--address", "other@example.org")
     assert "does not wait for other@example.org" in refused
@@ -109,7 +111,7 @@ def test_all_takes_what_has_no_warning_and_with_trusted_what_is_trusted_now(
     key = comes(store, NEW)
     root = ROOT.certificate.fingerprint
     cli.done("trust", "remove", root)
-    assert cli.done("cert", "accept", "--all", "--trusted").out == ""
+    assert cli.done("cert", "accept", "--all", "--trusted").out == NOTHING
     accepted = cli.done("cert", "accept", "--all")
     assert accepted.out == f"{key} for {NEW}: accepted\n"
     assert f"warning: {key} for {NEW} is not used: its chain is untrusted" in accepted.err
@@ -121,7 +123,7 @@ def test_one_certificate_with_a_warning_for_one_address_is_left_for_all(
 ) -> None:
     cli.done("cert", "import", cli.directory / "partner.pem")
     comes(store, NEW, "partner@example.org")
-    assert cli.done("cert", "accept", "--all").out == ""
+    assert cli.done("cert", "accept", "--all").out == NOTHING
     assert len(cli.done("cert", "pending", "--json").json) == 2
 
 

@@ -19,7 +19,8 @@ def test_the_certificate_and_its_chain_are_printed(cli: Cli) -> None:
 def test_it_is_written_to_a_file_others_may_read(cli: Cli, form: str) -> None:
     out = cli.directory / "alice.out"
     arguments = ("account", "export-public", "alice@example.test", "--out", out)
-    assert cli.done(*arguments, "--format", form).out == ""
+    told = cli.done(*arguments, "--format", form).out
+    assert told == f"{out}: the certificates of alice@example.test\n"
     assert out.stat().st_mode & 0o077 == 0o044
     assert out.stat().st_size > 300
 
