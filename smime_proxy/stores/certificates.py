@@ -4,6 +4,7 @@ RFC 5652 10.2.4 (issuer and serial number name a certificate), RFC 5280 6.1 (cha
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, insert, or_, select
@@ -62,6 +63,26 @@ def chain_of(connection: Connection, certificate_id: int) -> tuple[Certificate, 
         .order_by(table.c.position)
     )
     return tuple(stored(row.der) for row in rows)
+
+
+def chains_of(
+    connection: Connection, wanted: ColumnElement[bool]
+) -> dict[int, tuple[Certificate, ...]]:
+    """Give the chains of all certificates a condition on their table holds for, by id.
+
+    Two queries, and each issuer is read once however many chains it is part of.
+    """
+    table, known = schema.chain, schema.certificate
+    some = table.c.certificate_id.in_(select(known.c.id).where(wanted))
+    links = select(table.c.certificate_id, table.c.issuer_id).where(some)
+    ordered = links.order_by(table.c.certificate_id, table.c.position)
+    issuers_of_some = known.c.id.in_(select(table.c.issuer_id).where(some))
+    rows = connection.execute(select(known.c.id, known.c.der).where(issuers_of_some))
+    read = {row.id: stored(row.der) for row in rows}
+    chains: defaultdict[int, tuple[Certificate, ...]] = defaultdict(tuple)
+    for number, issuer in connection.execute(ordered).all():
+        chains[number] += (read[issuer],)
+    return dict(chains)
 
 
 def stored(der: bytes) -> Certificate:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, true, update
 
 from smime_proxy.address import AddressError, Mailbox, fold_domain
 from smime_proxy.certs.certificate import Certificate
@@ -244,10 +244,11 @@ def load(
         if row.bound:
             bound[row.certificate_id] += (mailbox,)
     domains = _domains(connection)
+    chains = certificates.chains_of(connection, true() if wanted is None else wanted)
     found = [
         StoredPartner(
             certificate=certificates.stored(row.der),
-            chain=certificates.chain_of(connection, row.certificate_id),
+            chain=chains.get(row.certificate_id, ()),
             addresses=tuple(served[row.certificate_id]),
             bound=bound[row.certificate_id],
             pinned=row.pinned,

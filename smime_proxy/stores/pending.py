@@ -8,6 +8,7 @@ oldest.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
 from sqlalchemy import (
     ColumnElement,
@@ -63,11 +64,12 @@ def load(
     table = schema.pending
     statement = select(table).order_by(table.c.last_seen.desc(), table.c.key, table.c.fingerprint)
     rows = connection.execute(statement if wanted is None else statement.where(wanted))
+    issuer = cache(stored)  # thousands of keys have the same few
     return tuple(
         PendingKey(
             mailbox=Mailbox(row.text, row.key),
             certificate=stored(row.der),
-            issuers=tuple(stored(der) for der in _parted(row.chain)),
+            issuers=tuple(issuer(der) for der in _parted(row.chain)),
             anchor=row.anchor,
             caution=Caution(row.warning),
             message_id=row.message_id,

@@ -1,7 +1,7 @@
 """Certificates are kept once, with their chain, and go when nothing needs them."""
 
 import pytest
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, true
 
 from smime_proxy.certs.names import name_key
 from smime_proxy.stores import certificates, schema
@@ -60,6 +60,19 @@ def test_what_is_released_goes_with_the_part_of_its_chain_nobody_else_has(
             BOB.certificate.fingerprint,
             MIDDLE.certificate.fingerprint,
         }
+
+
+def test_many_chains_are_read_as_one_by_one(store: Store, act: Act) -> None:
+    table = schema.certificate
+    with store.writing(act) as writing:
+        connection = writing.connection
+        alice = certificates.keep(connection, ALICE.certificate, CHAIN)
+        bob = certificates.keep(connection, BOB.certificate, CHAIN[::-1])
+        every = certificates.chains_of(connection, true())
+        assert every == {n: certificates.chain_of(connection, n) for n in (alice, bob)}
+        assert every[bob] == CHAIN[::-1]
+        assert certificates.chains_of(connection, table.c.id == alice) == {alice: CHAIN}
+        assert certificates.chains_of(connection, table.c.id == 0) == {}
 
 
 def test_what_is_still_trusted_is_not_released(store: Store, act: Act) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.source import Source
@@ -218,3 +218,24 @@ def test_a_later_import_gives_a_pin_none_of_our_own_people(store: Store, act: Ac
     partners.import_certificate(store, act, (mine,))
     # What was so before this was asked stays so.
     assert not partners.import_certificate(own, act, (mine,)).is_new
+
+
+def test_a_listing_asks_the_store_as_often_for_many_as_for_one(store: Store, act: Act) -> None:
+    def asked() -> int:
+        statements: list[str] = []
+
+        def note(*told: object) -> None:
+            statements.append(str(told[2]))
+
+        event.listen(store.engine, "before_cursor_execute", note)
+        found = partners.listing(store)
+        event.remove(store.engine, "before_cursor_execute", note)
+        assert all(one.chain == (MIDDLE.certificate,) for one in found)
+        return len(statements)
+
+    numbers = []
+    for number in range(5):
+        someone = pki.person(MIDDLE, f"p{number}@example.org", kind="p256").certificate
+        partners.import_certificate(store, act, (someone, MIDDLE.certificate))
+        numbers.append(asked())
+    assert set(numbers) == {numbers[0]}
