@@ -6,6 +6,8 @@ import pytest
 
 from smime_proxy.admin.cli.output import emit_fields, emit_json, emit_table, plain, say, tell
 
+from .conftest import Cli
+
 Capture = pytest.CaptureFixture[str]
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -74,3 +76,20 @@ def test_what_strangers_wrote_does_not_steer_the_terminal(capsys: Capture) -> No
     captured = capsys.readouterr()
     assert captured.out == "\\x1b[2Jred\nA\n\\x9b1m\n"
     assert captured.err == "a\\x0ab\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("cert", "show", "nobody@example.org"),
+        ("account", "show", "nobody@example.test"),
+        ("explain", "--from", "a@b.test", "--to", "b@b.test", "/nowhere"),
+        ("inspect", "/nowhere"),
+    ],
+)
+def test_a_fault_is_the_same_line_with_json_and_no_document(
+    cli: Cli, line: tuple[str, ...]
+) -> None:
+    result = cli(*line, "--json")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.removeprefix("smime-proxy: ").rstrip("\n") == cli.refused(*line)
