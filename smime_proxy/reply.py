@@ -4,7 +4,7 @@ RFC 5321 4.2 (replies), RFC 3463 and RFC 2034 (enhanced status codes).
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MAX_REPLY_LINE = 512  # octets with CRLF, RFC 5321 4.5.3.1.5
 _UNSHOWN = re.compile(r"[^ -~]")
@@ -20,12 +20,29 @@ class EnhancedStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What a reply of our own tells, so that it can be said in another language.
+
+    `situation` is a row of `gateway.replies`; `particulars` name address and reason; `instead` is
+    what an administrator wants to be said in place of the advice.
+    """
+
+    situation: str
+    particulars: str = ""
+    instead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
-    """One SMTP reply; `text` may hold several lines, parted by newlines."""
+    """One SMTP reply; `text` may hold several lines, parted by newlines.
+
+    `told` is what it tells when it is our own; it does not make two replies different.
+    """
 
     code: int
     status: EnhancedStatus | None
     text: str
+    told: Told | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_positive(self) -> bool:

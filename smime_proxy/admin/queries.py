@@ -59,6 +59,7 @@ class AccountView:
     sign: str
     encrypt: str
     sent_copy: str | None
+    refusal_text: str
     keys: int
     former_keys: int
     signs_until: datetime | None
@@ -286,6 +287,7 @@ def _account(store: Store, stored: StoredAccount, at: datetime) -> AccountView:
         sign=known.override.sign.value if known.override.sign else "",
         encrypt=known.override.encrypt.value if known.override.encrypt else "",
         sent_copy=known.override.sent_copy,
+        refusal_text=known.refusal_text,
         keys=sum(not key.former for key in held),
         former_keys=sum(key.former for key in held),
         signs_until=signing.certificate.not_after if signing else None,

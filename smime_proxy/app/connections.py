@@ -64,6 +64,7 @@ def find_place(table: "UpstreamTable") -> "Relay | Path":
 
 def listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":
     """Prepare every listener; reads certificates and keys, so root is still needed here."""
+    from smime_proxy.settings.rules import to_wording
     from smime_proxy.smtp.admission import ListenerOptions
     from smime_proxy.smtp.tls import server_context
 
@@ -80,6 +81,7 @@ def listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":
                 if one.tls_certificate and one.tls_key
                 else None
             ),
+            wording=to_wording(settings),
             max_message_size=settings.service.max_message_size,
         )
         for name, one in settings.listeners.items()

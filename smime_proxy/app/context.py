@@ -68,7 +68,7 @@ def build_context(
     """Build what a gateway works with from what the process keeps."""
     from smime_proxy.gateway.choices import RecipientChoices
     from smime_proxy.gateway.context import Context
-    from smime_proxy.settings.rules import to_rules
+    from smime_proxy.settings.rules import to_rules, to_wording
 
     return Context(
         hostname=settings.service.hostname,
@@ -85,6 +85,7 @@ def build_context(
         slow_keys=settings.pkcs11.module is not None,
         choices=RecipientChoices(revocation),
         revocation=revocation,
+        wording=to_wording(settings),
     )
 
 

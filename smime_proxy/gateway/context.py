@@ -19,6 +19,7 @@ from smime_proxy.gateway.ports import (
     Upstream,
 )
 from smime_proxy.gateway.reports import ReportRate
+from smime_proxy.gateway.wording import Wording
 from smime_proxy.policy.rules import Rules
 
 
@@ -38,6 +39,7 @@ class Context:
     and the address it is filed for; `random(n)` n octets from the system's generator. `remember`
     takes note of capabilities and `harvest` of keys: they return at once, do no I/O and never
     raise. `slow_keys`: keys lie on a device, so that every message is worked on in a thread.
+    `wording` says what people are told in reports.
     `revocation` are the answers at hand and what they mean; None: nothing is asked. `statuses` lets
     mail wait for those that are not; None: none waits.
     """
@@ -58,3 +60,4 @@ class Context:
     slow_keys: bool = False
     revocation: Revocation | None = None
     statuses: Statuses | None = None
+    wording: Wording = field(default_factory=Wording)

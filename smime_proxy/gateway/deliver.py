@@ -119,8 +119,8 @@ async def _partly(
         return reply_for("partly_sent", count)
     reports = context.routes[envelope.session.listener].reports
     if reports is not None and _may_report(context, envelope, work):
-        header, failed = work.entity.header, undelivered(rest)
-        report = report_group(reports, envelope, header, failed, context.hostname)
+        header, failed = work.entity.header, undelivered(rest, context.wording)
+        report = report_group(reports, envelope, header, failed, context.hostname, context.wording)
         if report is not None and (await _send(report)).is_positive:
             return replies[0]
     return reply_for("partly_refused", f"{count}; the rest was refused: {rest[0][1]}")
@@ -173,8 +173,10 @@ def _report(context: Context, envelope: Envelope, work: Work) -> Group | None:
     reports = context.routes[envelope.session.listener].reports
     if not work.plan.refused or reports is None:
         return None
-    failed = failures(work.plan.refused)
-    return report_group(reports, envelope, work.entity.header, failed, context.hostname)
+    failed = failures(work.plan.refused, context.wording)
+    return report_group(
+        reports, envelope, work.entity.header, failed, context.hostname, context.wording
+    )
 
 
 async def _prepare_copy(

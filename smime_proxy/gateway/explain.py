@@ -13,6 +13,7 @@ from smime_proxy.gateway.discovered import Found
 from smime_proxy.gateway.ports import KeyUnavailable
 from smime_proxy.gateway.record import action_of, algorithms_of, certificates_of
 from smime_proxy.gateway.replies import refusal_reply, reply_for
+from smime_proxy.gateway.wording import Wording
 from smime_proxy.gateway.work import TOO_MANY_GROUPS, facts_of, to_discover, too_many_groups
 from smime_proxy.message.errors import BadRequest, MessageError
 from smime_proxy.message.parse import parse
@@ -76,7 +77,7 @@ def explain(context: Context, envelope: Envelope, found: Found | None = None) ->
         entity = parse(envelope.content)
         facts = facts_of(context, envelope, entity, context.directory(), found or {})
     except (MessageError, KeyUnavailable) as error:
-        return Explained(_all_refused(envelope, error), {})
+        return Explained(_all_refused(envelope, error, context.wording), {})
     explained = _decided(context, envelope, facts)
     if found is not None:
         return explained
@@ -106,16 +107,19 @@ def _decided(context: Context, envelope: Envelope, facts: Facts) -> Explained:
     chosen = policy_of(facts.sender, context.rules)
     sources = chosen.sources
     if isinstance(decision, Refusal):
-        reply = refusal_reply(decision.why, decision.detail)
+        refused = refusal_reply(decision.why, decision.detail, decision.instead)
+        reply = context.wording.reply(refused)
         return Explained(_nobody(facts, decision.rule, reply), sources)
     if envelope.session.role is Role.OUTBOUND and len(decision.deliveries) > MAX_GROUPS:
-        return Explained(_nobody(facts, TOO_MANY_GROUPS, too_many_groups()), sources)
+        return Explained(
+            _nobody(facts, TOO_MANY_GROUPS, context.wording.reply(too_many_groups())), sources
+        )
     wanted = {
         item.mailbox: algorithms_for(item, chosen, context.rules) for item in facts.recipients
     }
     explained = tuple(
         replace(one, sources={**_least_source(one, facts, chosen, context.rules), **one.sources})
-        for one in _explained(decision, facts, wanted)
+        for one in _explained(decision, facts, wanted, context.wording)
     )
     return Explained(explained, sources, decision.exemptions)
 
@@ -139,7 +143,7 @@ def _nobody(facts: Facts, rule: str, reply: Reply) -> tuple[Explanation, ...]:
 
 
 def _explained(
-    plan: Plan, facts: Facts, wanted: Mapping[Mailbox, Algorithms]
+    plan: Plan, facts: Facts, wanted: Mapping[Mailbox, Algorithms], wording: Wording
 ) -> tuple[Explanation, ...]:
     problems = {item.mailbox: item.problem for item in facts.recipients}
     certificates = {item.mailbox: item.certificate for item in facts.recipients}
@@ -169,7 +173,7 @@ def _explained(
             item.rule,
             0,
             (),
-            str(refusal_reply(item.why, item.detail)),
+            str(wording.reply(refusal_reply(item.why, item.detail, item.instead))),
             problems.get(item.recipient, ""),
         )
         for item in plan.refused
@@ -201,14 +205,14 @@ def _sources(found: Mapping[str, str], wanted: Algorithms) -> Mapping[str, str]:
 
 
 def _all_refused(
-    envelope: Envelope, error: MessageError | KeyUnavailable
+    envelope: Envelope, error: MessageError | KeyUnavailable, wording: Wording
 ) -> tuple[Explanation, ...]:
     situation, detail = "malformed", str(error)
     if isinstance(error, BadRequest):
         situation, detail = "bad_request", f"{envelope.reverse_path or '<>'}: {error}"
     elif isinstance(error, KeyUnavailable):
         situation = "key_unavailable"
-    reply = str(reply_for(situation, detail))
+    reply = str(wording.reply(reply_for(situation, detail)))
     return tuple(
         Explanation(str(mailbox), "refuse", situation.replace("_", " "), 0, (), reply)
         for mailbox in envelope.recipients

@@ -10,10 +10,12 @@ from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Envelope, ForwardPath
 from smime_proxy.gateway.delivery import Group
 from smime_proxy.gateway.ports import Upstream
-from smime_proxy.gateway.replies import REPLIES, refusal_reply
+from smime_proxy.gateway.replies import refusal_reply
+from smime_proxy.gateway.texts import REPORT, Language
+from smime_proxy.gateway.wording import Wording
 from smime_proxy.message.header import HeaderBlock
-from smime_proxy.message.report import FailedRecipient, delivery_report
-from smime_proxy.policy.plan import Refused
+from smime_proxy.message.report import FailedRecipient, ReportText, delivery_report
+from smime_proxy.policy.plan import Refused, Why
 from smime_proxy.reply import Reply
 
 ONE_REPORT_EACH = timedelta(hours=1)  # a sender, E70; RFC 3834 2
@@ -46,21 +48,33 @@ class ReportRate:
         }
 
 
-def failures(refused: Sequence[Refused]) -> tuple[FailedRecipient, ...]:
+def failures(refused: Sequence[Refused], wording: Wording) -> tuple[FailedRecipient, ...]:
     """Turn refused recipients into the rows of a report (RFC 3464 2.3)."""
     return tuple(
         FailedRecipient(
-            item.recipient, refusal_reply(item.why, item.detail), REPLIES[item.why.value].advice
+            item.recipient,
+            wording.reply(refusal_reply(item.why, item.detail, item.instead)),
+            tuple(_advice(item, wording, language) for language in wording.languages),
         )
         for item in refused
     )
 
 
-def undelivered(groups: Sequence[tuple[Group, Reply]]) -> tuple[FailedRecipient, ...]:
+def _advice(item: Refused, wording: Wording, language: Language) -> str:
+    """Say what to do; the reason only where it is ours alone, not of a certificate's names."""
+    advice = wording.advice(item.why.value, language, item.instead)
+    if item.why is not Why.TEAM_GETS_NO_ENCRYPTED:
+        return advice
+    return f"{REPORT[language].team.format(names=item.recipient)} {advice}"
+
+
+def undelivered(
+    groups: Sequence[tuple[Group, Reply]], wording: Wording
+) -> tuple[FailedRecipient, ...]:
     """Turn groups that the upstream refused for good into the rows of a report."""
-    advice = "The mail server of the recipient refused it: mend the address or write otherwise."
+    advice = tuple(REPORT[language].refused for language in wording.languages)
     return tuple(
-        FailedRecipient(path.mailbox, reply, advice)
+        FailedRecipient(path.mailbox, wording.reply(reply), advice)
         for group, reply in groups
         for path in group.paths
     )
@@ -72,6 +86,7 @@ def report_group(
     header: HeaderBlock,
     failed: Sequence[FailedRecipient],
     hostname: str,
+    wording: Wording,
 ) -> Group | None:
     """Build the group that carries one report to the reverse-path; None for the null one."""
     sender = envelope.reverse_path
@@ -81,6 +96,11 @@ def report_group(
         reporting_mta=hostname,
         recipient=sender,
         failed=failed,
+        text=ReportText(
+            REPORT[wording.languages[0]].subject,
+            tuple(REPORT[each].opening.format(mta=hostname) for each in wording.languages),
+            tuple(wording.contact_line(each) for each in wording.languages),
+        ),
         original_header=bytes(header),
         identifier=envelope.identifier,
         boundary=f"=_report_{envelope.identifier}",

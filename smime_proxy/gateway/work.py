@@ -102,7 +102,8 @@ def make(context: Context, envelope: Envelope, found: Found | None = None) -> Wo
             raise Lacking(lacks, context.discovery)
         decision = decide(envelope, facts, context.rules)
         if isinstance(decision, Refusal):
-            return Refused(refusal_reply(decision.why, decision.detail), decision.rule)
+            reply = refusal_reply(decision.why, decision.detail, decision.instead)
+            return Refused(reply, decision.rule)
         transform = Transform(_material(context, envelope, entity, directory))
         return _carry_out(decision, transform, directory)
     except BadRequest as error:

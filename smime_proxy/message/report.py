@@ -7,14 +7,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from quopri import encodestring
+from textwrap import fill
 
 from smime_proxy.address import Mailbox
+from smime_proxy.message.encoded_word import encode_text
 from smime_proxy.message.header import HeaderBlock
 from smime_proxy.message.trace import format_date
 from smime_proxy.reply import Reply
 
 MAX_RETURNED_OCTETS = 8_192  # of the original header; a report must not carry content out
 _MAX_DIAGNOSTIC = 900  # characters of the reply quoted, so that the line stays below 998
+_WIDTH = 72  # columns, as people write mail; RFC 5322 2.1.1 asks for 78 at most
+_INDENT = " " * 4
 _MAX_RETURNED_FIELD = 998  # longer ones are left out: they hold lists or hidden text
 
 # What helps the sender to recognise the mail; nothing a reader's program would act on.
@@ -27,11 +32,26 @@ _FOREIGN = re.compile(r"[^ -~]")
 
 @dataclass(frozen=True, slots=True)
 class FailedRecipient:
-    """One recipient that got nothing: the reply that says why, and what the sender can do."""
+    """One recipient that got nothing: the reply that says why, and what the sender can do.
+
+    `advice` once for each language of the `ReportText`.
+    """
 
     mailbox: Mailbox
     reply: Reply
-    advice: str
+    advice: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportText:
+    """What stands around the recipients; one opening and closing a language, in their order.
+
+    Lines end with LF; a closing may be empty.
+    """
+
+    subject: str
+    openings: tuple[str, ...]
+    closings: tuple[str, ...]
 
 
 def delivery_report(
@@ -39,6 +59,7 @@ def delivery_report(
     reporting_mta: str,
     recipient: Mailbox,
     failed: Sequence[FailedRecipient],
+    text: ReportText,
     original_header: bytes,
     identifier: str,
     boundary: str,
@@ -46,7 +67,7 @@ def delivery_report(
 ) -> bytes:
     """Write the notification to `recipient`, to be sent from the null reverse-path (E69).
 
-    Holds a text in ASCII, message/delivery-status and the harmless fields of the original
+    Holds a text in each language, message/delivery-status and the harmless fields of the original
     header. Nothing of the original mail stands in the text but addresses. `identifier` makes the
     Message-ID unique; `date` is aware (RFC 3464 2).
     """
@@ -55,7 +76,7 @@ def delivery_report(
     head = (
         f"From: Mail Delivery System <MAILER-DAEMON@{mta}>\r\n"
         f"To: <{recipient}>\r\n"
-        "Subject: Undelivered Mail Returned to Sender\r\n"
+        f"Subject: {encode_text(text.subject)}\r\n"
         f"Date: {format_date(date)}\r\n"
         f"Message-ID: <{_ascii(identifier)}@{mta}>\r\n"
         "Auto-Submitted: auto-replied\r\n"
@@ -64,8 +85,7 @@ def delivery_report(
         f'\tboundary="{boundary}"\r\n\r\n'
     )
     body = (
-        f"{delimiter}Content-Type: text/plain; charset=us-ascii\r\n"
-        f"Content-Description: Notification\r\n\r\n{_text(mta, failed)}\r\n"
+        f"{delimiter}{_notification(_text(text, failed))}\r\n"
         f"{delimiter}Content-Type: message/delivery-status\r\n"
         f"Content-Description: Delivery report\r\n\r\n{_status(mta, failed, date)}\r\n"
         f"{delimiter}Content-Type: text/rfc822-headers\r\n"
@@ -104,16 +124,41 @@ def _word(value: str) -> str:
     return value.partition(";")[0].partition("(")[0].strip().lower()
 
 
-def _text(mta: str, failed: Sequence[FailedRecipient]) -> str:
-    told = "".join(
-        f"\r\n<{_ascii(str(each.mailbox))}> ({each.reply.enhanced or each.reply.code})\r\n"
-        f"    {_ascii(each.advice)}\r\n"
-        for each in failed
+def _text(text: ReportText, failed: Sequence[FailedRecipient]) -> str:
+    sections = []
+    for number, opening in enumerate(text.openings):
+        told = "".join(
+            f"\n<{each.mailbox}> ({each.reply.enhanced or each.reply.code})\n"
+            f"{_filled(each.advice[number], _INDENT)}\n"
+            for each in failed
+        )
+        closing = f"\n{text.closings[number]}\n" if text.closings[number] else ""
+        paragraphs = "\n\n".join(_filled(part) for part in opening.split("\n\n"))
+        sections.append(f"{paragraphs}\n{told}{closing}")
+    return "\n\n".join(sections)
+
+
+def _filled(text: str, indent: str = "") -> str:
+    """Break text at blanks only, so that addresses stay whole."""
+    return fill(
+        text,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
+
+
+def _notification(text: str) -> str:
+    """Write the part for people: plain where ASCII will do, else UTF-8 in quoted-printable."""
+    if text.isascii():
+        head, body = "us-ascii\r\n", "\r\n".join(text.split("\n"))
+    else:
+        head = "utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n"
+        body = encodestring(text.encode()).decode("ascii").replace("\n", "\r\n")
     return (
-        f"This is the mail system at {mta}.\r\n\r\n"
-        "Your message could not be delivered to the recipients below; nothing was sent to them.\r\n"
-        f"{told}"
+        f"Content-Type: text/plain; charset={head}Content-Description: Notification\r\n\r\n{body}"
     )
 
 

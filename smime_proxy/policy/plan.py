@@ -129,12 +129,13 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """One recipient that is not served, why, and what can be done about it."""
+    """One recipient that is not served, why, and what his account wants to be said of it."""
 
     recipient: Mailbox
     why: Why
     detail: str
     rule: str
+    instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +153,15 @@ class SentCopy:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The whole mail object is refused; nobody gets it."""
+    """The whole mail object is refused; nobody gets it.
+
+    `instead` is what the account it is for wants to be said in place of the usual advice.
+    """
 
     why: Why
     detail: str
     rule: str
+    instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,7 @@ class Account:
     """One account whose keys the proxy holds; `override` is its own policy.
 
     `enabled` False: signs no more, still decrypts. `aliases` are further addresses of the mailbox.
+    `refusal_text`: what senders of encrypted mail to a team are told to do, "" for the usual.
     """
 
     address: Mailbox
@@ -152,6 +153,7 @@ class Account:
     logins: frozenset[str] = frozenset()
     override: Override = field(default_factory=Override)
     enabled: bool = True
+    refusal_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from smime_proxy.policy.rules import (
     OnMissingCertificate,
     Rules,
 )
+from smime_proxy.policy.team import said_instead
 
 _NO_CERTIFICATE = frozenset({Why.CERTIFICATE_MISSING, Why.CERTIFICATE_LAPSED})
 
@@ -182,7 +183,13 @@ def _settle(
 
 def _refusal(facts: Facts, missing: Sequence[tuple[Wish, Why]], rule: str) -> Refusal:
     detail = "; ".join(_missing_detail(facts, wish, reason) for wish, reason in missing)
-    return Refusal(missing[0][1], detail, rule)
+    teams = [
+        wish.recipient.account
+        for wish, reason in missing
+        if reason is Why.TEAM_GETS_NO_ENCRYPTED and wish.recipient.account is not None
+    ]
+    instead = said_instead(teams) if missing[0][1] is Why.TEAM_GETS_NO_ENCRYPTED else ""
+    return Refusal(missing[0][1], detail, rule, instead)
 
 
 def _missing_detail(facts: Facts, wish: Wish, why: Why) -> str:

@@ -20,6 +20,7 @@ from smime_proxy.settings.tables import (
     Service,
     Status,
     Store,
+    Texts,
     TrustTable,
 )
 
@@ -95,6 +96,8 @@ class Settings(BaseSettings):
     """Whether certificates were revoked."""
     notify: Notify = Field(default_factory=Notify)
     """Who is told that keys end."""
+    texts: Texts = Field(default_factory=Texts)
+    """How people are told what to do."""
     upstreams: Annotated[dict[Name, Upstream], BeforeValidator(distinct)] = Field(
         default_factory=dict
     )

@@ -4,6 +4,7 @@ Names and meanings are those of the settings file; `smime_proxy.policy.rules` ha
 """
 
 from smime_proxy.address import parse_mailbox
+from smime_proxy.gateway.wording import Wording
 from smime_proxy.policy.rules import (
     ListenerRule,
     Override,
@@ -32,6 +33,12 @@ def to_rules(settings: Settings) -> Rules:
         harvest=settings.policy.harvest,
         subject_address=settings.trust.subject_address,
     )
+
+
+def to_wording(settings: Settings) -> Wording:
+    """Give how people are told what to do."""
+    table = settings.texts
+    return Wording(table.languages, table.contact, settings.policy.subject_words.plain)
 
 
 def to_policy(table: PolicyTable) -> Policy:

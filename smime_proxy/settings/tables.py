@@ -10,6 +10,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from smime_proxy.certs.revocation_mode import Mode
+from smime_proxy.gateway.spelling import MAX_CONTACT, read_line
+from smime_proxy.gateway.texts import Language
 from smime_proxy.settings.fields import (
     AccountPattern,
     Bind,
@@ -50,6 +52,15 @@ OptionalAddress = Annotated[str, AfterValidator(lambda value: read_address(value
 NoticeDays = Annotated[
     tuple[Annotated[int, Field(ge=1, le=MAX_NOTICE_DAYS)], ...], BeforeValidator(read_list)
 ]
+
+
+def _each_once(languages: tuple[Language, ...]) -> tuple[Language, ...]:
+    if not languages or len(set(languages)) < len(languages):
+        raise ValueError("must name at least one language, and each once")
+    return languages
+
+
+Languages = Annotated[tuple[Language, ...], BeforeValidator(read_list), AfterValidator(_each_once)]
 
 
 class Table(BaseModel):
@@ -169,6 +180,16 @@ class Log(Table):
     """`text` for people, `json` one object a line."""
     addresses: Annotated[str, AfterValidator(choice("full", "hashed"))] = "full"
     """`hashed` writes mail addresses as keyed hashes."""
+
+
+class Texts(Table):
+    """`[texts]`: how people are told what to do, in replies and reports."""
+
+    languages: Languages = (Language.ENGLISH,)
+    """en, de: the first is that of replies, a report has all of them."""
+    contact: Annotated[str, AfterValidator(lambda value: read_line(value, MAX_CONTACT))] = ""
+    """Whom to ask, behind every refusal: an address, a number or a URL; one line, empty for
+    nobody. Written in ASCII in replies."""
 
 
 class Notify(Table):

@@ -7,7 +7,7 @@ import asyncio
 import ssl
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Literal, Protocol
@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.ports import Extensions, Measures
 from smime_proxy.gateway.replies import reply_for
+from smime_proxy.gateway.wording import Wording
 from smime_proxy.reply import EnhancedStatus, Reply
 from smime_proxy.smtp.conversation import Gateway
 from smime_proxy.smtp.intake import ByteBudget
@@ -34,6 +35,7 @@ class ListenerOptions:
     `bind` is host:port, IPv6 in brackets. `domains` are folded (address.fold_domain); an inbound
     listener takes recipients there and nowhere else. `tls` offers STARTTLS, or is what an smtps
     listener speaks from the first octet; reloading its certificate in place serves new sessions.
+    `wording` says our own replies.
     """
 
     name: str
@@ -43,6 +45,7 @@ class ListenerOptions:
     trusted_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     domains: frozenset[str] = frozenset()
     tls: ssl.SSLContext | None = None
+    wording: Wording = field(default_factory=Wording)
     max_message_size: int = 50_000_000  # octets, RFC 1870; the extensions may lower it
     max_recipients: int = 1000  # Postfix smtpd_recipient_limit
     max_sessions: int = 1000  # of one process; each holds a file descriptor and an upstream's

@@ -65,7 +65,7 @@ class Connection(SMTP):
         refusal = self.admission.enter(self, self.peer)
         if refusal is not None:
             channel = cast("asyncio.Transport", transport)
-            channel.write(encode(refusal))
+            channel.write(encode(self.admission.options.wording.reply(refusal)))
             channel.close()
             return
         self.trusted = self.admission.trusts(self.peer)
@@ -170,7 +170,7 @@ class Connection(SMTP):
         What a sound client is never told, of syntax and sequence, is counted; too much of it ends
         the session, and so does every 421 (RFC 5321 3.8).
         """
-        self._replies.append(encode(reply))
+        self._replies.append(encode(self.admission.options.wording.reply(reply)))
         if reply.code in _FAULTS:
             self._faults += 1
             if self._faults == self.admission.options.max_faults:

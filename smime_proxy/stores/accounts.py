@@ -144,6 +144,7 @@ def load(connection: Connection, number: int | None = None) -> tuple[StoredAccou
                     sent_copy=row.sent_copy,
                 ),
                 enabled=row.enabled,
+                refusal_text=row.refusal_text,
             ),
             row.created_at,
         )
@@ -187,6 +188,7 @@ def _columns(account: Account) -> dict[str, object]:
         "encrypt": None if override.encrypt is None else override.encrypt.value,
         "sent_copy": override.sent_copy,
         "enabled": account.enabled,
+        "refusal_text": account.refusal_text,
     }
 
 
@@ -226,6 +228,7 @@ def _described(account: Account) -> str:
         "encrypt": override.encrypt.value if override.encrypt else "",
         "sent_copy": override.sent_copy or "",
         "enabled": "" if account.enabled else "no",
+        "refusal_text": account.refusal_text,
     }
     words = (f"{name}={value}" for name, value in said.items() if value)
     return " ".join((account.address.text, *words))

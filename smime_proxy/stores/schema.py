@@ -62,6 +62,7 @@ account = Table(
     Column("sign", String),
     Column("encrypt", String),
     Column("sent_copy", String),
+    Column("refusal_text", String, nullable=False),
     Column("enabled", Boolean, nullable=False),
     Column("created_at", Moment, nullable=False),
 )

@@ -209,6 +209,17 @@ def test_no_reply_is_documented_that_the_program_does_not_give() -> None:
     assert set(reply_rows()) - set(replies()) == set()
 
 
+@pytest.mark.parametrize("language", ["ENGLISH", "GERMAN"])
+def test_every_reply_is_documented_with_what_it_says_in_each_language(language: str) -> None:
+    wording = import_module("smime_proxy.gateway.wording").Wording()
+    texts = import_module("smime_proxy.gateway.texts").Language[language]
+    english, _, german = REPLIES.read_text(encoding="utf-8").partition("## In German")
+    part = german if language == "GERMAN" else english
+    rows = {row.split("|")[1].strip(" `"): row for row in part.splitlines() if row.startswith("|")}
+    said = {name: wording.advice(name, texts) for name in replies()}
+    assert {name for name, text in said.items() if f"| {text} |" not in rows.get(name, "")} == set()
+
+
 @pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md"])
 def test_the_documents_people_look_for_are_there(name: str) -> None:
     assert (ROOT / name).read_text(encoding="utf-8").startswith("# ")

@@ -54,6 +54,14 @@ SentCopyOption = Annotated[
     str | None,
     typer.Option("--sent-copy", metavar="URL", help="upstream:NAME, maildir:///path or default."),
 ]
+RefusalTextOption = Annotated[
+    str | None,
+    typer.Option(
+        "--refusal-text",
+        metavar="TEXT",
+        help="What senders of encrypted mail to a team are told to do; one line.",
+    ),
+]
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="As `account keys` shows it.")]
 
 
@@ -69,11 +77,20 @@ def add(
     login: LoginOption = None,
     reader: ReaderOption = None,
     sent_copy: SentCopyOption = None,
+    refusal_text: RefusalTextOption = None,
 ) -> None:
     """Add an account; adding an identical one again is no error."""
     refuse_readers(reader)
     loaded, acting = settings(context), act(context)
-    change = Change(kind, sign, encrypt, tuple(alias or ()), tuple(login or ()), sent_copy)
+    change = Change(
+        kind,
+        sign,
+        encrypt,
+        tuple(alias or ()),
+        tuple(login or ()),
+        sent_copy,
+        refusal_text=refusal_text,
+    )
     wanted = change.apply(Account(address=mailbox(address)), loaded)
     with opened_store(context, loaded) as store:
         is_new = accounts.add(store, acting, wanted)
@@ -92,15 +109,19 @@ def set_(
     login: LoginOption = None,
     reader: ReaderOption = None,
     sent_copy: SentCopyOption = None,
+    refusal_text: RefusalTextOption = None,
     enable: Annotated[bool, typer.Option("--enable", help="Undo `account disable`.")] = False,
 ) -> None:
     """Change an account: what is given replaces what was, all else stays.
 
     One empty --alias or --login takes all away; --sign, --encrypt and --sent-copy know `default`.
+    An empty --refusal-text restores the usual one.
     """
     refuse_readers(reader)
     loaded, acting = settings(context), act(context)
-    change = Change(kind, sign, encrypt, tuple(alias or ()), tuple(login or ()), sent_copy, enable)
+    change = Change(
+        kind, sign, encrypt, tuple(alias or ()), tuple(login or ()), sent_copy, enable, refusal_text
+    )
     wanted = mailbox(address)
     with opened_store(context, loaded) as store:
         accounts.change(store, acting, wanted, lambda account: change.apply(account, loaded))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeVar
 
-from smime_proxy.admin.cli.arguments import mailbox, sent_copy
+from smime_proxy.admin.cli.arguments import mailbox, refusal_text, sent_copy
 from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.policy.rules import Account, Encrypt, Kind, Override, Sign
 from smime_proxy.settings import Settings
@@ -48,17 +48,22 @@ class Change:
     logins: tuple[str, ...] = ()
     sent_copy: str | None = None
     enable: bool = False
+    refusal_text: str | None = None
 
     def apply(self, account: Account, settings: Settings) -> Account:
         """Give the account as the options want it.
 
-        One empty alias or login takes all away. Raises `CommandError` for what cannot be used.
+        One empty alias or login takes all away, an empty refusal text restores the usual one.
+        Raises `CommandError` for what cannot be used.
         """
         aliases, logins = account.aliases, account.logins
         if self.aliases:
             aliases = frozenset(mailbox(alias) for alias in self.aliases if alias)
         if self.logins:
             logins = frozenset(login for login in self.logins if login)
+        said = account.refusal_text
+        if self.refusal_text is not None:
+            said = refusal_text(self.refusal_text)
         return replace(
             account,
             kind=self.kind or account.kind,
@@ -66,6 +71,7 @@ class Change:
             logins=logins,
             override=self._override(account.override, settings),
             enabled=account.enabled or self.enable,
+            refusal_text=said,
         )
 
     def _override(self, override: Override, settings: Settings) -> Override:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from smime_proxy.address import AddressError, Mailbox, parse_mailbox
 from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.certs.certificate import Certificate
+from smime_proxy.gateway.spelling import MAX_REFUSAL_TEXT, read_line
 from smime_proxy.settings import Settings
 from smime_proxy.settings.checks import sent_copy_upstream
 from smime_proxy.settings.fields import read_sent_copy
@@ -43,6 +44,14 @@ def mailbox(text: str) -> Mailbox:
         return parse_mailbox(text)
     except AddressError as error:
         raise CommandError(f"{text!a} is not an address: {error}") from None
+
+
+def refusal_text(text: str) -> str:
+    """Check what senders are told instead of the usual advice; raises `CommandError`."""
+    try:
+        return read_line(text, MAX_REFUSAL_TEXT)
+    except ValueError as error:
+        raise CommandError(f"--refusal-text {error}") from None
 
 
 def sent_copy(text: str, settings: Settings) -> str:

@@ -1,6 +1,9 @@
 """Reports to senders: one an hour, never to nobody, naming each recipient."""
 
+from dataclasses import replace
 from datetime import timedelta
+from email import message_from_bytes, policy
+from typing import Any
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.gateway.replies import reply_for
@@ -12,11 +15,14 @@ from smime_proxy.gateway.reports import (
     report_group,
     undelivered,
 )
+from smime_proxy.gateway.texts import Language
+from smime_proxy.gateway.wording import Wording
 from smime_proxy.message.parse import parse
 from smime_proxy.policy.plan import Refused, Why
 from tests.fakes import AT, FakeUpstream, envelope, mail
 from tests.unit.gateway.test_delivery import NO, group
 
+WORDING = Wording()
 SENDER, TEAM = parse_mailbox("x@y.org"), parse_mailbox("team@example.test")
 REFUSED = Refused(TEAM, Why.TEAM_GETS_NO_ENCRYPTED, f"{TEAM} is a team account", "rule")
 
@@ -46,7 +52,14 @@ def test_e69_the_report_goes_from_nobody_to_the_reverse_path() -> None:
     content = mail("x@y.org", str(TEAM), body="secret\r\n")
     header = parse(content).header
     sealed = envelope(content, "x@y.org", str(TEAM))
-    made = report_group(FakeUpstream(), sealed, header, failures([REFUSED]), "proxy.example.test")
+    made = report_group(
+        FakeUpstream(),
+        sealed,
+        header,
+        failures([REFUSED], Wording()),
+        "proxy.example.test",
+        Wording(),
+    )
     assert made is not None
     assert made.reverse_path is None
     assert [path.mailbox for path in made.paths] == [SENDER]
@@ -61,10 +74,44 @@ def test_nobody_is_written_to() -> None:
     """E68."""
     sealed = envelope(mail("x@y.org", str(TEAM)), None, str(TEAM))
     header = parse(sealed.content).header
-    assert report_group(FakeUpstream(), sealed, header, failures([REFUSED]), "p") is None
+    assert (
+        report_group(FakeUpstream(), sealed, header, failures([REFUSED], Wording()), "p", Wording())
+        is None
+    )
 
 
 def test_what_the_upstream_refused_is_quoted_for_each_recipient() -> None:
-    rows = undelivered([(group(FakeUpstream(), "a", "b"), NO)])
+    rows = undelivered([(group(FakeUpstream(), "a", "b"), NO)], WORDING)
     assert [(row.mailbox.local, row.reply) for row in rows] == [("a", NO), ("b", NO)]
-    assert failures([REFUSED])[0].reply == reply_for("team_gets_no_encrypted", REFUSED.detail)
+    assert failures([REFUSED], Wording())[0].reply == reply_for(
+        "team_gets_no_encrypted", REFUSED.detail
+    )
+
+
+def test_a_report_is_read_in_every_language_set_with_its_umlauts() -> None:
+    """RFC 2047, RFC 2045 6.7: read by the standard library."""
+    wording = Wording((Language.GERMAN, Language.ENGLISH), "Büro +49 30 1234")
+    asked = replace(REFUSED, recipient=parse_mailbox("sales@example.test"), instead="Für später.")
+    sealed = envelope(mail("x@y.org", str(TEAM)), "x@y.org", str(TEAM))
+    header, failed = parse(sealed.content).header, failures([REFUSED, asked], wording)
+    made = report_group(FakeUpstream(), sealed, header, failed, "p.example.test", wording)
+    assert made is not None
+    (raw,) = made.content
+    assert raw.isascii()
+    long = [line for line in raw.splitlines() if len(line) > 78]
+    assert all(line.startswith(b"Diagnostic-Code:") for line in long)
+    message: Any = message_from_bytes(raw, policy=policy.default)
+    assert message["Subject"] == "Ihre Nachricht wurde nicht zugestellt"
+    text = " ".join(message.get_payload(0).get_content().split())
+    german, english = text.split("This is the mail system at p.example.test.")
+    assert german.startswith("Dies ist das Mailsystem auf p.example.test. Ihre Nachricht")
+    assert "<team@example.test> (5.7.4) team@example.test ist ein Teamkonto. Dort lesen" in german
+    assert "senden Sie unverschlüsselt" in german
+    assert "sales@example.test ist ein Teamkonto. Für später." in german
+    assert german.endswith("Kontakt: Büro +49 30 1234 ")
+    assert "team@example.test is a team account. It is read by several people" in english
+    assert "sales@example.test is a team account. Für später." in english
+    assert english.endswith("Contact: Büro +49 30 1234")
+    status = message.get_payload(1).get_payload(1)
+    assert status["Status"] == "5.7.4"
+    assert "ist ein Teamkonto" in status["Diagnostic-Code"]

@@ -1,5 +1,5 @@
 from datetime import UTC, datetime
-from email import message_from_bytes
+from email import message_from_bytes, policy
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from smime_proxy.message.parse import parse
 from smime_proxy.message.report import (
     MAX_RETURNED_OCTETS,
     FailedRecipient,
+    ReportText,
     delivery_report,
     may_be_answered,
 )
@@ -29,7 +30,8 @@ def report(*failed: FailedRecipient, header: bytes = ORIGINAL, to: str = str(PAR
     return delivery_report(
         reporting_mta="mail.example.com",
         recipient=parse_mailbox(to),
-        failed=failed or (FailedRecipient(TEAM, REFUSED, "Send it again without encryption."),),
+        failed=failed or (FailedRecipient(TEAM, REFUSED, ("Send it again without encryption.",)),),
+        text=ReportText("Undelivered", ("This is the mail system.",), ("",)),
         original_header=header,
         identifier="4abc",
         boundary="=_report",
@@ -66,8 +68,10 @@ def test_the_text_names_the_address_and_what_to_do() -> None:
 
 def test_the_status_is_read_by_the_standard_library() -> None:
     """E69."""
-    second = FailedRecipient(parse_mailbox("other@example.test"), Reply(550, None, "no\nno"), "x")
-    first = FailedRecipient(TEAM, REFUSED, "x")
+    second = FailedRecipient(
+        parse_mailbox("other@example.test"), Reply(550, None, "no\nno"), ("x",)
+    )
+    first = FailedRecipient(TEAM, REFUSED, ("x",))
     status: Any = message_from_bytes(report(first, second)).get_payload(1)
     per_message, one, two = status.get_payload()
     assert per_message["Reporting-MTA"] == "dns; mail.example.com"
@@ -110,7 +114,7 @@ def test_what_returns_is_bounded() -> None:
 def test_a_hostile_reply_stays_on_one_line_of_ascii() -> None:
     """E69: the text of another server is not in the part people read."""
     reply = Reply(550, EnhancedStatus(1, 1), "x\r\nBcc: eve\u00e9@x.org" + "y" * 2000)
-    entity = parse(report(FailedRecipient(TEAM, reply, "advice")))
+    entity = parse(report(FailedRecipient(TEAM, reply, ("advice",))))
     assert b"Bcc" not in entity.children[0].body
     lines = entity.children[1].body.split(b"\r\n")
     assert not any(line.startswith(b"Bcc") for line in lines)
@@ -118,7 +122,7 @@ def test_a_hostile_reply_stays_on_one_line_of_ascii() -> None:
 
 
 def test_international_addresses_are_written_as_rfc_6533_says() -> None:
-    failed = FailedRecipient(parse_mailbox("b\u00fcro@example.test"), REFUSED, "x")
+    failed = FailedRecipient(parse_mailbox("b\u00fcro@example.test"), REFUSED, ("x",))
     raw = report(failed)
     assert b"Final-Recipient: utf-8; b\\x{FC}ro@example.test\r\n" in raw
     assert raw.isascii()
@@ -174,3 +178,24 @@ def test_machines_lists_and_we_ourselves_are_never_answered(reverse_path: str | 
     """E68."""
     sender = parse_mailbox(reverse_path) if reverse_path else None
     assert not may_be_answered(HeaderBlock(b""), sender)
+
+
+def test_each_language_has_its_opening_advice_and_closing_in_order() -> None:
+    text = ReportText("Größe", ("Eins.\n\nZwei.", "One."), ("Ende.", ""))
+    raw = delivery_report(
+        reporting_mta="mail.example.com",
+        recipient=PARTNER,
+        failed=[FailedRecipient(TEAM, REFUSED, ("Für Sie.", "For you."))],
+        text=text,
+        original_header=ORIGINAL,
+        identifier="4abc",
+        boundary="=_report",
+        date=AT,
+    )
+    assert raw.isascii()
+    message: Any = message_from_bytes(raw, policy=policy.default)
+    assert message["Subject"] == "Größe"
+    assert message.get_payload(0).get_content().replace("\r\n", "\n").rstrip("\n") == (
+        "Eins.\n\nZwei.\n\n<team@example.test> (5.7.4)\n    Für Sie.\n\nEnde.\n"
+        "\n\nOne.\n\n<team@example.test> (5.7.4)\n    For you."
+    )

@@ -1,6 +1,8 @@
 """Encrypted mail to team accounts: refused in the dialogue, reported, or let through."""
 
-from smime_proxy.policy.facts import Facts, MessageFacts
+from dataclasses import replace
+
+from smime_proxy.policy.facts import Facts, MessageFacts, RecipientFacts
 from smime_proxy.policy.plan import Refusal, Why
 from smime_proxy.policy.rules import Kind
 from smime_proxy.policy.team import refuse_for_teams
@@ -40,3 +42,18 @@ def test_e68_nobody_is_dropped_where_no_report_may_be_sent() -> None:
     automatic = Facts(MessageFacts(answerable=False), (ONE, PERSON))
     assert refuse_for_teams(automatic) is None
     assert refuse_for_teams(Facts(MessageFacts(), (ONE, PERSON), may_report=False)) is None
+
+
+def test_what_teams_want_to_be_said_is_said_where_they_agree() -> None:
+    def told(mailbox: str, text: str) -> RecipientFacts:
+        team = replace(account(mailbox, Kind.TEAM), refusal_text=text)
+        return to(mailbox, who=team)
+
+    one, same, other = told("a@b.c", "Call."), told("d@b.c", "Call."), told("e@b.c", "Write.")
+    for recipients, said in (((one, same), "Call."), ((one, other), ""), ((one, ONE), "")):
+        found = refuse_for_teams(Facts(MessageFacts(), recipients))
+        assert isinstance(found, Refusal)
+        assert found.instead == said
+    settled = refuse_for_teams(Facts(MessageFacts(), (one, other, PERSON)))
+    assert isinstance(settled, tuple)
+    assert [item.instead for item in settled[1]] == ["Call.", "Write."]

@@ -2,6 +2,8 @@ from dataclasses import fields
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.source import MinimumSource
+from smime_proxy.gateway.texts import Language
+from smime_proxy.gateway.wording import Wording
 from smime_proxy.policy.algorithms import (
     ContentEncryption,
     HeaderProtection,
@@ -10,7 +12,7 @@ from smime_proxy.policy.algorithms import (
 )
 from smime_proxy.policy.rules import Encrypt, PartnerRule, Policy, Rules, Sign
 from smime_proxy.settings import Settings
-from smime_proxy.settings.rules import to_rules
+from smime_proxy.settings.rules import to_rules, to_wording
 from smime_proxy.smime.gateway_signer import GatewaySigner
 from smime_proxy.smime.unwrap import Unwrap
 
@@ -118,3 +120,13 @@ def test_partners_listeners_and_words_reach_the_rules() -> None:
     assert rules.listeners["mx"].accounts == ("*@example.com",)
     assert not rules.listeners["mx"].envelope_match
     assert (rules.words.plain, rules.words.sign) == ("", "[sign]")
+
+
+def test_how_people_are_told_reaches_the_wording() -> None:
+    tables = {
+        "texts": {"languages": ["de", "en"], "contact": " Büro "},
+        "policy": {"subject_words": {"plain": "[klar]"}},
+    }
+    wording = to_wording(Settings.model_validate(tables))
+    assert wording == Wording((Language.GERMAN, Language.ENGLISH), "Büro", "[klar]")
+    assert to_wording(Settings()) == Wording()

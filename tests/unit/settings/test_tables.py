@@ -110,3 +110,20 @@ def test_mail_waits_for_answers_about_revocation_within_bounds(budget: float) ->
     _, faults = validate({"revocation": {"budget": budget}})
     assert any("revocation.budget" in str(fault) for fault in faults)
     assert validate({"revocation": {"budget": 20}})[1] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("languages", [], "at least one"),
+        ("languages", ["de", "de"], "each once"),
+        ("languages", ["fr"], "en or de"),
+        ("contact", "a\nb", "one line"),
+        ("contact", "Почта", "ASCII"),
+        ("contact", "x" * 101, "at most 100"),
+    ],
+)
+def test_what_people_cannot_be_told_is_one_clear_error(key: str, value: object, said: str) -> None:
+    _, faults = validate({"texts": {key: value}})
+    assert len(faults) == 1
+    assert said in str(faults[0])

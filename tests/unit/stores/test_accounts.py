@@ -37,6 +37,14 @@ def test_an_override_that_says_nothing_comes_back_so(store: Store, act: Act) -> 
     assert accounts.find(store, ALICE).account.override == Override()
 
 
+def test_a_refusal_text_is_kept_and_taken_away(store: Store, act: Act) -> None:
+    told = replace(account("alice@example.com"), refusal_text="Bitte für später.")
+    accounts.add(store, act, told)
+    assert accounts.find(store, ALICE).account.refusal_text == "Bitte für später."
+    accounts.change(store, act, ALICE, lambda known: replace(known, refusal_text=""))
+    assert accounts.find(store, ALICE).account.refusal_text == ""
+
+
 def test_an_empty_sent_copy_is_not_the_same_as_none(store: Store, act: Act) -> None:
     off = replace(account("alice@example.com"), override=Override(sent_copy=""))
     accounts.add(store, act, off)

@@ -16,6 +16,7 @@ def upgrade() -> None:
     _answers()
     _lifecycle()
     _discovery()
+    _texts()
 
 
 def _anchors() -> None:
@@ -176,3 +177,9 @@ def _discovery() -> None:
         sa.Column("expires_at", sa.DateTime, nullable=False),
     )
     op.create_index("finding_expires_at", "finding", ["expires_at"])
+
+
+def _texts() -> None:
+    """What senders of encrypted mail to a team are told instead of the usual advice."""
+    column = sa.Column("refusal_text", sa.String, nullable=False, server_default="")
+    op.add_column("account", column)

@@ -53,6 +53,7 @@ def test_what_is_added_is_shown(empty: Cli) -> None:
         "sign": "on_request",
         "encrypt": "never",
         "sent_copy": "upstream:outside",
+        "refusal_text": "",
         "keys": 0,
         "former_keys": 0,
         "signs_until": None,

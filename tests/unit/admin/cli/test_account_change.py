@@ -56,3 +56,16 @@ def test_readers_are_refused_rather_than_ignored() -> None:
     refuse_readers(None)
     with pytest.raises(CommandError, match="not supported"):
         refuse_readers(["b@example.test"])
+
+
+def test_a_refusal_text_is_set_kept_and_taken_away() -> None:
+    told = Change(refusal_text=" Bitte für später. ").apply(ALICE, Settings())
+    assert told.refusal_text == "Bitte für später."
+    assert Change().apply(told, Settings()) == told
+    assert Change(refusal_text="").apply(told, Settings()) == ALICE
+
+
+@pytest.mark.parametrize("text", ["a\nb", "x" * 201, "Почта"])
+def test_a_refusal_text_that_no_reply_can_carry_is_refused(text: str) -> None:
+    with pytest.raises(CommandError, match="--refusal-text must"):
+        Change(refusal_text=text).apply(ALICE, Settings())
