@@ -20,7 +20,9 @@ def settings(listener: Mapping[str, Any] = OUT, **more: Any) -> Settings:
 
 
 def test_what_can_change_is_put_in_force() -> None:
-    after = settings(OUT | {"upstream": "two"}, policy={"encrypt": "required"})
+    after = settings(
+        OUT | {"upstream": "two"}, policy={"encrypt": "required"}, texts={"languages": ["de"]}
+    )
     reloading = Reloading(InForce.read(settings()), lambda: after)
     assert reloading.renew().settings is after
     assert reloading.in_force.settings is after
