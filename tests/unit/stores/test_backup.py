@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,8 @@ def test_no_private_key_lies_in_the_file(store: Store) -> None:
 
 def test_restored_keys_sign_and_decrypt(store: Store, other: Store, act: Act) -> None:
     someone = pki.person(None, "alice@example.com", kind="rsa")
-    accounts.add(store, act, account("alice@example.com"))
+    told = replace(account("alice@example.com"), refusal_text="Bitte für später.")
+    accounts.add(store, act, told)
     keys.import_key(store, act, ALICE, bundle(someone))
     put(other, act, made(store))
     with other.reading() as connection:
@@ -88,6 +90,7 @@ def test_restored_keys_sign_and_decrypt(store: Store, other: Store, act: Act) ->
     assert entry is not None
     assert snapshot.signer(alice, entry, NOW).certificate == someone.der
     assert len(snapshot.decryption_keys(alice)) == 1
+    assert accounts.find(other, ALICE).account.refusal_text == "Bitte für später."
 
 
 def test_a_store_that_is_not_empty_is_refused(store: Store, other: Store, act: Act) -> None:
