@@ -57,6 +57,7 @@ class AnswerShelf:
         self._lists: dict[str, Crl] = {}
         self._by_issuer: dict[bytes, dict[str, Crl]] = {}
         self._ocsp: dict[str, OcspAnswer] = {}
+        self._own: dict[str, int] = {}
         self._version = 0
 
     @property
@@ -92,7 +93,23 @@ class AnswerShelf:
                 if self._seen.get(name) != at:
                     self._read(connection, name)
                     fresh += 1
+            fresh += self._read_own(connection)
         return fresh
+
+    def _read_own(self, connection: Connection) -> int:
+        """Take over the lists of the built-in authority; nobody need fetch them from us."""
+        table = schema.authority
+        signed = select(table.c.id, table.c.crl_number).where(table.c.crl.is_not(None))
+        numbers = {f"own:{row.id}": row.crl_number for row in connection.execute(signed)}
+        for name in self._own.keys() - numbers.keys():
+            self._drop_list(name)
+            self._version += 1
+        changed = [name for name, number in numbers.items() if self._own.get(name) != number]
+        for name in changed:
+            wanted = select(table.c.crl).where(table.c.id == int(name.removeprefix("own:")))
+            self._take_list(name, connection.execute(wanted).scalar_one())
+        self._own = numbers
+        return len(changed)
 
     def claim(self, name: str, at: datetime) -> Claim:
         """Tell whether this process is to fetch something now: nobody else does, and it is time."""
@@ -211,10 +228,14 @@ class AnswerShelf:
             if kept.name.startswith("ocsp:"):
                 self._ocsp[kept.name] = OcspAnswer.from_der(kept.der)
             else:
-                crl = Crl.from_der(kept.der)
-                self._drop_list(kept.name)
-                self._lists[kept.name] = crl
-                self._by_issuer.setdefault(crl.issuer_key, {})[kept.name] = crl
+                self._take_list(kept.name, kept.der)
         except CertificateError as error:  # kept by a version that read it
             _log.warning("answer not read", name=kept.name, reason=str(error))
+        self._version += 1
+
+    def _take_list(self, name: str, der: bytes) -> None:
+        crl = Crl.from_der(der)
+        self._drop_list(name)
+        self._lists[name] = crl
+        self._by_issuer.setdefault(crl.issuer_key, {})[name] = crl
         self._version += 1

@@ -6,14 +6,19 @@ from datetime import timedelta
 
 import pytest
 
+from smime_proxy.address import parse_mailbox
+from smime_proxy.certs import authority
 from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.crl import Reason
 from smime_proxy.certs.ocsp import OcspAnswer
+from smime_proxy.certs.revocation import Status, standing
 from smime_proxy.certs.revocation_list import Crl
 from smime_proxy.certs.status_sources import ocsp_name
 from smime_proxy.gateway.ports import Claim
-from smime_proxy.stores import answers
+from smime_proxy.stores import answers, issued, revocation_lists
+from smime_proxy.stores import authority as stored_authority
 from smime_proxy.stores.answers import CLAIM, FIRST_RETRY, KEPT, LAST_RETRY, AnswerShelf
-from smime_proxy.stores.connection import Store
+from smime_proxy.stores.connection import Act, Store
 from tests import pki
 from tests.unit.certs.answers import DAY, NOW, crl_der, ocsp_der
 from tests.unit.certs.test_status_sources import points
@@ -21,6 +26,8 @@ from tests.unit.certs.test_status_sources import points
 ROOT = pki.root(kind="p256")
 URL = "http://lists.test/root.crl"
 ALICE = pki.person(ROOT, "a@x.y", kind="p256", extra=[points(URL)])
+KEY = pki.rsa_key("authority")
+ALICE_HERE = parse_mailbox("alice@example.test")
 NAME = ocsp_name(ALICE.certificate, ROOT.certificate)
 
 
@@ -238,3 +245,25 @@ def test_a_store_that_is_away_is_no_fault_of_the_mail(store: Store) -> None:
     shelf.fail(URL, NOW)
     assert shelf.forget_old(NOW + 9 * KEPT) == 0
     assert len(shelf.lists(ALICE.certificate, ROOT.certificate)) == 1
+
+
+def test_the_lists_of_the_built_in_authority_need_no_fetching(store: Store, act: Act) -> None:
+    root = authority.create_authority("Own", NOW, 10, KEY, serial=1)
+    issuer = authority.Issuer(root, KEY)
+    stored_authority.init(store, act, issuer)
+    shelf = AnswerShelf(store)
+    alice = authority.issue(issuer, ALICE_HERE, KEY.public_key(), NOW, 30, serial=2)
+    assert shelf.refresh() == 0
+    assert standing(alice, root, shelf, NOW).status is Status.UNKNOWN
+    revocation_lists.sign_due(store, NOW)
+    version = shelf.version
+    assert shelf.refresh() == 1
+    assert shelf.version > version
+    assert standing(alice, root, shelf, NOW).status is Status.GOOD
+    assert shelf.refresh() == 0
+    above = stored_authority.find(store)
+    assert above is not None
+    issued.record(store, act, above, ALICE_HERE, authority.KeyUses.BOTH, alice)
+    issued.revoke(store, act, "2", Reason.KEY_COMPROMISE)
+    assert shelf.refresh() == 1
+    assert standing(alice, root, shelf, act.at + DAY / 24).status is Status.REVOKED

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from smime_proxy.stores.vault import make_master_key
+from tests import pki
 from tests.sink import Sink, running, unused_port
 from tests.tls_files import make_tls_files
 
@@ -123,11 +124,17 @@ def test_a_directory_that_is_set_up_wrongly_is_an_error(cli: Cli) -> None:
 
 
 def test_in_hard_mode_a_key_of_which_nothing_is_known_makes_it_fail(cli: Cli) -> None:
+    cli.settings.write_text(cli.settings.read_text() + '[revocation]\nmode = "hard"\n')
     cli.done("account", "add", "bob@example.test")
     cli.done("ca", "init")
     cli.done("ca", "issue", "bob@example.test")
-    assert cli("doctor").code == 0
-    cli.settings.write_text(cli.settings.read_text() + '[revocation]\nmode = "hard"\n')
+    assert cli("doctor").code == 0  # our own authority need not be asked
+    root = pki.root("Foreign")
+    bob = pki.person(root, "bob@example.test")
+    cli.done("trust", "add", cli.file("root.pem", root.pem()), "--for", "example.test")
+    cli.done(
+        "account", "import-key", "bob@example.test", cli.file("bob.pem", bob.pem() + bob.key_pem())
+    )
     result = cli("doctor")
     assert result.code == 1
     assert "whether it was revoked cannot be told" in result.out
