@@ -26,12 +26,14 @@ def upstream_makers(settings: "Settings") -> "dict[str, Callable[[], Outlet]]":
 
 def _upstream_maker(table: "UpstreamTable", hostname: str) -> "Callable[[], Outlet]":
     from smime_proxy.smtp.maildir import MaildirUpstream
+    from smime_proxy.smtp.relay import Timeouts
     from smime_proxy.smtp.upstream import SmtpUpstream
 
     place = find_place(table)
     if isinstance(place, Path):
         return lambda: MaildirUpstream(place)
-    return lambda: SmtpUpstream(place, hostname)
+    timeouts = Timeouts(**table.timeouts.model_dump())
+    return lambda: SmtpUpstream(place, hostname, timeouts)
 
 
 def find_place(table: "UpstreamTable") -> "Relay | Path":

@@ -5,7 +5,7 @@ The text under each key is its meaning, unit and default; config/smime-proxy.tom
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from smime_proxy.envelope import Role
 from smime_proxy.settings.fields import (
@@ -23,6 +23,33 @@ from smime_proxy.settings.tables import (
     Table,
 )
 
+Patience = Annotated[float, Field(gt=0, le=3600)]  # an hour: longer than any client waits
+
+
+class UpstreamTimeouts(Table):
+    """`[upstreams.NAME.timeouts]`: seconds the upstream is waited for; RFC 5321 4.5.3.2.
+
+    Below the defaults an upstream that is only slow is taken for one that is lost.
+    """
+
+    connect: Patience = 30.0
+    """The TCP connection, all addresses of the name together."""
+    greeting: Patience = 300.0
+    """The greeting once connected."""
+    command: Patience = 300.0
+    """The replies to EHLO, STARTTLS with its handshake, AUTH and RSET."""
+    mail: Patience = 300.0
+    """The reply to MAIL."""
+    rcpt: Patience = 300.0
+    """The reply to each RCPT."""
+    data: Patience = 120.0
+    """The reply to DATA."""
+    block: Patience = 180.0
+    """Until a piece of the content is taken."""
+    dot: Patience = 600.0
+    """The reply to the final dot. Without it the mail may have been sent, and the client is told
+    to send it again: the shorter, the more duplicates."""
+
 
 class Upstream(Table):
     """`[upstreams.NAME]`: a place mail is handed on to."""
@@ -37,6 +64,8 @@ class Upstream(Table):
     """Service credentials, with password_file; only over verified TLS."""
     password_file: OptionalPath = None
     """File whose first line is the password."""
+    timeouts: UpstreamTimeouts = Field(default_factory=UpstreamTimeouts)
+    """How long to wait for it."""
 
 
 class Listener(Table):

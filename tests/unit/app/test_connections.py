@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,8 @@ from smime_proxy.app.connections import listener_options, upstream_makers
 from smime_proxy.envelope import Role
 from smime_proxy.settings import Settings
 from smime_proxy.smtp.errors import SmtpError
+from smime_proxy.smtp.relay import DEFAULT_TIMEOUTS
+from smime_proxy.smtp.upstream import SmtpUpstream
 
 UPSTREAMS = {"one": {"url": "maildir:///one"}, "two": {"url": "maildir:///two"}}
 OUT = {"role": "outbound", "bind": "127.0.0.1:1", "upstream": "one"}
@@ -19,6 +22,17 @@ def test_a_password_that_is_no_text_is_told_in_one_line(tmp_path: Path) -> None:
     settings = Settings.model_validate({"upstreams": {"relay": relay}})
     with pytest.raises(SmtpError, match="password: the password is not UTF-8"):
         upstream_makers(settings)
+
+
+def test_an_upstream_is_waited_for_as_long_as_the_settings_say() -> None:
+    relay = {"url": "smtp://relay.example.com:587", "tls": "never"}
+    quick = relay | {"timeouts": {"dot": 7, "mail": 0.5}}
+    settings = Settings.model_validate({"upstreams": {"relay": relay, "quick": quick}})
+    made = {name: make() for name, make in upstream_makers(settings).items()}
+    assert isinstance(made["relay"], SmtpUpstream)
+    assert isinstance(made["quick"], SmtpUpstream)
+    assert made["relay"]._timeouts == DEFAULT_TIMEOUTS
+    assert made["quick"]._timeouts == replace(DEFAULT_TIMEOUTS, dot=7.0, mail=0.5)
 
 
 def test_listeners_carry_their_settings() -> None:
