@@ -20,7 +20,7 @@ ifneq ($(shell cat $(VENV)/.checkout 2>/dev/null && $(VENV)/bin/python -c "" 2>&
 STALE := stale
 endif
 
-.PHONY: run test check static format lock bench fuzz interop clean stale
+.PHONY: run test check static format lock bench fuzz interop faults clean stale
 .DEFAULT_GOAL := test
 # Each target is one conversation with a person or with CI; its output stays in order.
 .NOTPARALLEL:
@@ -31,7 +31,7 @@ run: $(RUNTIME)
 test: $(DEV) static
 	@$(VENV)/bin/python -m tests.peers install
 	$(VENV)/bin/python -m pytest --numprocesses=auto --durations=5 tests/house tests/unit tests/attacks tests/fuzz $(PYTEST_ARGS)
-	$(VENV)/bin/python -m pytest --durations=15 tests/conformance tests/pkits tests/interop tests/e2e $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest --durations=15 tests/conformance tests/pkits tests/interop tests/e2e tests/faults $(PYTEST_ARGS)
 
 check static: $(DEV)
 	$(VENV)/bin/ruff format --check --quiet
@@ -53,6 +53,9 @@ bench: $(DEV)
 interop: $(DEV)
 	@$(VENV)/bin/python -m tests.peers install
 	$(VENV)/bin/python -m tests.interop
+
+faults: $(DEV)
+	$(VENV)/bin/python -m tests.faults $(FAULTS_ARGS)
 
 lock:
 	deploy/development/lock.sh

@@ -53,6 +53,7 @@ __all__ = [
     "unused_port",
 ]
 
+SILENCE = 0.03  # seconds without an octet that count as a pause within the content
 ENDLESS = 10_000_000  # octets an endless reply goes on for; beyond any reader's limit
 EXTENSIONS = (
     "PIPELINING",
@@ -108,21 +109,34 @@ class Sink:
     port: int = 0
     connections: int = 0
     open: int = 0  # connections open now
+    met: Counter[Step] = field(default_factory=Counter)  # steps taken in all connections
 
     async def __aenter__(self) -> Self:
-        context = self.tls if self.implicit else None
         self._tasks: set[asyncio.Task[None]] = set()
+        await self.listen()
+        return self
+
+    async def listen(self) -> None:
+        """Listen, again on the same port after `deafen`."""
+        context = self.tls if self.implicit else None
         self._server = await asyncio.start_server(
             self._accept, "127.0.0.1", self.port, ssl=context, backlog=1024
         )
         self.port = self._server.sockets[0].getsockname()[1]
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
+    def deafen(self) -> None:
+        """Let nobody connect any more."""
         self._server.close()
+
+    async def hang_up(self) -> None:
+        """End all connections, without a word."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def __aexit__(self, *_: object) -> None:
+        self.deafen()
+        await self.hang_up()
 
     def commands(self, connection: int | None = None) -> list[bytes]:
         """Give the command lines received, without CRLF."""
@@ -328,15 +342,32 @@ class _Dialogue:
             fault = self.fault(Step.BODY, b"")
             if fault is not None:
                 await self.strike(fault)
-            searched = 0
-            while (end := received.find(b"\r\n.\r\n", searched)) < 0:
-                searched = max(0, len(received) - 4)
-                received += await self.read()
+            end = await self.rest(received)
         except (_Gone, ConnectionError):
             self.note("lost", bytes(received[2:]))
             raise
         self.buffer = bytes(received[end + 5 :])
         return bytes(received[2 : end + 2])
+
+    async def rest(self, received: bytearray) -> int:
+        """Read until the final dot and give where it is."""
+        pause = self.fault(Step.PAUSE, b"")
+        searched = 0
+        while (end := received.find(b"\r\n.\r\n", searched)) < 0:
+            searched = max(0, len(received) - 4)
+            if pause is None:
+                received += await self.read()
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SILENCE):
+                    received += await self.read()
+                    continue
+            await self.strike(pause)
+            pause = None
+        if pause is not None:
+            await self.strike(pause)
+            raise _Gone
+        return end
 
     async def line(self) -> bytes:
         while (end := self.buffer.find(b"\r\n")) < 0:
@@ -356,11 +387,13 @@ class _Dialogue:
 
     def fault(self, step: Step, line: bytes) -> Fault | None:
         self.seen[step] += 1
+        self.sink.met[step] += 1
         for fault in self.sink.faults:
             if (
                 fault.step is step
                 and fault.nth in (None, self.seen[step])
                 and fault.connection in (None, self.number)
+                and fault.at in (None, self.sink.met[step])
                 and fault.containing in line
             ):
                 self.note("fault", repr(fault.action).encode())

@@ -18,6 +18,7 @@ class Step(Enum):
     RCPT = auto()
     DATA = auto()
     BODY = auto()  # at the first octets of the content
+    PAUSE = auto()  # within the content, silence before the dot; else its end, which is not taken
     DOT = auto()
     RSET = auto()
     QUIT = auto()
@@ -77,8 +78,9 @@ class Fault:
     """What goes wrong at a step.
 
     `nth`: only at the nth time of the step in a connection, from 1. `containing`: only where the
-    command has these octets. `connection`: only in this one, from 1. `keep`: at DOT, the message
-    counts as accepted although the reply is lost.
+    command has these octets. `connection`: only in this one, from 1. `at`: only at that time of
+    the step over all connections since the script began. `keep`: at DOT, the message counts as
+    accepted although the reply is lost.
     """
 
     step: Step
@@ -87,3 +89,4 @@ class Fault:
     containing: bytes = b""
     connection: int | None = None
     keep: bool = False
+    at: int | None = None

@@ -26,8 +26,6 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.e2e.canary import files, leaks
 from tests.e2e.client import Client, Lost, deliver
 from tests.e2e.conftest import ALICE, OUTSIDE, House, Made, command
-from tests.e2e.journal import Journal, Sender, Spool, check
-from tests.e2e.letters import Shared, letters
 from tests.e2e.proxy import (
     HOST,
     Design,
@@ -39,6 +37,9 @@ from tests.e2e.proxy import (
     serving,
     to_sink,
 )
+from tests.faults.driver import Sender
+from tests.faults.journal import Journal, Word, check
+from tests.faults.letters import Shared, letters
 from tests.sink import Sink, running
 
 pytestmark = pytest.mark.e2e
@@ -63,14 +64,14 @@ def test_sigterm_under_load_loses_nothing_and_doubles_nothing(
     tmp_path: Path, made: Made, workers: int
 ) -> None:
     """Invariant I18."""
-    spool, journal = Spool(tmp_path / "spool"), Journal(tmp_path / "journal")
+    journal = Journal(tmp_path / "journal")
     with (
-        running(Sink(messages=spool)) as sink,
+        running(Sink()) as sink,
         serving(tmp_path / "proxy", made.state, designed(sink, workers)) as proxy,
     ):
         source = Shared(letters())
         senders = [Sender(proxy.ports["out"], journal, source) for _ in range(4)]
-        eventually(lambda: len(spool) > 30)
+        eventually(lambda: len(sink.messages) > 30)
         started = time.monotonic()
         assert proxy.stop() == 0, proxy.log()
         assert time.monotonic() - started < GRACE_SECONDS
@@ -78,9 +79,9 @@ def test_sigterm_under_load_loses_nothing_and_doubles_nothing(
             sender.give_up()
             sender.join(60)
         assert "Traceback" not in proxy.log()
-    assert len(journal.acknowledged) > 10
-    assert journal.unknown.total() == 0
-    check(journal, spool, windows=0)
+    assert len(journal.said[Word.ACK]) > 10
+    assert journal.said[Word.UNKNOWN].total() == 0
+    check(journal, sink.messages, windows=0)
 
 
 def test_a_drain_lets_a_transaction_finish_and_takes_no_new_one(tmp_path: Path, made: Made) -> None:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 
 from tests.e2e.conftest import ALICE, FRIEND, OUTSIDE, PARTNER
-from tests.e2e.journal import Letter
+from tests.faults.journal import Letter
 
 SECRET = "canary-of-an-encrypted-letter"
 GROUPS = 2  # the most groups a letter here is sent in, hence the most copies a death can double

@@ -1,0 +1,107 @@
+"""The fault command, `make faults FAULTS_ARGS="matrix --lanes 16"`; exit 1 with findings.
+
+Each part prints its counts: cases, lost, unexpected, duplicates, by step.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tests.e2e.canary import files, leaks
+from tests.faults.journal import Journal
+from tests.faults.kills import Rampage, rampage
+from tests.faults.matrix import FAULTS, STEPS, cases
+from tests.faults.run import Run, Tally, quit_under_fault, without_residue
+from tests.faults.stage import CANARY, State, make_state, staged
+
+TIMEOUT = 3.0  # seconds an upstream of the matrix is waited for
+UNTIMED_LANES = 6  # cases that the processors end, not a deadline
+
+
+def matrix(folder: Path, state: State, options: argparse.Namespace) -> bool:
+    """Run the whole matrix, or what `--only` names of it."""
+    chosen = [case for case in cases() if options.only in str(case)]
+    lanes = max(options.lanes, len(FAULTS))
+    with staged(folder, state, lanes, TIMEOUT) as stage:
+        run = Run(stage, Journal(folder / "journal"))
+        with without_residue(run, lanes):
+            ordinary = [case for case in chosen if case.step != "quit"]
+            run.all((one for one in ordinary if not one.timed), range(UNTIMED_LANES))
+            run.all((one for one in ordinary if one.timed), range(lanes))
+        quit_under_fault(run, FAULTS, (one for one in chosen if one.step == "quit"))
+        places = [stage.proxy.log().encode(), *files(stage.proxy.state)]
+    if leaks(CANARY.encode(), places):
+        run.tally.findings.append("I5: the secret is in the log or the state directory")
+    if b"Traceback" in places[0]:
+        run.tally.findings.append("a traceback is in the log")
+    _tell(run.tally)
+    return not run.tally.findings
+
+
+def _tell(tally: Tally) -> None:
+    print(f"{'step':14} {'cases':>6} {'lost':>6} {'unexpected':>10} {'duplicates':>10}")
+    for step in STEPS:
+        print(_row(step, *(one[step] for one in _counters(tally))))
+    print(_row("all", *(one.total() for one in _counters(tally))))
+    for finding in tally.findings:
+        print(f"FOUND {finding}")
+
+
+def _row(name: str, *counts: int) -> str:
+    return f"{name:14} {counts[0]:6} {counts[1]:6} {counts[2]:10} {counts[3]:10}"
+
+
+def _counters(tally: Tally) -> tuple[Counter[str], ...]:
+    return tally.cases, tally.lost, tally.unexpected, tally.duplicates
+
+
+def kills(folder: Path, state: State, options: argparse.Namespace) -> bool:
+    """Kill at random under load."""
+    for workers in (1, 2):
+        told = Rampage(workers, options.kills // 2, options.seed)
+        print(rampage(_made(folder / str(workers)), state, told), flush=True)
+    return True
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+PARTS: Mapping[str, Callable[[Path, State, argparse.Namespace], bool]] = {
+    "matrix": matrix,
+    "kills": kills,
+}
+
+
+def main() -> int:
+    options = _options()
+    well = True
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        state = make_state(folder / "state")
+        for part in options.part or PARTS:
+            print(f"-- {part}", flush=True)
+            (folder / part).mkdir()
+            started = time.monotonic()
+            well &= PARTS[part](folder / part, state, options)
+            print(f"{part}: {time.monotonic() - started:.0f} s", flush=True)
+    return 0 if well else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", nargs="*", choices=[*PARTS, []], help="all by default")
+    parser.add_argument("--lanes", type=int, default=32, help="of the matrix, at once")
+    parser.add_argument("--only", default="", help="cases of the matrix whose name has this")
+    parser.add_argument("--kills", type=int, default=100, help="how many deaths")
+    parser.add_argument("--seed", type=int, default=1, help="the same moments again")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
