@@ -167,7 +167,7 @@ class FakeUpstream:
     """Records what is committed; `faults` maps a step to the reply or error it answers with.
 
     Steps: open, mail, rcpt, prepare, commit, abort; with `:address` a fault is for that recipient
-    only.
+    only. With `lmtp` the others of its transaction are not touched by a fault of `commit`.
     """
 
     extensions: Extensions = field(default_factory=Extensions)
@@ -176,6 +176,7 @@ class FakeUpstream:
     opened: int = 0
     aborted: int = 0
     settled: int = 0
+    lmtp: bool = False
 
     @property
     def leaked(self) -> int:
@@ -218,14 +219,18 @@ class FakeTransaction:
         reply = self._answer("prepare", *self._recipients)
         return None if reply.is_positive else reply
 
-    async def commit(self) -> Reply:
+    async def commit(self) -> tuple[Reply, ...]:
         self._settle()
-        reply = self._answer("commit", *self._recipients)
-        if reply.is_positive:
-            sent = Sent(self._sender, tuple(self._recipients), self._content, self._parameters)
-            sent.order = next(_order)
+        if self._upstream.lmtp:
+            replies = tuple(self._answer("commit", item) for item in self._recipients)
+        else:
+            replies = (self._answer("commit", *self._recipients),) * len(self._recipients)
+        pairs = zip(self._recipients, replies, strict=True)
+        got = tuple(mailbox for mailbox, reply in pairs if reply.is_positive)
+        if got:
+            sent = Sent(self._sender, got, self._content, self._parameters, next(_order))
             self._upstream.sent.append(sent)
-        return reply
+        return replies
 
     async def abort(self) -> None:
         self._upstream.aborted += 1

@@ -18,7 +18,7 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self, assert_never
 
 from tests.sink_script import (
@@ -103,6 +103,7 @@ class Sink:
     implicit: bool = False  # TLS from the first octet instead
     logins: dict[str, str] = field(default_factory=dict)  # offers AUTH when not empty
     mechanisms: Sequence[str] = ("PLAIN", "LOGIN")
+    lmtp: bool = False  # LHLO, and a reply for each recipient after the dot (RFC 2033)
     faults: list[Fault] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     journal: list[Entry] = field(default_factory=list)
@@ -212,7 +213,7 @@ class _Dialogue:
     async def command(self, line: bytes) -> None:
         verb, _, rest = line.partition(b" ")
         match verb.upper():
-            case b"EHLO":
+            case b"EHLO" | b"LHLO" if (verb.upper() == b"LHLO") is self.sink.lmtp:
                 self.reset()
                 await self.answer(Step.EHLO2 if self.tls else Step.EHLO, line, self.greeting())
             case b"HELO":
@@ -308,6 +309,9 @@ class _Dialogue:
         wire = await self.content()
         self.note("content", wire)
         message = self.message(wire)
+        if self.sink.lmtp:
+            await self.deliver(message)
+            return
         fault = self.fault(Step.DOT, b"")
         if fault is None or isinstance(fault.action, Wait) or fault.keep:
             # Kept before the reply: what a client was told is here, it can rely on.
@@ -318,6 +322,18 @@ class _Dialogue:
             await self.say(f"250 2.0.0 Accepted as {len(self.sink.messages)}\r\n".encode())
         elif await self.strike(fault):
             await self.say(b"250 2.0.0 Accepted at last\r\n")
+
+    async def deliver(self, message: Message) -> None:
+        """Answer for each recipient; a fault at the dot may be for those it contains."""
+        self.reset()
+        faults = [(path, self.fault(Step.DOT, path.encode())) for path in message.recipients]
+        got = tuple(path for path, fault in faults if fault is None or fault.keep)
+        if got:
+            self.sink.messages.append(replace(message, recipients=got))
+            self.note("accepted")
+        for path, fault in faults:
+            if fault is None or await self.strike(fault):
+                await self.say(f"250 2.0.0 <{path}> has it\r\n".encode())
 
     def message(self, wire: bytes) -> Message:
         assert self.mail is not None

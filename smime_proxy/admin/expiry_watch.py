@@ -191,4 +191,4 @@ async def _converse(transaction: Transaction, recipient: Mailbox, content: bytes
         reply = await transaction.rcpt(ForwardPath(recipient))
     if not reply.is_positive:
         return reply
-    return await transaction.prepare((content,)) or await transaction.commit()
+    return await transaction.prepare((content,)) or (await transaction.commit())[0]

@@ -5,7 +5,7 @@ No RFC. Parts are imported when they are built: no command pays for what it does
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from smime_proxy.admin.engine import Outlet
@@ -25,6 +25,7 @@ def upstream_makers(settings: "Settings") -> "dict[str, Callable[[], Outlet]]":
 
 
 def _upstream_maker(table: "UpstreamTable", hostname: str) -> "Callable[[], Outlet]":
+    from smime_proxy.smtp.lmtp import LmtpUpstream
     from smime_proxy.smtp.maildir import MaildirUpstream
     from smime_proxy.smtp.relay import Timeouts
     from smime_proxy.smtp.upstream import SmtpUpstream
@@ -33,6 +34,8 @@ def _upstream_maker(table: "UpstreamTable", hostname: str) -> "Callable[[], Outl
     if isinstance(place, Path):
         return lambda: MaildirUpstream(place)
     timeouts = Timeouts(**table.timeouts.model_dump())
+    if place.scheme == "lmtp":
+        return lambda: LmtpUpstream(place, hostname, timeouts)
     return lambda: SmtpUpstream(place, hostname, timeouts)
 
 
@@ -46,7 +49,13 @@ def find_place(table: "UpstreamTable") -> "Relay | Path":
 
     if table.url.scheme is Scheme.MAILDIR:
         return table.url.path
-    required = table.tls == "required"
+    local = table.url.path if table.url.is_local else None
+    required = table.tls == "required" and local is None
+    schemes: dict[Scheme, Literal["smtp", "smtps", "lmtp"]] = {
+        Scheme.SMTP: "smtp",
+        Scheme.SMTPS: "smtps",
+        Scheme.LMTP: "lmtp",
+    }
     password = ""
     if table.password_file:
         try:
@@ -56,11 +65,12 @@ def find_place(table: "UpstreamTable") -> "Relay | Path":
     return Relay(
         table.url.host,
         table.url.port,
-        scheme="smtps" if table.url.scheme is Scheme.SMTPS else "smtp",
+        scheme=schemes[table.url.scheme],
         tls="required" if required else "never",
         tls_context=client_context(table.tls_ca_file) if required else None,
         username=table.username,
         password=password,
+        socket=local,
     )
 
 

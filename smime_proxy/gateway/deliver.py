@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 
 from smime_proxy.envelope import Envelope, ForwardPath, Role
 from smime_proxy.gateway.context import Context
-from smime_proxy.gateway.delivery import Group, Prepared, drop, prepare_all, prepare_opened
+from smime_proxy.gateway.delivery import (
+    Group,
+    PathReplies,
+    Prepared,
+    answered,
+    drop,
+    prepare_all,
+    prepare_opened,
+    verdict,
+)
 from smime_proxy.gateway.ports import Transaction
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.gateway.reports import failures, report_group, undelivered
@@ -22,13 +31,13 @@ CLIENT_GONE = Reply(451, EnhancedStatus(4, 2), "The client left before the messa
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the client is told, and what each group's upstream said, in the work's order.
+    """What the client is told, and what each group's upstream said of whom, in the work's order.
 
     `copy` is the sent copy, prepared and to be filed now, or the reply that refused it for good.
     """
 
     reply: Reply
-    replies: tuple[Reply, ...]
+    replies: tuple[PathReplies, ...]
     copy: Prepared | Reply | None = None
 
 
@@ -71,7 +80,7 @@ async def deliver(
 
 async def file_copy(copy: Prepared | Reply) -> Reply:
     """File the sent copy `deliver` prepared, or give the reply that refused it for good."""
-    return copy if isinstance(copy, Reply) else (await copy.commit())[0]
+    return copy if isinstance(copy, Reply) else verdict((await copy.commit())[0])
 
 
 async def _commit(
@@ -85,17 +94,18 @@ async def _commit(
     try:
         replies = await prepared.commit()
         of_groups = replies[: len(groups)]
-        with_report = len(replies) > len(groups)
-        if with_report and replies[-1].is_positive and envelope.reverse_path is not None:
+        reported = len(replies) > len(groups) and verdict(replies[-1]).is_positive
+        if reported and envelope.reverse_path is not None:
             context.rate.note(envelope.reverse_path, envelope.received_at)
-        if not replies[0].is_positive or all(reply.is_positive for reply in replies):
-            reply = replies[0]
-        else:
+        served = any(reply.is_positive for _, reply in replies[0])
+        if served and not all(verdict(group).is_positive for group in replies):
             reply = await _partly(context, envelope, work, groups, replies)
+        else:
+            reply = verdict(replies[0])
     except BaseException:
         await _abort_copy(copy)
         raise
-    if reply.is_temporary or not replies[0].is_positive:
+    if reply.is_temporary or not served:
         await _abort_copy(copy)  # the client sends again, or nobody got it
         return Outcome(reply, of_groups)
     return Outcome(reply, of_groups, copy)
@@ -106,15 +116,13 @@ async def _partly(
     envelope: Envelope,
     work: Work,
     groups: Sequence[Group],
-    replies: Sequence[Reply],
+    replies: Sequence[PathReplies],
 ) -> Reply:
-    """Answer for mail that some groups got: the client sends again, or a report names the rest."""
+    """Answer for mail that some got: the client sends again, or a report names the rest."""
     context.measures.count("partly_sent")
-    pairs = list(zip(groups, replies, strict=False))
-    rest = [(group, reply) for group, reply in pairs if not reply.is_positive]
-    total = sum(len(group.paths) for group in groups)
-    sent = total - sum(len(group.paths) for group, _ in rest)
-    count = f"{sent} of {total} recipients have the message"
+    told = [pair for group in replies[: len(groups)] for pair in group]
+    rest = [(path, reply) for path, reply in told if not reply.is_positive]
+    count = f"{len(told) - len(rest)} of {len(told)} recipients have the message"
     if not all(reply.is_permanent for _, reply in rest) or len(replies) > len(groups):
         return reply_for("partly_sent", count)
     reports = context.routes[envelope.session.listener].reports
@@ -122,7 +130,7 @@ async def _partly(
         header, failed = work.entity.header, undelivered(rest, context.wording)
         report = report_group(reports, envelope, header, failed, context.hostname, context.wording)
         if report is not None and (await _send(report)).is_positive:
-            return replies[0]
+            return next(reply for _, reply in told if reply.is_positive)
     return reply_for("partly_refused", f"{count}; the rest was refused: {rest[0][1]}")
 
 
@@ -142,7 +150,7 @@ async def _send(group: Group) -> Reply:
     prepared = await prepare_all([group])
     if isinstance(prepared, Reply):
         return prepared
-    return (await prepared.commit())[0]
+    return verdict((await prepared.commit())[0])
 
 
 def _group(context: Context, envelope: Envelope, content: Content) -> Group:
@@ -204,4 +212,4 @@ async def _abort_copy(copy: Prepared | Reply | None) -> None:
 
 
 def _nobody(reply: Reply, groups: Sequence[Group]) -> Outcome:
-    return Outcome(reply, (reply,) * len(groups))
+    return Outcome(reply, tuple(answered(group, reply) for group in groups))

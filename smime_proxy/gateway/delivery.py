@@ -7,12 +7,16 @@ A refusal before the first accepted dot drops all transactions un-dotted, so not
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import ForwardPath
 from smime_proxy.gateway.ports import Extensions, Transaction, Upstream, UpstreamError
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.reply import Reply
+
+PathReplies: TypeAlias = tuple[tuple[ForwardPath, Reply], ...]
+"""Each recipient of a group with the reply that says whether he has the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +42,23 @@ class Prepared:
         """Pair groups with their prepared transactions."""
         self._pairs = list(zip(groups, transactions, strict=True))
 
-    async def commit(self) -> tuple[Reply, ...]:
-        """Send the dots in order and give each upstream's reply.
+    async def commit(self) -> tuple[PathReplies, ...]:
+        """Send the dots in order and give what each group's upstream said of each recipient.
 
-        When the first is not accepted the rest is aborted and shares its reply. A lost
-        connection is the 451 of the `UpstreamError`: in doubt, the client sends again.
+        When the first group is accepted for nobody the rest is aborted and shares its verdict. A
+        lost connection is the 451 of the `UpstreamError`: in doubt, the client sends again.
         """
-        replies: list[Reply] = []
+        replies: list[PathReplies] = []
         while self._pairs:
-            _, transaction = self._pairs.pop(0)
+            group, transaction = self._pairs.pop(0)
             try:
-                reply = await transaction.commit()
-            except UpstreamError as error:
-                reply = error.reply
+                replies.append(await _dot(group, transaction))
             except BaseException:
                 await self.abort()
                 raise
-            replies.append(reply)
-            if len(replies) == 1 and not reply.is_positive:
-                replies += [reply] * len(self._pairs)
+            if len(replies) == 1 and not _is_somebodys(replies[0]):
+                told = verdict(replies[0])
+                replies += [answered(group, told) for group, _ in self._pairs]
                 await self.abort()
         return tuple(replies)
 
@@ -65,6 +67,18 @@ class Prepared:
         pairs, self._pairs = self._pairs, []
         for _, transaction in pairs:
             await drop(transaction)
+
+
+def answered(group: Group, reply: Reply) -> PathReplies:
+    """Give all recipients of a group the same reply."""
+    return tuple((path, reply) for path in group.paths)
+
+
+def verdict(replies: PathReplies) -> Reply:
+    """Give the reply that stands for all: a refusal for now, else one for good, else the first."""
+    said = [reply for _, reply in replies]
+    refused = [reply for reply in said if not reply.is_positive]
+    return next((reply for reply in refused if reply.is_temporary), (refused or said)[0])
 
 
 async def drop(transaction: Transaction | None) -> None:
@@ -123,6 +137,18 @@ async def prepare_opened(group: Group, transaction: Transaction) -> Prepared | R
         await drop(transaction)
         return refusal
     return Prepared([group], [transaction])
+
+
+async def _dot(group: Group, transaction: Transaction) -> PathReplies:
+    try:
+        replies = await transaction.commit()
+    except UpstreamError as error:
+        return answered(group, error.reply)
+    return tuple(zip(group.paths, replies, strict=True))
+
+
+def _is_somebodys(replies: PathReplies) -> bool:
+    return any(reply.is_positive for _, reply in replies)
 
 
 async def _prepare(group: Group) -> Transaction | Reply:

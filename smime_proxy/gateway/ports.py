@@ -204,10 +204,12 @@ class Transaction(Protocol):
         """Send DATA and all of the content without the final dot; a Reply is its refusal."""
         ...
 
-    async def commit(self) -> Reply:
-        """Send the final dot and give the upstream's reply; the session returns to the pool.
+    async def commit(self) -> tuple[Reply, ...]:
+        """Send the final dot and give a reply for each recipient accepted, in the order of `rcpt`.
 
-        Raises `UpstreamError` with 451 4.4.2 when no reply came: the mail may have been sent.
+        SMTP has one reply for all of them, LMTP one for each (RFC 2033 4.2). The session returns
+        to the pool. Raises `UpstreamError` with 451 4.4.2 when no reply came: the mail may have
+        been sent.
         """
         ...
 

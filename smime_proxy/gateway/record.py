@@ -3,7 +3,7 @@
 No RFC; docs/metrics.md names the counters, the fields of the log line are an interface.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 
@@ -12,6 +12,7 @@ from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.envelope import Envelope
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.deliver import Outcome
+from smime_proxy.gateway.delivery import PathReplies
 from smime_proxy.gateway.work import Refused, Work
 from smime_proxy.policy.plan import (
     Decrypt,
@@ -91,23 +92,23 @@ def record_copy(context: Context, envelope: Envelope, reply: Reply) -> None:
 
 
 def record_deliveries(context: Context, envelope: Envelope, work: Work, outcome: Outcome) -> None:
-    """Log one line a delivery, and count treatments, exemptions and reports."""
+    """Log one line a delivery and reply, and count treatments, exemptions and reports."""
     fields = _envelope_fields(envelope)
-    for content, reply in zip(work.contents, outcome.replies, strict=True):
+    for content, replies in zip(work.contents, outcome.replies, strict=True):
         action = action_of(content.delivery.treatment)
-        context.measures.count("deliveries", treatment=action, outcome=_outcome(reply.code))
-        fields["to"] = [str(mailbox) for mailbox in content.delivery.recipients]
         certificates = [item[:16] for item in certificates_of(content.delivery.treatment)]
         rule = content.delivery.rule
-        _log.info(
-            "delivery",
-            **fields,
-            action=action,
-            rule=rule,
-            certificates=certificates,
-            size=len(content.message),
-            reply=str(reply),
-        )
+        for reply, to in _by_reply(replies):
+            context.measures.count("deliveries", treatment=action, outcome=_outcome(reply.code))
+            _log.info(
+                "delivery",
+                **fields | {"to": to},
+                action=action,
+                rule=rule,
+                certificates=certificates,
+                size=len(content.message),
+                reply=str(reply),
+            )
     if work.broken_dkim:
         context.measures.count("dkim_removed")
         _log.info("dkim removed", id=envelope.identifier, signatures=work.broken_dkim)
@@ -119,6 +120,14 @@ def record_deliveries(context: Context, envelope: Envelope, work: Work, outcome:
         _log.info(
             "reported", id=envelope.identifier, to=[str(refused.recipient)], rule=refused.rule
         )
+
+
+def _by_reply(replies: PathReplies) -> Iterable[tuple[Reply, list[str]]]:
+    """Gather who was told the same; only LMTP has more than one reply for a delivery."""
+    told: dict[Reply, list[str]] = {}
+    for path, reply in replies:
+        told.setdefault(reply, []).append(str(path.mailbox))
+    return told.items()
 
 
 def _envelope_fields(envelope: Envelope) -> dict[str, object]:

@@ -69,14 +69,12 @@ def _advice(item: Refused, wording: Wording, language: Language) -> str:
 
 
 def undelivered(
-    groups: Sequence[tuple[Group, Reply]], wording: Wording
+    refused: Sequence[tuple[ForwardPath, Reply]], wording: Wording
 ) -> tuple[FailedRecipient, ...]:
-    """Turn groups that the upstream refused for good into the rows of a report."""
+    """Turn recipients that the upstream refused for good into the rows of a report."""
     advice = tuple(REPORT[language].refused for language in wording.languages)
     return tuple(
-        FailedRecipient(path.mailbox, wording.reply(reply), advice)
-        for group, reply in groups
-        for path in group.paths
+        FailedRecipient(path.mailbox, wording.reply(reply), advice) for path, reply in refused
     )
 
 

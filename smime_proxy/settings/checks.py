@@ -94,8 +94,8 @@ def _one_upstream(upstream: Upstream) -> Iterator[tuple[str, str]]:
         yield missing, "must be set, username and password_file go together"
     if upstream.username and upstream.tls != "required":
         yield "tls", "must be required with a username; a password is never sent in clear text"
-    if upstream.url.scheme is Scheme.MAILDIR and upstream.username:
-        yield "username", "means nothing with maildir://"
+    if upstream.url.is_local and upstream.username:
+        yield "username", f"means nothing with {upstream.url.scheme.value}:///path"
     if upstream.url.scheme is Scheme.SMTPS and upstream.tls == "never":
         yield "tls", "must be required with smtps://"
 

@@ -55,9 +55,11 @@ class Upstream(Table):
     """`[upstreams.NAME]`: a place mail is handed on to."""
 
     url: Url
-    """smtp://host:port, smtps://host:port or maildir:///path."""
+    """smtp://host:port, smtps://host:port, lmtp://host:port, lmtp:///path of a UNIX socket, or
+    maildir:///path."""
     tls: Annotated[str, AfterValidator(choice("never", "required"))] = "required"
-    """`required`: certificate verified, for smtp:// by STARTTLS; `never`: clear text."""
+    """`required`: certificate verified, for smtp:// and lmtp:// by STARTTLS; `never`: clear
+    text. On a UNIX socket there is never TLS."""
     tls_ca_file: OptionalPath = None
     """PEM file of authorities that vouch for the upstream; default the system's."""
     username: str = ""

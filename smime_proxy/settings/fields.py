@@ -31,7 +31,8 @@ UNITS = {  # octets; the decimal ones are those of disks and of RFC 1870 offers 
     "GIB": 1024**3,
 }
 MAX_PORT = 65535  # RFC 9293 3.1
-DEFAULT_PORTS = {"smtp": 25, "smtps": 465}  # RFC 5321 4.5.4.2, RFC 8314 3.3
+# RFC 5321 4.5.4.2, RFC 8314 3.3; LMTP has none, it must not be 25 (RFC 2033 5), Dovecot takes 24.
+DEFAULT_PORTS = {"smtp": 25, "smtps": 465, "lmtp": 24}
 _SIZE = re.compile(r"(\d{1,15})\s*([A-Za-z]*)")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _DOMAIN_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
@@ -47,6 +48,7 @@ class Scheme(Enum):
 
     SMTP = "smtp"
     SMTPS = "smtps"
+    LMTP = "lmtp"
     MAILDIR = "maildir"
 
 
@@ -64,16 +66,21 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamUrl:
-    """Where an upstream is: host and port for SMTP, `path` for a Maildir."""
+    """Where an upstream is: host and port, or `path` for a Maildir or LMTP over a UNIX socket."""
 
     scheme: Scheme
     host: str = ""
     port: int = 0
     path: Path = Path()
 
+    @property
+    def is_local(self) -> bool:
+        """Tell whether it is a directory or a socket of this machine."""
+        return self.path.is_absolute()
+
     def __str__(self) -> str:
-        if self.scheme is Scheme.MAILDIR:
-            return f"maildir://{self.path}"
+        if self.is_local:
+            return f"{self.scheme.value}://{self.path}"
         return f"{self.scheme.value}://{Bind(self.host, self.port)}"
 
 
@@ -169,20 +176,20 @@ def read_address(text: str) -> str:
 
 
 def read_upstream_url(value: Any) -> UpstreamUrl:
-    """Read `smtp://host[:port]`, `smtps://host[:port]` or `maildir:///path`."""
+    """Read `smtp://host[:port]`, `smtps://…`, `lmtp://…`, `lmtp:///socket` or `maildir:///path`."""
     if isinstance(value, UpstreamUrl):
         return value
     url = _split(str(value))
-    if url.scheme == "lmtp":
-        raise ValueError("lmtp:// is not supported in this version")
     if url.scheme not in {scheme.value for scheme in Scheme}:
-        raise ValueError("must start with smtp://, smtps:// or maildir:///")
+        raise ValueError("must start with smtp://, smtps://, lmtp:// or maildir:///")
     if url.username is not None or url.password is not None:
         raise ValueError("must hold no credentials; use username and password_file")
     if url.query or url.fragment:
         raise ValueError("must hold neither ? nor #")
     if url.scheme == Scheme.MAILDIR.value:
         return UpstreamUrl(Scheme.MAILDIR, path=_absolute(url))
+    if url.scheme == Scheme.LMTP.value and not url.netloc and url.path not in {"", "/"}:
+        return UpstreamUrl(Scheme.LMTP, path=Path(url.path))
     return _smtp_url(url)
 
 

@@ -1,12 +1,13 @@
 """Make a session with an upstream: TCP, greeting, EHLO, STARTTLS or implicit TLS, AUTH.
 
-RFC 5321 3.1 and 3.2, RFC 3207 4.2, RFC 4954 4, RFC 8314 3.3. aiosmtplib speaks until here; then
-`Session` takes its transport over.
+RFC 5321 3.1 and 3.2, RFC 2033 4.1 (LHLO), RFC 3207 4.2, RFC 4954 4, RFC 8314 3.3. aiosmtplib speaks
+until here; then `Session` takes its transport over.
 """
 
 import asyncio
 import socket
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 import aiosmtplib
 import structlog
@@ -37,7 +38,10 @@ async def connect(relay: Relay, hostname: str, timeouts: Timeouts) -> Session:
 async def handshake(relay: Relay, hostname: str, timeouts: Timeouts) -> Session:
     """Open a session as `connect` does; raises `HandshakeError` and logs nothing."""
     try:
-        dialled = await _dial(relay.host, relay.port, timeouts.connect)
+        if relay.socket is not None:
+            dialled = await _dial_socket(relay.socket, timeouts.connect)
+        else:
+            dialled = await _dial(relay.host, relay.port, timeouts.connect)
         return await _handshake(dialled, relay, hostname, timeouts)
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
         raise HandshakeError(_reason(error)) from None
@@ -65,8 +69,28 @@ async def _dial(host: str, port: int, timeout: float) -> socket.socket:  # noqa:
     raise failure
 
 
+async def _dial_socket(path: Path, timeout: float) -> socket.socket:  # noqa: ASYNC109
+    dialled = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    dialled.settimeout(0)
+    try:
+        async with asyncio.timeout(timeout):
+            await asyncio.get_running_loop().sock_connect(dialled, str(path))
+    except BaseException:
+        dialled.close()
+        raise
+    return dialled
+
+
 class _Client(aiosmtplib.SMTP):
     """aiosmtplib's client up to the moment its transport is taken over."""
+
+    lmtp = False
+
+    async def execute_command(self, *args: bytes, **kwargs: Any) -> aiosmtplib.SMTPResponse:
+        """Send a command; in LMTP the client greets with LHLO (RFC 2033 4.1)."""
+        if self.lmtp and args[0] == b"EHLO":
+            args = (b"LHLO", *args[1:])
+        return await super().execute_command(*args, **kwargs)
 
     def release(self) -> asyncio.Transport:
         """Give the transport away; raises where octets came that no command asked for."""
@@ -82,7 +106,7 @@ async def _handshake(
 ) -> Session:
     implicit = relay.scheme == "smtps"
     client = _Client(
-        hostname=relay.host,
+        hostname=relay.host or "localhost",  # of a UNIX socket it is used for nothing
         sock=dialled,
         local_hostname=hostname,
         timeout=timeouts.greeting,
@@ -90,6 +114,7 @@ async def _handshake(
         start_tls=False,
         tls_context=relay.tls_context,
     )
+    client.lmtp = relay.scheme == "lmtp"
     try:
         await client.connect()
         await _greet(client, timeouts.command)
@@ -110,7 +135,7 @@ async def _greet(client: _Client, timeout: float) -> None:  # noqa: ASYNC109
         await client.ehlo(timeout=timeout)
     except aiosmtplib.SMTPHeloError as refusal:
         # RFC 5321 3.2: servers that do not know EHLO answer 5yz.
-        if refusal.code < 500:  # noqa: PLR2004 - the class of RFC 5321 4.2.1
+        if client.lmtp or refusal.code < 500:  # noqa: PLR2004 - the class of RFC 5321 4.2.1
             raise
         await client.helo(timeout=timeout)
 

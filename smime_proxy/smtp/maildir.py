@@ -63,6 +63,7 @@ class MaildirTransaction:
         self._draft = path / "tmp" / name
         self._final = path / "new" / name
         self._writing: asyncio.Future[None] | None = None
+        self._accepted = 0
 
     @property
     def extensions(self) -> Extensions:
@@ -77,6 +78,7 @@ class MaildirTransaction:
     async def rcpt(self, path: ForwardPath) -> Reply:
         """Accept any recipient; a file has no envelope."""
         del path
+        self._accepted += 1
         return _RECIPIENT_OK
 
     async def prepare(self, content: Sequence[bytes]) -> Reply | None:
@@ -89,8 +91,8 @@ class MaildirTransaction:
             return self._refuse(error)
         return None
 
-    async def commit(self) -> Reply:
-        """Move the file to new/ and make that durable.
+    async def commit(self) -> tuple[Reply, ...]:
+        """Move the file to new/ and make that durable; all recipients share what came of it.
 
         Raises `UpstreamError` when the file is in new/ and the disk cannot say that it stays.
         """
@@ -99,13 +101,14 @@ class MaildirTransaction:
         except OSError as error:
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(self._draft.unlink, missing_ok=True)
-            return self._refuse(error)
+            return (self._refuse(error),) * self._accepted
         try:
             await asyncio.to_thread(_sync_directory, self._final.parent)
         except OSError as error:
             _log.warning("maildir_unconfirmed", path=str(self._path), reason=error.strerror)
             raise may_be_sent() from None
-        return Reply(250, EnhancedStatus(0, 0), f"Delivered as {self._final.name}")
+        delivered = Reply(250, EnhancedStatus(0, 0), f"Delivered as {self._final.name}")
+        return (delivered,) * self._accepted
 
     async def abort(self) -> None:
         """Remove what was written; new/ was not touched."""

@@ -1,10 +1,12 @@
 """Where an upstream is and how to speak to it, checked when it is built.
 
-RFC 3207 (STARTTLS), RFC 8314 3.3 (implicit TLS), RFC 4954 (AUTH), RFC 5321 4.5.3.2 (timeouts).
+RFC 3207 (STARTTLS), RFC 8314 3.3 (implicit TLS), RFC 4954 (AUTH), RFC 5321 4.5.3.2 (timeouts),
+RFC 2033 (LMTP).
 """
 
 import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from smime_proxy.smtp.errors import SmtpError
@@ -14,28 +16,34 @@ from smime_proxy.smtp.errors import SmtpError
 class Relay:
     """One upstream; with `tls` "required" the certificate and the host name are verified.
 
-    `scheme` "smtps" is TLS from the first octet, "smtp" means STARTTLS where TLS is required.
+    `scheme` "smtps" is TLS from the first octet, "smtp" and "lmtp" mean STARTTLS where TLS is
+    required. With `socket` LMTP is spoken over that UNIX socket, where there is never TLS.
     `tls_context` is what `client_context` builds. A `username` is used only with TLS: without,
     building a Relay raises `SmtpError`, on loopback too.
     """
 
     host: str
     port: int
-    scheme: Literal["smtp", "smtps"] = "smtp"
+    scheme: Literal["smtp", "smtps", "lmtp"] = "smtp"
     tls: Literal["never", "required"] = "required"
     tls_context: ssl.SSLContext | None = None
     username: str = ""
     password: str = field(default="", repr=False)
+    socket: Path | None = None
 
     def __post_init__(self) -> None:
         if self.tls == "never" and self.scheme == "smtps":
             raise SmtpError(f"{self}: smtps always uses TLS, tls cannot be never")
         if self.tls == "never" and self.username:
             raise SmtpError(f"{self}: a password is only sent over TLS, tls must be required")
+        if self.socket is not None and (self.scheme != "lmtp" or self.tls != "never"):
+            raise SmtpError(f"{self}: a UNIX socket is for LMTP without TLS")
         if self.tls == "required" and not _verifies(self.tls_context):
             raise SmtpError(f"{self}: TLS needs a context that verifies certificate and host name")
 
     def __str__(self) -> str:
+        if self.socket is not None:
+            return f"{self.scheme}://{self.socket}"
         return f"{self.scheme}://{self.host}:{self.port}"
 
 

@@ -92,6 +92,13 @@ class Session(asyncio.Protocol):
             self._held.append(line)
         return waiter.reply
 
+    def await_another(self, timeout: float) -> asyncio.Future[Reply]:
+        """Give the future of one more reply to the command before (LMTP, RFC 2033 4.2)."""
+        self._require_open()
+        waiter = _Waiter(self._loop.create_future(), timeout)
+        self._waiters.append(waiter)
+        return waiter.reply
+
     def reset(self, timeout: float) -> None:
         """Send RSET and wait for nothing; a refusal ends the session (RFC 5321 4.1.1.5)."""
         self._resetting = self.request(b"RSET\r\n", timeout)

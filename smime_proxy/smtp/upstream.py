@@ -80,6 +80,7 @@ class SmtpTransaction:
         self._timeouts = timeouts
         self._relay = relay
         self._stage = _Stage.OPENED
+        self._accepted = 0
 
     @property
     def extensions(self) -> Extensions:
@@ -107,7 +108,9 @@ class SmtpTransaction:
         line = _command_line("RCPT TO", path.mailbox, path.parameters, self.extensions)
         if isinstance(line, Reply):
             return line
-        return await self._exchange(line, self._timeouts.rcpt)
+        reply = await self._exchange(line, self._timeouts.rcpt)
+        self._accepted += reply.is_positive
+        return reply
 
     async def prepare(self, content: Sequence[bytes]) -> Reply | None:
         """Send DATA and the content without the final dot (RFC 5321 4.1.1.4, 4.5.2).
@@ -132,7 +135,7 @@ class SmtpTransaction:
             raise
         return None
 
-    async def commit(self) -> Reply:
+    async def commit(self) -> tuple[Reply, ...]:
         """Send the final dot; the session returns to the pool (RFC 5321 4.1.1.4).
 
         Raises `UpstreamError`, which says that the message may have been sent unless the session
@@ -144,19 +147,22 @@ class SmtpTransaction:
             raise self._lost()
         self._stage = _Stage.DONE
         try:
-            reply = await self._session.request(b".\r\n", self._timeouts.dot)
-            reply = self._conclude(reply)
+            replies = await self._end_content()
         except UpstreamError:
             self._log_lost("upstream_unconfirmed")
             raise may_be_sent() from None
         finally:
             if not self._session.settled:
                 self._session.fail("closed")
-        if reply.is_positive:
+        if any(reply.is_positive for reply in replies):
             self._pool.give(self._session)
         else:
             self._reset()  # RFC 5321 is vague on what a server keeps after refusing the content
-        return reply
+        return replies
+
+    async def _end_content(self) -> tuple[Reply, ...]:
+        reply = await self._session.request(b".\r\n", self._timeouts.dot)
+        return (self._conclude(reply),) * self._accepted
 
     async def abort(self) -> None:
         """Drop the transaction; nothing of it reaches the upstream's queue, nobody waits."""

@@ -70,7 +70,7 @@ async def send(upstream: SmtpUpstream, content: Sequence[bytes] = CONTENT) -> Re
         if not reply.is_positive:
             return reply
         refusal = await transaction.prepare(content)
-        return await transaction.commit() if refusal is None else refusal
+        return (await transaction.commit())[0] if refusal is None else refusal
     except UpstreamError as error:
         return error.reply
     finally:

@@ -13,6 +13,7 @@ from smime_proxy.gateway.delivery import (
     mail_parameters,
     prepare_all,
     prepare_opened,
+    verdict,
 )
 from smime_proxy.gateway.ports import Extensions
 from smime_proxy.reply import EnhancedStatus, Reply
@@ -36,7 +37,8 @@ async def test_nothing_is_sent_before_the_dots_and_all_of_it_by_them() -> None:
     upstream = FakeUpstream()
     prepared = await ready(group(upstream, "a", "b"), group(upstream, "c"))
     assert upstream.sent == []
-    assert await prepared.commit() == (OK, OK)
+    a, b, c = (ForwardPath(parse_mailbox(f"{name}@y.org")) for name in "abc")
+    assert await prepared.commit() == (((a, OK), (b, OK)), ((c, OK),))
     assert [[item.local for item in sent.recipients] for sent in upstream.sent] == [
         ["a", "b"],
         ["c"],
@@ -57,15 +59,15 @@ async def test_r05_the_first_dot_decides_for_all(fault: Reply | Exception) -> No
     """R05."""
     upstream = FakeUpstream(faults={"commit:a@y.org": fault})
     replies = await (await ready(group(upstream, "a"), group(upstream, "b"))).commit()
-    assert len(set(replies)) == 1
-    assert not replies[0].is_positive
+    assert len({verdict(group) for group in replies}) == 1
+    assert not verdict(replies[0]).is_positive
     assert (upstream.sent, upstream.leaked) == ([], 0)
 
 
 async def test_after_the_first_acceptance_each_has_its_own_reply() -> None:
     upstream = FakeUpstream(faults={"commit:b@y.org": NO})
     prepared = await ready(*(group(upstream, name) for name in "abc"))
-    assert await prepared.commit() == (OK, NO, OK)
+    assert [verdict(replies) for replies in await prepared.commit()] == [OK, NO, OK]
     assert upstream.leaked == 0
 
 

@@ -104,3 +104,15 @@ def test_each_recipient_of_a_group_has_his_own_key_transport() -> None:
     )
     assert algorithms_of(Encrypt(both), CERTIFICATE)["key_transport"] == "rsaes_oaep"
     assert "key_transport" not in algorithms_of(Encrypt(both), CERTIFICATE_ON_A_CURVE)
+
+
+async def test_by_lmtp_each_reply_has_a_line_with_those_it_is_for() -> None:
+    surroundings = world()
+    surroundings.outside.lmtp = True
+    surroundings.outside.faults[f"commit:{STRANGER}"] = UNKNOWN
+    others = ("one@example.org", "two@example.org")
+    with structlog.testing.capture_logs() as lines:
+        recipients = (others[0], STRANGER, others[1])
+        await send(surroundings, mail(ALICE, *recipients), ALICE, *recipients)
+    delivered = [(line["to"], line["reply"]) for line in lines if line["event"] == "delivery"]
+    assert delivered == [(list(others), "250 2.0.0 accepted"), ([STRANGER], str(UNKNOWN))]

@@ -81,7 +81,8 @@ def test_nobody_is_written_to() -> None:
 
 
 def test_what_the_upstream_refused_is_quoted_for_each_recipient() -> None:
-    rows = undelivered([(group(FakeUpstream(), "a", "b"), NO)], WORDING)
+    paths = group(FakeUpstream(), "a", "b").paths
+    rows = undelivered([(path, NO) for path in paths], WORDING)
     assert [(row.mailbox.local, row.reply) for row in rows] == [("a", NO), ("b", NO)]
     assert failures([REFUSED], Wording())[0].reply == reply_for(
         "team_gets_no_encrypted", REFUSED.detail

@@ -75,6 +75,10 @@ def test_a_listener_that_cannot_work_is_named(listener: dict[str, Any], start: s
             {"url": "maildir:///m", "username": "u", "password_file": "/p"},
             "upstreams.relay.username: means nothing",
         ),
+        (
+            {"url": "lmtp:///run/lmtp", "username": "u", "password_file": "/p"},
+            "upstreams.relay.username: means nothing with lmtp:///path",
+        ),
         ({"url": "smtps://relay", "tls": "never"}, "upstreams.relay.tls: must be required"),
     ],
 )

@@ -120,6 +120,8 @@ def test_what_is_no_account_pattern_is_refused(text: str) -> None:
         ("smtp://relay.example", UpstreamUrl(Scheme.SMTP, "relay.example", 25)),
         ("smtps://[::1]", UpstreamUrl(Scheme.SMTPS, "::1", 465)),
         ("smtp://10.0.0.1:587", UpstreamUrl(Scheme.SMTP, "10.0.0.1", 587)),
+        ("lmtp://store.example", UpstreamUrl(Scheme.LMTP, "store.example", 24)),
+        ("lmtp:///run/lmtp", UpstreamUrl(Scheme.LMTP, path=Path("/run/lmtp"))),
         ("maildir:///var/mail/x", UpstreamUrl(Scheme.MAILDIR, path=Path("/var/mail/x"))),
     ],
 )
@@ -133,7 +135,8 @@ def test_upstream_urls_are_read(text: str, url: UpstreamUrl) -> None:
     [
         ("relay.example:25", "must start with"),
         ("http://relay.example", "must start with"),
-        ("lmtp:///run/lmtp", "not supported in this version"),
+        ("lmtp:///", "without a path"),
+        ("lmtp://store.example/run/lmtp", "without a path"),
         ("smtp://", "without a path"),
         ("smtp://relay.example/inbox", "without a path"),
         ("smtp://relay.example:99999", "is not a URL"),

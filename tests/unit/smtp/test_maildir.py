@@ -39,7 +39,7 @@ def listing(path: Path) -> list[str]:
 
 async def test_mail_is_kept_octet_for_octet(path: Path) -> None:
     transaction = await prepared(MaildirUpstream(path))
-    assert (await transaction.commit()).code == 250
+    assert (await transaction.commit())[0].code == 250
     (file,) = (path / "new").iterdir()
     assert file.read_bytes() == b"".join(CONTENT)
     assert file.stat().st_mode & 0o077 == 0
@@ -133,14 +133,14 @@ async def test_a_draft_that_vanished_is_a_temporary_refusal(path: Path) -> None:
     transaction = await prepared(MaildirUpstream(path))
     for file in (path / "tmp").iterdir():
         file.unlink()
-    assert (await transaction.commit()).code == 451
+    assert (await transaction.commit())[0].code == 451
     assert listing(path) == []
 
 
 async def test_a_move_that_fails_leaves_nothing(path: Path) -> None:
     transaction = await prepared(MaildirUpstream(path))
     (path / "new").rmdir()
-    assert (await transaction.commit()).code == 451
+    assert (await transaction.commit())[0].code == 451
     assert listing(path) == []
 
 

@@ -1,4 +1,6 @@
 import ssl
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +36,15 @@ def test_required_means_verified() -> None:
 def test_smtps_is_never_without_tls() -> None:
     with pytest.raises(SmtpError, match="smtps always uses TLS"):
         Relay("mx", 465, scheme="smtps", tls="never")
+
+
+def test_a_unix_socket_is_for_lmtp_without_tls() -> None:
+    relay = Relay("", 0, scheme="lmtp", tls="never", socket=Path("/run/lmtp"))
+    assert str(relay) == "lmtp:///run/lmtp"
+    with pytest.raises(SmtpError, match="UNIX socket"):
+        replace(relay, scheme="smtp")
+    with pytest.raises(SmtpError, match="UNIX socket"):
+        replace(relay, tls="required", tls_context=client_context())
 
 
 def test_timeouts_are_at_least_those_of_the_rfc() -> None:

@@ -65,7 +65,7 @@ async def send(upstream: Upstream, content: Sequence[bytes] = CONTENT) -> Reply:
     transaction = await envelope(upstream)
     refusal = await transaction.prepare(content)
     assert refusal is None
-    return await transaction.commit()
+    return (await transaction.commit())[0]
 
 
 async def settled(sink: Sink, connections: int) -> None:
@@ -88,7 +88,7 @@ async def test_a_message_arrives_with_its_envelope_octet_for_octet() -> None:
         await transaction.rcpt(CAROL)
         assert await transaction.prepare(CONTENT) is None
         assert sink.messages == []
-        assert str(await transaction.commit()) == "250 2.0.0 Accepted as 1"
+        assert str((await transaction.commit())[0]) == "250 2.0.0 Accepted as 1"
     wire = b"Subject: x\r\n\r\n..dot\r\n...\r\n..\r\nend\r\n"
     assert sink.messages == [
         Message(
@@ -173,7 +173,7 @@ async def test_refusals_reach_the_caller_as_they_are() -> None:
         assert (await transaction.rcpt(ForwardPath(ALICE))).code == 250
         sink.faults[:] = [Fault(Step.DOT, Say(b"451 4.7.1 greylisted\r\n"))]
         assert await transaction.prepare(CONTENT) is None
-        assert str(await transaction.commit()) == "451 4.7.1 greylisted"
+        assert str((await transaction.commit())[0]) == "451 4.7.1 greylisted"
         sink.faults.clear()
         assert (await send(upstream)).code == 250
         assert sink.connections == 1
@@ -265,7 +265,7 @@ async def test_a_421_closes_the_session_and_is_given_as_451() -> None:
             if step is not Step.RCPT:
                 reply = await transaction.prepare(CONTENT)
             if step is Step.DOT:
-                reply = await transaction.commit()
+                (reply,) = await transaction.commit()
             assert str(reply) == "451 4.3.2 stopping now"
             await transaction.abort()
             await settled(sink, 0)
@@ -345,7 +345,7 @@ async def test_a_finished_transaction_touches_the_session_no_more() -> None:
             with pytest.raises(UpstreamError):
                 await late
         assert await second.prepare(CONTENT) is None
-        assert (await second.commit()).code == 250
+        assert (await second.commit())[0].code == 250
         assert sink.connections == 1
 
 
@@ -465,7 +465,7 @@ async def attempt(upstream: Upstream) -> Reply:
             if not reply.is_positive:
                 return reply
         refusal = await transaction.prepare(CONTENT)
-        return await transaction.commit() if refusal is None else refusal
+        return (await transaction.commit())[0] if refusal is None else refusal
     except UpstreamError as error:
         return error.reply
     finally:
