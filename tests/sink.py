@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self, assert_never
 
+from tests.sink_journal import Entry, Message
 from tests.sink_script import (
     Action,
     Close,
@@ -63,35 +64,6 @@ EXTENSIONS = (
     "DSN",
     "ENHANCEDSTATUSCODES",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """An accepted message: paths as text without brackets, parameters as sent."""
-
-    connection: int
-    reverse_path: str
-    parameters: tuple[str, ...]
-    recipients: tuple[str, ...]
-    recipient_parameters: tuple[tuple[str, ...], ...]
-    content: bytes  # dots unstuffed
-    wire: bytes  # as it came, without the final dot
-    tls: bool
-    login: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the journal.
-
-    `event`: connect, command, content (octets as they came), accepted, fault, injected (octets
-    behind STARTTLS), lost (the client left within the content), close.
-    """
-
-    connection: int
-    event: str
-    raw: bytes = b""
-    tls: bool = False
 
 
 @dataclass
