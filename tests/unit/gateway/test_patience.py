@@ -124,7 +124,9 @@ async def test_the_budget_is_for_all_waits_of_a_mail() -> None:
     for pair in pairs:
         patience._note(*pair)
         assert await patience.rewarded()
-    assert [round(seconds, 1) for _, seconds in statuses.asked] == [5.0, 4.8]
+    (_, first), (_, second) = statuses.asked
+    assert first == 5.0
+    assert second <= 4.8  # and less on a busy machine
     patience._note(*pairs[0])
     assert not await patience.rewarded()  # not for the same again
     assert len(statuses.asked) == 2
