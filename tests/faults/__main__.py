@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.e2e.canary import files, leaks
+from tests.faults.failpoints import enumerate_deaths
 from tests.faults.journal import Journal
 from tests.faults.kills import Rampage, rampage
 from tests.faults.matrix import FAULTS, STEPS, cases
 from tests.faults.run import Run, Tally, quit_under_fault, without_residue
-from tests.faults.stage import CANARY, State, make_state, staged
+from tests.faults.stage import CANARY, Role, State, Way, make_state, staged
 
 TIMEOUT = 3.0  # seconds an upstream of the matrix is waited for
 UNTIMED_LANES = 6  # cases that the processors end, not a deadline
@@ -67,6 +68,20 @@ def kills(folder: Path, state: State, options: argparse.Namespace) -> bool:
     return True
 
 
+def failpoints(folder: Path, state: State, options: argparse.Namespace) -> bool:
+    """Die wherever a session waits, for each number of copies and role."""
+    for way in (
+        *(Way(Role.SUBMISSION, copies) for copies in (1, 2, 3)),
+        *(Way(Role.MX, copies) for copies in (1, 2)),
+    ):
+        deaths = enumerate_deaths(folder / str(way), state, way)
+        print(f"{way}: {len(deaths)} deaths; number, place, what the client heard, copies")
+        print("\n".join(map(str, deaths)))
+        doubled = sum(death.finally_copies - way.copies for death in deaths)
+        print(f"{way}: lost 0, unexpected 0, duplicates {doubled}", flush=True)
+    return True
+
+
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
@@ -74,6 +89,7 @@ def _made(folder: Path) -> Path:
 
 PARTS: Mapping[str, Callable[[Path, State, argparse.Namespace], bool]] = {
     "matrix": matrix,
+    "failpoints": failpoints,
     "kills": kills,
 }
 

@@ -123,6 +123,8 @@ class Case:
             case "handshake" if self.fault in ("4yz", "5yz", "garbage", "surplus"):
                 # RFC 3207 4.2: what was said in clear may be forgotten, and the session go on.
                 return {UNREACHABLE, DONE}
+            case "starttls" if self.fault == "surplus":
+                return {UNREACHABLE, DONE}  # the same
             case step if step in BEFORE_MAIL:
                 return {UNREACHABLE}
             case "body" | "before-dot":

@@ -15,7 +15,7 @@ from tests.faults.stage import State
 
 pytestmark = pytest.mark.e2e
 
-KILLS = 7
+KILLS = 4
 
 
 @pytest.mark.parametrize("workers", [1, 2])
