@@ -1,13 +1,35 @@
 """The mail object of one SMTP transaction: who sent it, to whom, over which session, and octets.
 
-RFC 5321 2.3.1 (mail objects), RFC 5321 4.1.1.2 and 4.1.1.3 (paths with their parameters).
+RFC 5321 2.3.1 (mail objects), RFC 5321 4.1.1.2 and 4.1.1.3 (paths with their parameters), RFC 3461
+(parameters that ask for notifications).
 """
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
 from smime_proxy.address import Mailbox
+
+_HEXCHAR = re.compile(r"\+([0-9A-F]{2})")
+
+
+def parameter(parameters: Iterable[str], keyword: str) -> str | None:
+    """Find the value of an ESMTP parameter, "" of one without a value; None when it is not there.
+
+    Keywords are compared without case (RFC 5321 4.1.2); `keyword` is given in upper case.
+    """
+    for item in parameters:
+        name, _, value = item.partition("=")
+        if name.upper() == keyword:
+            return value
+    return None
+
+
+def decode_xtext(value: str) -> str:
+    """Decode xtext, whose grammar was checked before (RFC 3461 4)."""
+    return _HEXCHAR.sub(lambda match: chr(int(match[1], 16)), value)
 
 
 class Role(Enum):
@@ -44,6 +66,23 @@ class ForwardPath:
     mailbox: Mailbox
     parameters: tuple[str, ...] = ()
 
+    @property
+    def wants_failures(self) -> bool:
+        """Tell whether the sender is to hear when this recipient gets nothing (RFC 3461 4.1)."""
+        notify = parameter(self.parameters, "NOTIFY")
+        return notify is None or "FAILURE" in notify.upper().split(",")
+
+    @property
+    def original(self) -> str:
+        """Give type and address of ORCPT, decoded; "" when the client gave none (RFC 3461 4.2).
+
+        An address of type utf-8 stays as it came: reports can hold it so (RFC 6533 3).
+        """
+        kind, _, address = (parameter(self.parameters, "ORCPT") or "").partition(";")
+        if not address:
+            return ""
+        return f"{kind}; {address if kind.lower() == 'utf-8' else decode_xtext(address)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -70,4 +109,9 @@ class Envelope:
     @property
     def smtputf8(self) -> bool:
         """Tell whether the client declared SMTPUTF8 (RFC 6531 3.4)."""
-        return "SMTPUTF8" in (parameter.upper() for parameter in self.parameters)
+        return parameter(self.parameters, "SMTPUTF8") is not None
+
+    @property
+    def identification(self) -> str:
+        """Give the sender's own name for this mail, ENVID decoded, or "" (RFC 3461 4.4)."""
+        return decode_xtext(parameter(self.parameters, "ENVID") or "")

@@ -4,6 +4,8 @@ Implements `smtp.service.Engine`. RFC 5321 2.2.1 (extensions are offered hop by 
 """
 
 import asyncio
+import contextlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +17,7 @@ from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.metrics import Counters
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.pipeline import Gateway
-from smime_proxy.gateway.ports import Discovery, Extensions, Transaction
+from smime_proxy.gateway.ports import Discovery, Extensions, Transaction, UpstreamError
 from smime_proxy.smtp.admission import ListenerOptions
 from smime_proxy.smtp.errors import SmtpError
 
@@ -23,6 +25,8 @@ from smime_proxy.smtp.errors import SmtpError
 ENCRYPTED_GROWTH = 1.4
 OPAQUE_GROWTH = 1.96  # twice, when it is signed opaque before
 ENCRYPTED_ROOM = 64 * 1024  # octets; recipientInfos, certificates, header fields
+LEARN_SECONDS = 5.0  # that the first clients may wait for an upstream they know nothing of
+ASK_AGAIN_SECONDS = 60.0  # after an upstream that could not be asked
 INBOUND_ROOM = 16 * 1024  # octets; the fields we add
 
 _log = structlog.get_logger("smime_proxy.service")
@@ -47,11 +51,28 @@ class Remembering:
         """Begin with what nearly every server offers today."""
         self._outlet = outlet
         self.extensions = Extensions()
+        self._known = False
+        self._asking = asyncio.Lock()
+        self._ask_again = -math.inf  # loop time
+
+    async def learn(self) -> None:
+        """Ask what it offers, unless it has said so before; the session made waits for mail.
+
+        An upstream that does not answer holds nobody up for longer than `LEARN_SECONDS`.
+        """
+        async with self._asking:
+            now = asyncio.get_running_loop().time()
+            if self._known or now < self._ask_again:
+                return
+            self._ask_again = now + ASK_AGAIN_SECONDS
+            with contextlib.suppress(UpstreamError, TimeoutError):
+                async with asyncio.timeout(LEARN_SECONDS):
+                    await (await self.open()).abort()
 
     async def open(self) -> Transaction:
         """Take a session from the pool or make one; raises `UpstreamError`."""
         transaction = await self._outlet.open()
-        self.extensions = transaction.extensions
+        self.extensions, self._known = transaction.extensions, True
         return transaction
 
     async def close(self) -> None:
@@ -123,6 +144,10 @@ class ServiceEngine:
         """Say what a listener may offer, in view of what its upstream offered last."""
         way = self._ways[listener]
         return offered(way.upstream.extensions, way.role, opaque=way.opaque)
+
+    async def learn(self, listener: str) -> None:
+        """Find out what the upstream of a listener offers, if nobody knows yet."""
+        await self._ways[listener].upstream.learn()
 
     def not_ready(self) -> str:
         """Say what is missing before mail can be taken: nothing, once it was built."""

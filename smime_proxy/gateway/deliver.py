@@ -129,7 +129,8 @@ async def _partly(
     if reports is not None and _may_report(context, envelope, work):
         header, failed = work.entity.header, undelivered(rest, context.wording)
         report = report_group(reports, envelope, header, failed, context.hostname, context.wording)
-        if report is not None and (await _send(report)).is_positive:
+        # Without one nobody wanted to hear of it (RFC 3461 4.1).
+        if report is None or (await _send(report)).is_positive:
             return next(reply for _, reply in told if reply.is_positive)
     return reply_for("partly_refused", f"{count}; the rest was refused: {rest[0][1]}")
 
@@ -174,6 +175,7 @@ def _group(context: Context, envelope: Envelope, content: Content) -> Group:
         (received, content.message),
         smtputf8=envelope.smtputf8,
         headers_only=session.role is Role.INBOUND,
+        parameters=envelope.parameters,
     )
 
 

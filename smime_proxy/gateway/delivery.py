@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from smime_proxy.address import Mailbox
-from smime_proxy.envelope import ForwardPath
+from smime_proxy.envelope import ForwardPath, parameter
 from smime_proxy.gateway.ports import Extensions, Transaction, Upstream, UpstreamError
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.reply import Reply
+
+DSN_PARAMETERS = frozenset({"RET", "ENVID", "NOTIFY", "ORCPT"})  # RFC 3461 4
 
 PathReplies: TypeAlias = tuple[tuple[ForwardPath, Reply], ...]
 """Each recipient of a group with the reply that says whether he has the message."""
@@ -24,7 +26,8 @@ class Group:
     """Recipients that get the same octets by one upstream transaction.
 
     `content` is the message in pieces, CRLF throughout; `headers_only` asks the upstream to quote
-    no text in a report (RFC 3461 4.3), for decrypted and other inbound mail.
+    no text in a report (RFC 3461 4.3), for decrypted and other inbound mail. `parameters` are those
+    of the client's MAIL that are handed on.
     """
 
     upstream: Upstream
@@ -33,6 +36,7 @@ class Group:
     content: tuple[bytes, ...]
     smtputf8: bool = False
     headers_only: bool = False
+    parameters: tuple[str, ...] = ()
 
 
 class Prepared:
@@ -92,14 +96,37 @@ async def drop(transaction: Transaction | None) -> None:
 
 
 def mail_parameters(
-    extensions: Extensions, *, smtputf8: bool, headers_only: bool
+    extensions: Extensions,
+    *,
+    smtputf8: bool,
+    headers_only: bool,
+    requested: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """Choose the parameters of MAIL by what the upstream offers (RFC 6152, 3461, 6531)."""
+    """Choose the parameters of MAIL by what the upstream offers (RFC 6152, 3461, 6531).
+
+    `requested` are the client's; with `headers_only` his RET counts for nothing.
+    """
+    returned = "HDRS" if headers_only else parameter(requested, "RET")
+    envid = parameter(requested, "ENVID")
     return (
         *(("BODY=8BITMIME",) if extensions.eightbitmime else ()),
-        *(("RET=HDRS",) if headers_only and extensions.dsn else ()),
+        *((f"RET={returned}",) if returned and extensions.dsn else ()),
+        *((f"ENVID={envid}",) if envid and extensions.dsn else ()),
         *(("SMTPUTF8",) if smtputf8 else ()),
     )
+
+
+def unmet(extensions: Extensions, requested: Sequence[str]) -> Reply | None:
+    """Refuse for now what was asked of a server that offered it before and no longer does.
+
+    The client is offered what the upstream said last; nothing of his is left out silently.
+    """
+    names = {item.partition("=")[0].upper() for item in requested}
+    if "SMTPUTF8" in names and not extensions.smtputf8:
+        return reply_for("no_smtputf8")
+    if not names.isdisjoint(DSN_PARAMETERS) and not extensions.dsn:
+        return reply_for("offer_withdrawn", "DSN")
+    return None
 
 
 async def prepare_all(groups: Sequence[Group]) -> Prepared | Reply:
@@ -168,13 +195,19 @@ async def _prepare(group: Group) -> Transaction | Reply:
 
 
 async def _converse(group: Group, transaction: Transaction) -> Reply | None:
-    if group.smtputf8 and not transaction.extensions.smtputf8:
-        return reply_for("no_smtputf8")
+    asked = [item for path in group.paths for item in path.parameters]
+    asked += [*group.parameters, *(("SMTPUTF8",) if group.smtputf8 else ())]
+    refusal = unmet(transaction.extensions, asked)
+    if refusal is not None:
+        return refusal
     too_big = _too_big(group, transaction)
     if too_big is not None:
         return too_big
     parameters = mail_parameters(
-        transaction.extensions, smtputf8=group.smtputf8, headers_only=group.headers_only
+        transaction.extensions,
+        smtputf8=group.smtputf8,
+        headers_only=group.headers_only,
+        requested=group.parameters,
     )
     reply = await transaction.mail(group.reverse_path, parameters)
     if not reply.is_positive:

@@ -11,10 +11,10 @@ from datetime import datetime
 import structlog
 
 from smime_proxy.address import Mailbox
-from smime_proxy.envelope import Envelope, ForwardPath, Role, Session
+from smime_proxy.envelope import Envelope, ForwardPath, Role, Session, parameter
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.deliver import Outcome, deliver, file_copy
-from smime_proxy.gateway.delivery import Prepared, drop, mail_parameters
+from smime_proxy.gateway.delivery import Prepared, drop, mail_parameters, unmet
 from smime_proxy.gateway.discovered import Found
 from smime_proxy.gateway.patience import patience_for
 from smime_proxy.gateway.ports import Transaction, UpstreamError
@@ -113,14 +113,15 @@ class Conversation:
             await self.reset()
         transaction = await self._route.upstream.open()
         self._transaction = transaction
-        smtputf8 = any(item.upper() == "SMTPUTF8" for item in parameters)
-        if smtputf8 and not transaction.extensions.smtputf8:
+        refusal = unmet(transaction.extensions, parameters)
+        if refusal is not None:
             await self.reset()
-            return reply_for("no_smtputf8")
+            return refusal
         chosen = mail_parameters(
             transaction.extensions,
-            smtputf8=smtputf8,
+            smtputf8=parameter(parameters, "SMTPUTF8") is not None,
             headers_only=self._session.role is Role.INBOUND,
+            requested=parameters,
         )
         reply = await transaction.mail(reverse_path, chosen)
         if reply.is_positive:
@@ -132,6 +133,9 @@ class Conversation:
     async def _rcpt(self, path: ForwardPath) -> Reply:
         if self._transaction is None:
             return reply_for("upstream_lost")
+        refusal = unmet(self._transaction.extensions, path.parameters)
+        if refusal is not None:
+            return refusal
         try:
             reply = await self._transaction.rcpt(path)
         except UpstreamError as error:

@@ -46,6 +46,7 @@ REPLIES: Mapping[str, Template] = MappingProxyType(
         "too_many_recipients": Template(452, 5, 3),
         "upstream_unreachable": Template(451, 4, 1),
         "upstream_lost": Template(451, 4, 2),
+        "offer_withdrawn": Template(451, 4, 2),
         "partly_sent": Template(451, 4, 2),
         "partly_refused": Template(554, 4, 0),
         "memory_spent": Template(452, 3, 1),

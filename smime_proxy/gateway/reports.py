@@ -4,6 +4,7 @@ RFC 3464 (delivery status notifications), RFC 3834 (what automatic mail may do),
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from smime_proxy.address import Mailbox
@@ -86,22 +87,34 @@ def report_group(
     hostname: str,
     wording: Wording,
 ) -> Group | None:
-    """Build the group that carries one report to the reverse-path; None for the null one."""
+    """Build the group that carries one report to the reverse-path; None for the null one.
+
+    Who asked not to hear of a recipient's failure does not (RFC 3461 4.1): None, if of nobody's.
+    """
     sender = envelope.reverse_path
-    if sender is None:
+    told = [each for each in (_asked_for(envelope, item) for item in failed) if each is not None]
+    if sender is None or not told:
         return None
     content = delivery_report(
         reporting_mta=hostname,
         recipient=sender,
-        failed=failed,
+        failed=told,
         text=ReportText(
             REPORT[wording.languages[0]].subject,
             tuple(REPORT[each].opening.format(mta=hostname) for each in wording.languages),
             tuple(wording.contact_line(each) for each in wording.languages),
         ),
         original_header=bytes(header),
+        envelope_id=envelope.identification,
         identifier=envelope.identifier,
-        boundary=f"=_report_{envelope.identifier}",
         date=envelope.received_at,
     )
     return Group(upstream, None, (ForwardPath(sender),), (content,), smtputf8=not sender.is_ascii)
+
+
+def _asked_for(envelope: Envelope, failed: FailedRecipient) -> FailedRecipient | None:
+    """Add what the client called this recipient; None where he wants no report of him."""
+    for path in envelope.forward_paths:
+        if path.mailbox == failed.mailbox:
+            return replace(failed, original=path.original) if path.wants_failures else None
+    return failed

@@ -84,6 +84,9 @@ _ENGLISH = {
         "The next mail server cannot be reached; nothing was sent, try again later."
     ),
     "upstream_lost": Advice("The connection to the next mail server was lost: try again later."),
+    "offer_withdrawn": Advice(
+        "The next mail server no longer offers it: connect anew and try again."
+    ),
     "partly_sent": Advice("Send the same message again for the rest."),
     "partly_refused": Advice("The others have the message: do not send it to them again."),
     "memory_spent": Advice("Out of memory for mail now: try again later."),
@@ -180,6 +183,10 @@ _GERMAN = {
     "upstream_lost": Advice(
         "Die Verbindung zum nächsten Mailserver ist abgerissen: Bitte versuchen Sie es später"
         " erneut."
+    ),
+    "offer_withdrawn": Advice(
+        "Der nächste Mailserver bietet es nicht mehr an: Bitte verbinden Sie sich neu und versuchen"
+        " Sie es noch einmal."
     ),
     "partly_sent": Advice("Bitte senden Sie dieselbe Nachricht für die übrigen noch einmal."),
     "partly_refused": Advice(

@@ -34,12 +34,14 @@ _FOREIGN = re.compile(r"[^ -~]")
 class FailedRecipient:
     """One recipient that got nothing: the reply that says why, and what the sender can do.
 
-    `advice` once for each language of the `ReportText`.
+    `advice` once for each language of the `ReportText`. `original` is what the
+    sender's side called him, type and address, or "" (RFC 3464 2.3.1).
     """
 
     mailbox: Mailbox
     reply: Reply
     advice: tuple[str, ...]
+    original: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +64,21 @@ def delivery_report(
     text: ReportText,
     original_header: bytes,
     identifier: str,
-    boundary: str,
     date: datetime,
+    envelope_id: str = "",
 ) -> bytes:
     """Write the notification to `recipient`, to be sent from the null reverse-path (E69).
 
     Holds a text in each language, message/delivery-status and the harmless fields of the original
     header. Nothing of the original mail stands in the text but addresses. `identifier` makes the
-    Message-ID unique; `date` is aware (RFC 3464 2).
+    Message-ID unique; `date` is aware; `envelope_id` is the sender's own name for the mail
+    (RFC 3464 2).
     """
     mta = _ascii(reporting_mta)
+    boundary = f"=_report_{_ascii(identifier)}"
     delimiter = f"--{boundary}\r\n"
+    named = f"Original-Envelope-Id: {_ascii(envelope_id)}\r\n" if envelope_id else ""
+    status = named + _status(mta, failed, date)
     head = (
         f"From: Mail Delivery System <MAILER-DAEMON@{mta}>\r\n"
         f"To: <{recipient}>\r\n"
@@ -87,7 +93,7 @@ def delivery_report(
     body = (
         f"{delimiter}{_notification(_text(text, failed))}\r\n"
         f"{delimiter}Content-Type: message/delivery-status\r\n"
-        f"Content-Description: Delivery report\r\n\r\n{_status(mta, failed, date)}\r\n"
+        f"Content-Description: Delivery report\r\n\r\n{status}\r\n"
         f"{delimiter}Content-Type: text/rfc822-headers\r\n"
         "Content-Description: Undelivered message headers\r\n\r\n"
     )
@@ -165,12 +171,16 @@ def _notification(text: str) -> str:
 def _status(mta: str, failed: Sequence[FailedRecipient], date: datetime) -> str:
     message = f"Reporting-MTA: dns; {mta}\r\nArrival-Date: {format_date(date)}\r\n"
     return message + "".join(
-        f"\r\nFinal-Recipient: {_typed(each.mailbox)}\r\n"
+        f"\r\n{_original(each)}Final-Recipient: {_typed(each.mailbox)}\r\n"
         "Action: failed\r\n"
         f"Status: {each.reply.enhanced or '5.0.0'}\r\n"
         f"Diagnostic-Code: smtp; {_line(each.reply)}\r\n"
         for each in failed
     )
+
+
+def _original(failed: FailedRecipient) -> str:
+    return f"Original-Recipient: {_ascii(failed.original)}\r\n" if failed.original else ""
 
 
 def _typed(mailbox: Mailbox) -> str:

@@ -6,7 +6,7 @@ RFC 5321 3.8 (closing), 4.5.3.1.8 (recipients), 4.5.3.2.7 (server timeout), 7.8 
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -92,11 +92,16 @@ class Admission:
         extensions: Callable[[], Extensions],
         budget: ByteBudget,
         measures: Measures | None,
+        learn: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Start with nobody there; `extensions` says what to offer, asked at each EHLO."""
+        """Start with nobody there; `extensions` says what to offer, asked at each EHLO.
+
+        `learn` is awaited before, so that it is known what the upstream offers.
+        """
         self.options = options
         self.gateway = gateway
         self.extensions = extensions
+        self.learn = learn
         self.budget = budget
         self.draining = False
         self.visitors: set[Visitor] = set()

@@ -5,7 +5,7 @@ RFC 5321 3.8 (a server that must stop says 421), 4.5.3.2 (timeouts).
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from smime_proxy.gateway.ports import Extensions, Measures
 from smime_proxy.smtp.admission import (
@@ -102,17 +102,18 @@ async def serve_listener(
     gateway: Gateway,
     *,
     extensions: Callable[[], Extensions] = Extensions,
+    learn: Callable[[], Awaitable[None]] | None = None,
     budget: ByteBudget | None = None,
     measures: Measures | None = None,
 ) -> SmtpListener:
     """Serve a listening socket until `drain`.
 
-    `extensions` says at each EHLO what may be offered; its `size` lowers the limit of the
-    options. `budget` bounds the octets of messages held at a time and is shared by all listeners
-    of a process.
+    `extensions` says at each EHLO what may be offered, after `learn` saw to it that it knows; its
+    `size` lowers the limit of the options. `budget` bounds the octets of messages held at a time
+    and is shared by all listeners of a process.
     """
     held = budget if budget is not None else ByteBudget(MAX_MESSAGE_OCTETS_HELD)
-    listener = SmtpListener(Admission(options, gateway, extensions, held, measures))
+    listener = SmtpListener(Admission(options, gateway, extensions, held, measures, learn))
     await listener.start(sock)
     return listener
 

@@ -1,15 +1,19 @@
 """The arguments of MAIL and RCPT: one strict grammar on octets, nothing decoded, nothing guessed.
 
-RFC 5321 4.1.1.2, 4.1.1.3, 4.1.2 (paths, parameters), RFC 1870, 6152, 6531 (SIZE, BODY, SMTPUTF8).
+RFC 5321 4.1.1.2, 4.1.1.3, 4.1.2 (paths, parameters), RFC 1870, 6152, 6531 (SIZE, BODY, SMTPUTF8),
+RFC 3461 (RET, ENVID, NOTIFY, ORCPT).
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from smime_proxy.address import AddressError, Mailbox, parse_mailbox
 from smime_proxy.envelope import ForwardPath
 from smime_proxy.gateway.ports import Extensions
 from smime_proxy.reply import EnhancedStatus, Reply
+from smime_proxy.smtp.dsn import is_envid, is_notify, is_orcpt, is_ret
 
 MAX_PATH_OCTETS = 256  # with the angle brackets, RFC 5321 4.5.3.1.3
 MAX_SIZE_DIGITS = 20  # RFC 1870 3
@@ -21,6 +25,7 @@ _RCPT = re.compile(rb"TO: *" + _PATH + rb"(?: +(.*))?", re.IGNORECASE | re.DOTAL
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _PARAMETER = re.compile(r"([A-Z0-9][A-Z0-9-]*)(?:=([!-<>-~]+))?", re.IGNORECASE | re.ASCII)
 _ROUTING = frozenset("%!@")
+_Judge: TypeAlias = Callable[[str, str | None, Extensions], Reply | None]
 
 _MAIL_SYNTAX = Reply(501, EnhancedStatus(5, 4), "Syntax: MAIL FROM:<address>")
 _RCPT_SYNTAX = Reply(501, EnhancedStatus(5, 4), "Syntax: RCPT TO:<address>")
@@ -45,13 +50,13 @@ class MailArgument:
 def read_mail(argument: bytes, offered: Extensions) -> MailArgument | Reply:
     """Read the argument of MAIL; a Reply is its refusal (RFC 5321 4.1.1.2).
 
-    Parameters are kept as written. BODY=8BITMIME and SMTPUTF8 count only when `offered`.
+    Parameters are kept as written. Those of extensions count only when `offered`.
     """
     match = _MAIL.fullmatch(argument)
     if match is None:
         return _MAIL_SYNTAX
     parameters = _split(match[2])
-    known = _known(parameters, offered)
+    known = _known(parameters, offered, _judge_mail)
     if isinstance(known, Reply):
         return known
     utf8 = "SMTPUTF8" in known
@@ -62,7 +67,9 @@ def read_mail(argument: bytes, offered: Extensions) -> MailArgument | Reply:
     return MailArgument(sender, parameters, int(known.get("SIZE", "0")), utf8)
 
 
-def read_rcpt(argument: bytes, hostname: str, *, smtputf8: bool) -> ForwardPath | Reply:
+def read_rcpt(
+    argument: bytes, hostname: str, offered: Extensions, *, smtputf8: bool
+) -> ForwardPath | Reply:
     """Read the argument of RCPT; a Reply is its refusal (RFC 5321 4.1.1.3).
 
     `<postmaster>` alone means the one at `hostname` (RFC 5321 4.5.1). Source routes and further
@@ -71,14 +78,15 @@ def read_rcpt(argument: bytes, hostname: str, *, smtputf8: bool) -> ForwardPath 
     match = _RCPT.fullmatch(argument)
     if match is None:
         return _RCPT_SYNTAX
-    if match[2] and match[2].strip(b" "):
-        # No extension of RCPT is offered (DSN would be NOTIFY and ORCPT, RFC 3461).
-        return _UNKNOWN_PARAMETER
+    parameters = _split(match[2])
+    known = _known(parameters, offered, _judge_rcpt)
+    if isinstance(known, Reply):
+        return known
     path = match[1]
     if path.lower() == b"postmaster":
         path += b"@" + hostname.encode("ascii")
     mailbox = _read_mailbox(path, _BAD_RECIPIENT, _ROUTED, utf8=smtputf8)
-    return mailbox if isinstance(mailbox, Reply) else ForwardPath(mailbox)
+    return mailbox if isinstance(mailbox, Reply) else ForwardPath(mailbox, parameters)
 
 
 def is_routed(mailbox: Mailbox) -> bool:
@@ -107,14 +115,16 @@ def _split(raw: bytes | None) -> tuple[str, ...]:
     return tuple(word for word in raw.decode("latin-1").split(" ") if word) if raw else ()
 
 
-def _known(parameters: tuple[str, ...], offered: Extensions) -> dict[str, str] | Reply:
+def _known(
+    parameters: tuple[str, ...], offered: Extensions, judge: _Judge
+) -> dict[str, str] | Reply:
     known: dict[str, str] = {}
     for parameter in parameters:
         match = _PARAMETER.fullmatch(parameter)
         if match is None:
             return _BAD_PARAMETER
         keyword = match[1].upper()
-        fault = _judge(keyword, match[2], offered)
+        fault = judge(keyword, match[2], offered)
         if fault is not None:
             return fault
         if keyword in known:
@@ -123,15 +133,33 @@ def _known(parameters: tuple[str, ...], offered: Extensions) -> dict[str, str] |
     return known
 
 
-def _judge(keyword: str, value: str | None, offered: Extensions) -> Reply | None:
+def _judge_mail(keyword: str, value: str | None, offered: Extensions) -> Reply | None:
     match keyword:
         case "SIZE":
             good = value is not None and value.isdigit() and len(value) <= MAX_SIZE_DIGITS
-            return None if good else _BAD_PARAMETER
+            return _unless(good)
         case "BODY" if value is not None:
             bodies = ("7BIT", "8BITMIME") if offered.eightbitmime else ("7BIT",)
             return None if value.upper() in bodies else _UNKNOWN_PARAMETER
         case "SMTPUTF8" if offered.smtputf8:
             return None if value is None else _BAD_PARAMETER
+        case "RET" if offered.dsn:
+            return _unless(is_ret(value or ""))
+        case "ENVID" if offered.dsn:
+            return _unless(is_envid(value or ""))
         case _:
             return _UNKNOWN_PARAMETER
+
+
+def _judge_rcpt(keyword: str, value: str | None, offered: Extensions) -> Reply | None:
+    match keyword:
+        case "NOTIFY" if offered.dsn:
+            return _unless(is_notify(value or ""))
+        case "ORCPT" if offered.dsn:
+            return _unless(is_orcpt(value or ""))
+        case _:
+            return _UNKNOWN_PARAMETER
+
+
+def _unless(good: bool) -> Reply | None:  # noqa: FBT001 - what it judges is its only argument
+    return None if good else _BAD_PARAMETER

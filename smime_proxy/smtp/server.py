@@ -108,6 +108,8 @@ class Dialogue(Connection):
 
     async def _ehlo(self, argument: bytes) -> None:
         if await self._introduce(argument, extended=True):
+            if self.admission.learn is not None:
+                await self.admission.learn()
             offers = (self.hostname, "PIPELINING", *self._offers(), "ENHANCEDSTATUSCODES")
             self.say(Reply(250, None, "\n".join(offers)))
 
@@ -141,6 +143,8 @@ class Dialogue(Connection):
             offers.append("8BITMIME")
         if extensions.smtputf8:
             offers.append("SMTPUTF8")
+        if extensions.dsn:
+            offers.append("DSN")
         if self.admission.options.tls is not None and not self.tls:
             offers.append("STARTTLS")
         return offers

@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,6 +39,10 @@ class Engine(Protocol):
 
     def extensions(self, listener: str) -> Extensions:
         """Say what the listener of that name may offer, in view of its upstream."""
+        ...
+
+    async def learn(self, listener: str) -> None:
+        """Find out what the upstream of that listener offers, if nobody knows yet."""
         ...
 
     def not_ready(self) -> str:
@@ -163,6 +168,7 @@ class Worker:
                 sock,
                 options,
                 engine.gateway,
+                learn=partial(engine.learn, options.name),
                 extensions=lambda name=options.name: engine.extensions(name),  # type: ignore[misc]
                 budget=budget,
                 measures=engine.measures,

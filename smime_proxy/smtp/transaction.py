@@ -45,7 +45,12 @@ class Transaction:
     async def rcpt(self, argument: bytes) -> Reply:
         """Answer RCPT: our own refusal, or what the upstream says."""
         self._tried += 1
-        path = read_rcpt(argument, self._admission.gateway.hostname, smtputf8=self._utf8)
+        path = read_rcpt(
+            argument,
+            self._admission.gateway.hostname,
+            self._admission.extensions(),
+            smtputf8=self._utf8,
+        )
         if isinstance(path, Reply):
             return path
         if not self._serves(path.mailbox):

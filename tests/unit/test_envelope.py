@@ -1,7 +1,9 @@
 from datetime import UTC, datetime
 
+import pytest
+
 from smime_proxy.address import parse_mailbox
-from smime_proxy.envelope import Envelope, ForwardPath, Role, Session
+from smime_proxy.envelope import Envelope, ForwardPath, Role, Session, decode_xtext, parameter
 
 ALICE = parse_mailbox("alice@example.test")
 BOB = parse_mailbox("bob@example.test")
@@ -26,3 +28,27 @@ def test_recipients_come_in_the_order_of_the_dialogue() -> None:
 def test_smtputf8_is_what_the_client_declared_in_any_case() -> None:
     assert envelope("size=10", "smtputf8").smtputf8
     assert not envelope("BODY=8BITMIME").smtputf8
+
+
+def test_parameters_are_found_without_case() -> None:
+    given = ("Body=8BITMIME", "smtputf8", "ENVID=a+2Bb")
+    assert parameter(given, "BODY") == "8BITMIME"
+    assert parameter(given, "SMTPUTF8") == ""
+    assert parameter(given, "RET") is None
+    assert decode_xtext("a+2Bb+20c") == "a+b c"
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "original"),
+    [
+        ((), True, ""),
+        (("NOTIFY=NEVER", "ORCPT=rfc822;a+2Bb@x"), False, "rfc822; a+b@x"),
+        (("notify=success",), False, ""),
+        (("NOTIFY=delay,failure", r"ORCPT=utf-8;\x{E4}@x"), True, r"utf-8; \x{E4}@x"),
+    ],
+)
+def test_a_path_says_what_its_sender_wants_to_hear(
+    given: tuple[str, ...], wanted: bool, original: str
+) -> None:
+    path = ForwardPath(parse_mailbox("a@x.org"), given)
+    assert (path.wants_failures, path.original) == (wanted, original)

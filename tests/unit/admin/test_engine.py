@@ -9,7 +9,7 @@ from smime_proxy.envelope import Role
 from smime_proxy.gateway.pipeline import Gateway
 from smime_proxy.gateway.ports import Extensions, Transaction
 from smime_proxy.smtp.admission import ListenerOptions
-from smime_proxy.smtp.errors import TlsSetupError
+from smime_proxy.smtp.errors import TlsSetupError, unreachable
 
 GATEWAY = cast("Gateway", None)
 
@@ -18,13 +18,22 @@ class FakeTransaction:
     def __init__(self, extensions: Extensions) -> None:
         self.extensions = extensions
 
+    async def abort(self) -> None:
+        """Be given back."""
+
 
 class FakeOutlet:
     def __init__(self, extensions: Extensions) -> None:
         self.extensions = extensions
         self.closed = 0
+        self.opened = 0
+        self.broken = False
 
     async def open(self) -> Transaction:
+        self.opened += 1
+        await asyncio.sleep(0)
+        if self.broken:
+            raise unreachable()
         return cast("Transaction", FakeTransaction(self.extensions))
 
     async def close(self) -> None:
@@ -49,6 +58,30 @@ def engine(outlet: FakeOutlet, **more: Any) -> tuple[ServiceEngine, Remembering,
         release=lambda: said.append("release"),
     )
     return built, upstream, said
+
+
+async def test_the_first_client_is_offered_what_the_upstream_has_and_nobody_asks_again() -> None:
+    outlet = FakeOutlet(Extensions(dsn=True))
+    built, _, _ = engine(outlet)
+    await asyncio.gather(built.learn("out"), built.learn("mx"))
+    await built.learn("out")
+    assert built.extensions("out").dsn
+    assert outlet.opened == 1
+    await built.close()
+
+
+async def test_an_upstream_that_cannot_be_asked_holds_nobody_up() -> None:
+    outlet = FakeOutlet(Extensions(dsn=True))
+    outlet.broken = True
+    built, upstream, _ = engine(outlet)
+    await built.learn("out")
+    await built.learn("out")
+    assert (outlet.opened, built.extensions("out")) == (1, Extensions())
+    outlet.broken = False
+    await upstream.open()
+    await built.learn("out")
+    assert (outlet.opened, built.extensions("out").dsn) == (2, True)
+    await built.close()
 
 
 async def test_what_an_upstream_offered_last_is_offered_to_clients() -> None:

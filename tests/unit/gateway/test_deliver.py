@@ -5,13 +5,15 @@ from dataclasses import replace
 import pytest
 
 from smime_proxy.address import parse_mailbox
-from smime_proxy.envelope import Role
+from smime_proxy.envelope import ForwardPath, Role
 from smime_proxy.gateway.deliver import deliver
+from smime_proxy.gateway.pipeline import Gateway
+from smime_proxy.gateway.ports import Extensions
 from smime_proxy.gateway.work import Work, make
 from smime_proxy.message.parse import parse
 from smime_proxy.policy.grouping import MAX_GROUPS
 from smime_proxy.policy.rules import Encrypt, OnMissingCertificate, Policy
-from tests.fakes import World, envelope, lost, mail
+from tests.fakes import AT, World, envelope, lost, mail, session
 from tests.unit.gateway.cases import (
     ALICE,
     BOB,
@@ -295,3 +297,17 @@ async def test_by_lmtp_a_first_group_that_nobody_got_stops_the_others() -> None:
     clear = (STRANGER, "other@example.org")
     reply = await send(surroundings, mail(ALICE, *clear, PARTNER), ALICE, *clear, PARTNER)
     assert (reply, got(surroundings)) == (BUSY, [])
+
+
+async def test_who_wants_to_hear_of_nobodys_failure_gets_250_and_no_report() -> None:
+    """RFC 3461 4.1: NOTIFY=NEVER under any conditions."""
+    surroundings = World()
+    surroundings.outside.lmtp = True
+    surroundings.outside.extensions = Extensions(dsn=True)
+    surroundings.outside.faults[f"commit:{BOB}"] = UNKNOWN
+    talk = Gateway(surroundings.context()).begin(session())
+    await talk.mail(parse_mailbox("x@y.org"), ())
+    for address in (BOB, TEAM):
+        await talk.rcpt(ForwardPath(parse_mailbox(address), ("NOTIFY=NEVER",)))
+    assert (await talk.data(mail("x@y.org", BOB), AT, lambda: False)).code == 250
+    assert got(surroundings) == [[TEAM]]

@@ -13,6 +13,7 @@ from smime_proxy.gateway.delivery import (
     mail_parameters,
     prepare_all,
     prepare_opened,
+    unmet,
     verdict,
 )
 from smime_proxy.gateway.ports import Extensions
@@ -142,9 +143,40 @@ def test_parameters_are_what_the_upstream_offers() -> None:
         "SMTPUTF8",
     )
     assert mail_parameters(everything, smtputf8=False, headers_only=False) == ("BODY=8BITMIME",)
+    asked = ("RET=full", "ENVID=a+2Bb", "SIZE=5")
+    assert mail_parameters(everything, smtputf8=False, headers_only=False, requested=asked) == (
+        "BODY=8BITMIME",
+        "RET=full",
+        "ENVID=a+2Bb",
+    )
+    assert "RET=HDRS" in mail_parameters(
+        everything, smtputf8=False, headers_only=True, requested=asked
+    )
     nothing = Extensions(eightbitmime=False)
     assert mail_parameters(nothing, smtputf8=False, headers_only=True) == ()
 
 
 async def test_dropping_nothing_is_nothing() -> None:
     await drop(None)
+
+
+@pytest.mark.parametrize("asked", ["RET=HDRS", "envid=x", "NOTIFY=NEVER", "ORCPT=rfc822;x@y"])
+def test_what_is_no_longer_offered_is_refused_for_now(asked: str) -> None:
+    refusal = unmet(Extensions(), (asked,))
+    assert refusal is not None
+    assert (refusal.code, refusal.enhanced) == (451, "4.4.2")
+    assert unmet(Extensions(dsn=True), (asked,)) is None
+
+
+async def test_each_group_asks_for_its_own_notifications() -> None:
+    upstream = FakeUpstream(Extensions(dsn=True))
+    asked = replace(group(upstream), parameters=("ENVID=x", "RET=FULL"))
+    await (await ready(asked, replace(asked, headers_only=True))).commit()
+    assert [sent.parameters[1:] for sent in upstream.sent] == [
+        ("RET=FULL", "ENVID=x"),
+        ("RET=HDRS", "ENVID=x"),
+    ]
+    bare = replace(asked, upstream=FakeUpstream())
+    answer = await prepare_all([bare])
+    assert isinstance(answer, Reply)
+    assert answer.code == 451

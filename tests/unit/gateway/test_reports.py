@@ -5,7 +5,10 @@ from datetime import timedelta
 from email import message_from_bytes, policy
 from typing import Any
 
+import pytest
+
 from smime_proxy.address import parse_mailbox
+from smime_proxy.envelope import ForwardPath
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.gateway.reports import (
     MAX_SENDERS,
@@ -116,3 +119,44 @@ def test_a_report_is_read_in_every_language_set_with_its_umlauts() -> None:
     status = message.get_payload(1).get_payload(1)
     assert status["Status"] == "5.7.4"
     assert "ist ein Teamkonto" in status["Diagnostic-Code"]
+
+
+def test_a_report_carries_what_the_client_called_mail_and_recipient() -> None:
+    """RFC 3464 2.2.1, 2.3.1."""
+    sealed = replace(
+        envelope(mail("x@y.org", str(TEAM)), "x@y.org", str(TEAM)),
+        forward_paths=(ForwardPath(TEAM, ("ORCPT=rfc822;Old+2Bteam@y.org",)),),
+        parameters=("ENVID=QQ+2B314159",),
+    )
+    made = report_group(
+        FakeUpstream(),
+        sealed,
+        parse(sealed.content).header,
+        failures([REFUSED], WORDING),
+        "p",
+        WORDING,
+    )
+    assert made is not None
+    (report,) = made.content
+    assert b"\r\nOriginal-Envelope-Id: QQ+314159\r\nReporting-MTA: " in report
+    assert (
+        b"\r\n\r\nOriginal-Recipient: rfc822; Old+team@y.org\r\nFinal-Recipient: rfc822; team@"
+        in report
+    )
+
+
+@pytest.mark.parametrize("notify", ["NEVER", "SUCCESS,DELAY"])
+def test_nobody_hears_of_those_he_did_not_want_to_hear_of(notify: str) -> None:
+    """RFC 3461 4.1."""
+    sealed = envelope(mail("x@y.org", str(TEAM)), "x@y.org", str(TEAM), "other@y.org")
+    quiet = ForwardPath(TEAM, (f"NOTIFY={notify}",))
+    sealed = replace(sealed, forward_paths=(quiet, *sealed.forward_paths[1:]))
+    header, failed = parse(sealed.content).header, failures([REFUSED], WORDING)
+    assert report_group(FakeUpstream(), sealed, header, failed, "p", WORDING) is None
+    other = replace(REFUSED, recipient=parse_mailbox("other@y.org"))
+    made = report_group(
+        FakeUpstream(), sealed, header, failures([REFUSED, other], WORDING), "p", WORDING
+    )
+    assert made is not None
+    assert b"other@y.org" in made.content[0]
+    assert f"Final-Recipient: rfc822; {TEAM}".encode() not in made.content[0]

@@ -34,7 +34,6 @@ def report(*failed: FailedRecipient, header: bytes = ORIGINAL, to: str = str(PAR
         text=ReportText("Undelivered", ("This is the mail system.",), ("",)),
         original_header=header,
         identifier="4abc",
-        boundary="=_report",
         date=AT,
     )
 
@@ -189,7 +188,6 @@ def test_each_language_has_its_opening_advice_and_closing_in_order() -> None:
         text=text,
         original_header=ORIGINAL,
         identifier="4abc",
-        boundary="=_report",
         date=AT,
     )
     assert raw.isascii()

@@ -35,7 +35,7 @@ class FakeConversation:
         return self.gateway.note(" ".join(["mail", f"<{reverse_path or ''}>", *parameters]))
 
     async def rcpt(self, path: ForwardPath) -> Reply:
-        return self.gateway.note(f"rcpt <{path.mailbox}>")
+        return self.gateway.note(" ".join([f"rcpt <{path.mailbox}>", *path.parameters]))
 
     async def data(
         self, content: bytes, received_at: datetime, client_gone: Callable[[], bool]

@@ -63,6 +63,9 @@ class Engine:
     def extensions(self, listener: str) -> Extensions:
         return Extensions()
 
+    async def learn(self, listener: str) -> None:
+        return None
+
     def not_ready(self) -> str:
         return ""
 

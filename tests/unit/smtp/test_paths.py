@@ -17,9 +17,9 @@ def mail(argument: str | bytes, offered: Extensions = ALL) -> MailArgument | Rep
     return read_mail(argument if isinstance(argument, bytes) else argument.encode(), offered)
 
 
-def rcpt(argument: str, *, smtputf8: bool = False) -> str:
+def rcpt(argument: str, offered: Extensions = ALL, *, smtputf8: bool = False) -> str:
     """Give the mailbox, or code and status of the refusal."""
-    path = read_rcpt(argument.encode(), HOST, smtputf8=smtputf8)
+    path = read_rcpt(argument.encode(), HOST, offered, smtputf8=smtputf8)
     return f"{path.code} {path.enhanced}" if isinstance(path, Reply) else str(path.mailbox)
 
 
@@ -169,7 +169,7 @@ def test_any_octets_are_read_or_refused(argument: bytes) -> None:
     for read in (
         read_mail(b"FROM:<" + argument, ALL),
         read_mail(b"FROM:<a@b.c>" + argument, ALL),
-        read_rcpt(b"TO:<" + argument, HOST, smtputf8=True),
+        read_rcpt(b"TO:<" + argument, HOST, ALL, smtputf8=True),
     ):
         if isinstance(read, MailArgument) and read.reverse_path:
             assert not set("\r\n\0 ") & set(read.reverse_path.text) or '"' in read.reverse_path.text

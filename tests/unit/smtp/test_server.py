@@ -4,7 +4,7 @@
 Python's escapes and no line end added. `S:` is what it must hear next, `...` stands for any rest;
 `S: (closed)` is the end of the connection. `G:` is what the gateway was asked, in order, all of
 it, checked at the end. `@` sets the scene: `@ role inbound`, `@ stranger`, `@ set NAME NUMBER`,
-`@ offer nothing`, `@ reply BEGINNING = 550 5.1.1 text`, `@ raise BEGINNING`.
+`@ offer nothing`, `@ offer dsn`, `@ reply BEGINNING = 550 5.1.1 text`, `@ raise BEGINNING`.
 """
 
 import ast
@@ -50,8 +50,10 @@ def read_scene(lines: list[str]) -> Scene:
             case "set":
                 name, _, number = rest.partition(" ")
                 scene.changes[name] = int(number)
-            case "offer":
+            case "offer" if rest == "nothing":
                 scene.extensions = Extensions(eightbitmime=False, smtputf8=False)
+            case "offer":
+                scene.extensions = Extensions(**dict.fromkeys(rest.split(), True))
             case "reply":
                 beginning, _, answer = rest.partition(" = ")
                 scene.replies[beginning] = reply(answer)

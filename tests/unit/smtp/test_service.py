@@ -27,6 +27,9 @@ class FakeEngine:
     def count(self, name: str, **labels: str) -> None:
         self.counted[name] = self.counted.get(name, 0) + 1
 
+    async def learn(self, listener: str) -> None:
+        return None
+
     def extensions(self, listener: str) -> Extensions:
         return Extensions(size=1000 if listener == "small" else 0)
 
