@@ -153,6 +153,8 @@ def _may_report(context: Context, envelope: Envelope) -> bool:
     sender = envelope.reverse_path
     if sender is None or context.routes[envelope.session.listener].reports is None:
         return False
+    if not all(path.wants_failures for path in envelope.forward_paths):
+        return False  # RFC 3461 4.1: who asked not to be told must not lose mail silently for it
     if envelope.session.role is Role.OUTBOUND:
         return True  # our own people are told each time; the rate is for outside senders
     return context.rate.allows(sender, envelope.received_at)

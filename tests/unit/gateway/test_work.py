@@ -113,6 +113,11 @@ def test_a_team_beside_a_person_is_reported_where_that_can_be_done(with_reports:
     nobody = make(surroundings.context(), replace(sealed, reverse_path=None))
     assert isinstance(nobody, Work)
     assert nobody.plan.refused == ()
+    person, team = sealed.forward_paths
+    deaf = replace(sealed, forward_paths=(person, replace(team, parameters=("NOTIFY=NEVER",))))
+    untold = make(surroundings.context(), deaf)
+    assert isinstance(untold, Work)
+    assert (untold.plan.refused, len(untold.contents)) == ((), 2)
 
 
 def test_i15_not_all_copies_are_made_of_mail_that_needs_too_many() -> None:
