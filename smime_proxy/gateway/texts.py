@@ -49,6 +49,10 @@ _ENGLISH = {
     "certificate_lapsed": Advice(
         "Ask for a signed mail, it brings a new one", "; {plain} sends this one in clear"
     ),
+    "after_decryption": Advice(
+        "Ask for a signed mail, it brings a certificate; or ask the administrator about"
+        " after_decryption."
+    ),
     "directory_unreachable": Advice(
         "Whether there is a certificate cannot be found out now: try again later."
     ),
@@ -58,6 +62,9 @@ _ENGLISH = {
     "team_sends_no_encrypted": Advice("Send it unencrypted, or from a personal address."),
     "team_gets_no_encrypted": Advice(
         "It is read by several people: send it unencrypted, or write to a person."
+    ),
+    "team_after_decryption": Advice(
+        "Write from and to persons, or ask the administrator about after_decryption."
     ),
     "malformed": Advice("The message cannot be read safely: have the sending program mended."),
     "bad_request": Advice(
@@ -119,6 +126,10 @@ _GERMAN = {
         "Bitten Sie um eine signierte Nachricht, sie bringt ein neues mit",
         "; mit {plain} im Betreff geht diese unverschlüsselt ab",
     ),
+    "after_decryption": Advice(
+        "Bitten Sie um eine signierte Nachricht, sie bringt ein Zertifikat mit; oder fragen Sie den"
+        " Administrator nach after_decryption."
+    ),
     "directory_unreachable": Advice(
         "Ob es ein Zertifikat gibt, lässt sich zurzeit nicht feststellen: Bitte versuchen Sie es"
         " später erneut."
@@ -133,6 +144,10 @@ _GERMAN = {
     "team_gets_no_encrypted": Advice(
         "Dort lesen mehrere Personen mit: Bitte senden Sie unverschlüsselt, oder schreiben Sie an"
         " eine Person."
+    ),
+    "team_after_decryption": Advice(
+        "Bitte schreiben Sie von Person zu Person, oder fragen Sie den Administrator nach"
+        " after_decryption."
     ),
     "malformed": Advice(
         "Die Nachricht kann nicht sicher gelesen werden: Bitte lassen Sie das sendende Programm in"

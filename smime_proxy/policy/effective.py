@@ -12,6 +12,7 @@ from smime_proxy.certs.source import MinimumSource
 from smime_proxy.policy.algorithms import HeaderProtection, KeyTransport
 from smime_proxy.policy.rules import (
     Account,
+    AfterDecryption,
     Encrypt,
     Internal,
     OnLapsedCertificate,
@@ -27,9 +28,15 @@ from smime_proxy.policy.rules import (
 _SETTINGS = tuple(setting.name for setting in fields(Policy))
 _PARTNER_SETTINGS = tuple(setting.name for setting in fields(PartnerRule))
 # Stricter is higher; a sender's request stands between what is written and what is possible.
+ENCRYPT_REQUIRED = 4
 ENCRYPT_REQUEST = 3
 ENCRYPT_POSSIBLE = 2
-_ENCRYPT = {Encrypt.NEVER: 0, Encrypt.ON_REQUEST: 1, Encrypt.WHEN_POSSIBLE: 2, Encrypt.REQUIRED: 4}
+_ENCRYPT = {
+    Encrypt.NEVER: 0,
+    Encrypt.ON_REQUEST: 1,
+    Encrypt.WHEN_POSSIBLE: ENCRYPT_POSSIBLE,
+    Encrypt.REQUIRED: ENCRYPT_REQUIRED,
+}
 SIGN_REQUEST = 2
 _SIGN = {Sign.NEVER: 0, Sign.ON_REQUEST: 1, Sign.ALWAYS: 3}
 
@@ -52,10 +59,14 @@ class Partner:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """How strongly something is wanted, and which table or request wants it."""
+    """How strongly something is wanted, and which table or request wants it.
+
+    `of_conversation`: for the sake of mail that was decrypted, which it answers or carries.
+    """
 
     value: int
     source: str
+    of_conversation: bool = False
 
 
 def effective(rules: Rules, account: Account | None) -> Effective:
@@ -114,15 +125,27 @@ def partner_rule(rules: Rules, mailbox: Mailbox) -> Partner:
     return Partner(PartnerRule(**values), sources)  # type: ignore[arg-type] # names and types match
 
 
-def encrypt_level(chosen: Effective, partner: Partner, *, request: bool, plain: bool) -> Level:
+def encrypt_level(
+    chosen: Effective,
+    partner: Partner,
+    *,
+    request: bool,
+    plain: bool,
+    of_conversation: bool = False,
+) -> Level:
     """Say how strongly encryption is wanted for one recipient: the stricter of all wishes.
 
-    `plain` turns off what is merely possible and never weakens a demand.
+    `plain` turns off what is merely possible and never weakens a demand. What answers or carries
+    mail that was decrypted (`of_conversation`) is as good as required where policy says so.
     """
     rule = partner.rule
     level = Level(_ENCRYPT[chosen.policy.encrypt], chosen.sources.get("encrypt", "policy.encrypt"))
     if rule.encrypt is not None and _ENCRYPT[rule.encrypt] > level.value:
         level = Level(_ENCRYPT[rule.encrypt], partner.sources["encrypt"])
+    required = of_conversation and chosen.policy.after_decryption is AfterDecryption.ENCRYPT
+    if required and level.value < ENCRYPT_REQUIRED:
+        source = chosen.sources.get("after_decryption", "policy.after_decryption")
+        level = Level(ENCRYPT_REQUIRED, source, of_conversation=True)
     if request and level.value < ENCRYPT_REQUEST:
         level = Level(ENCRYPT_REQUEST, "request")
     if plain and level.value == ENCRYPT_POSSIBLE:
@@ -151,6 +174,8 @@ def _ordered_stricter(one: Policy, other: Policy) -> Iterator[str]:
     """Name the settings with an order of their own in which one policy is the stricter."""
     if _ENCRYPT[one.encrypt] > _ENCRYPT[other.encrypt]:
         yield "encrypt"
+    if one.after_decryption is not other.after_decryption is AfterDecryption.POLICY:
+        yield "after_decryption"
     if one.minimum_source.rank > other.minimum_source.rank:
         yield "minimum_source"
     mine, its = one.content_encryption, other.content_encryption

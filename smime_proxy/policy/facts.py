@@ -18,7 +18,9 @@ class MessageFacts:
     `meeting` is the iTIP method of an invitation or answer, else "". `smime` tells whether any
     S/MIME layer or part is there; `signed` and `encrypted` speak of whole-body layers the client
     (or outside sender) made, `encrypted` at any depth that shows without a key; `pgp` of PGP/MIME.
-    `answerable`: a report may be sent to its sender (RFC 3834 2).
+    `answerable`: a report may be sent to its sender (RFC 3834 2). `conversation` says, as a refusal
+    does, that outgoing mail answers or carries mail that was decrypted here; "" when it does not,
+    or when no policy asks.
     """
 
     meeting: str = ""
@@ -33,6 +35,7 @@ class MessageFacts:
     asks_plain: bool = False
     sensitive: bool = False
     answerable: bool = True
+    conversation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,14 @@ from smime_proxy.policy.effective import Effective, effective, strictest
 from smime_proxy.policy.facts import Facts, SenderFacts
 from smime_proxy.policy.grouping import group, sent_copy
 from smime_proxy.policy.plan import Decision, Delivery, Plan, Refusal, Relay, SigningKey, Why
-from smime_proxy.policy.rules import Account, Kind, ListenerRule, OnMissingKey, Rules
+from smime_proxy.policy.rules import (
+    Account,
+    AfterDecryption,
+    Kind,
+    ListenerRule,
+    OnMissingKey,
+    Rules,
+)
 from smime_proxy.policy.team import refuse_for_teams
 from smime_proxy.policy.wish import (
     Wish,
@@ -79,8 +86,11 @@ def settle_early(envelope: Envelope, facts: Facts, rules: Rules) -> Decision | O
             return settled
     if message.pgp_encrypted:
         return _relay(everyone, "encrypted by the client with PGP/MIME")
-    # 4. A From that names no account and asks for nothing is not ours to touch.
-    if not sender.named and not request:
+    # 4. A From that names no account and asks for nothing is not ours to touch, unless it forwards
+    # what was decrypted here: nobody sends that on in clear.
+    after_decryption = chosen.policy.after_decryption is AfterDecryption.ENCRYPT
+    confidential = bool(message.conversation) and after_decryption
+    if not sender.named and not request and not confidential:
         asks = message.asks_sign or message.asks_plain  # the words go, nothing else
         return Plan((Delivery(everyone, Relay(requests=asks), "From names no account"),))
     return Open(chosen, request)

@@ -26,11 +26,13 @@ class Why(Enum):
     KEY_UNAVAILABLE = "key_unavailable"
     CERTIFICATE_MISSING = "certificate_missing"
     CERTIFICATE_LAPSED = "certificate_lapsed"
+    AFTER_DECRYPTION = "after_decryption"
     STATUS_UNKNOWN = "status_unknown"
     DIRECTORY_UNREACHABLE = "directory_unreachable"
     MEETING_NOT_ENCRYPTED = "meeting_not_encrypted"
     TEAM_SENDS_NO_ENCRYPTED = "team_sends_no_encrypted"
     TEAM_GETS_NO_ENCRYPTED = "team_gets_no_encrypted"
+    TEAM_AFTER_DECRYPTION = "team_after_decryption"
     MALFORMED = "malformed"
 
 

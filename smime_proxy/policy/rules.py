@@ -66,6 +66,13 @@ class OnLapsedCertificate(Enum):
     SEND_CLEAR = "send_clear"
 
 
+class AfterDecryption(Enum):
+    """What mail gets that answers or carries mail that came encrypted and was decrypted here."""
+
+    ENCRYPT = "encrypt"
+    POLICY = "policy"
+
+
 class Internal(Enum):
     """What recipients that are our own accounts get."""
 
@@ -99,6 +106,7 @@ class Policy:
     opaque: bool = False
     header_protection: HeaderProtection = HeaderProtection.OFF
     minimum_source: MinimumSource = MinimumSource.HARVESTED
+    after_decryption: AfterDecryption = AfterDecryption.ENCRYPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +127,7 @@ class Override:
     opaque: bool | None = None
     header_protection: HeaderProtection | None = None
     minimum_source: MinimumSource | None = None
+    after_decryption: AfterDecryption | None = None
 
 
 @dataclass(frozen=True, slots=True)

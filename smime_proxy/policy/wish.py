@@ -30,7 +30,7 @@ from smime_proxy.policy.rules import (
 )
 from smime_proxy.policy.team import said_instead
 
-_NO_CERTIFICATE = frozenset({Why.CERTIFICATE_MISSING, Why.CERTIFICATE_LAPSED})
+_NO_CERTIFICATE = frozenset({Why.CERTIFICATE_MISSING, Why.CERTIFICATE_LAPSED, Why.AFTER_DECRYPTION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,13 @@ class Wish:
     @property
     def rule(self) -> str:
         """Say which settings made it, the one that acts first."""
-        if self.encrypted:
-            return f"encrypt: {self.encrypt.source}"
-        return f"sign: {self.sign.source}"
+        return self.encryption_rule if self.encrypted else f"sign: {self.sign.source}"
+
+    @property
+    def encryption_rule(self) -> str:
+        """Say which setting or request wants his mail encrypted."""
+        name = "after_decryption" if self.encrypt.of_conversation else "encrypt"
+        return f"{name}: {self.encrypt.source}"
 
 
 def wish_for(
@@ -74,39 +78,48 @@ def wish_for(
     internal = recipient.account is not None
     partner = partner_of(recipient, rules)
     sign = sign_level(chosen, partner, request=message.asks_sign)
-    level = encrypt_level(chosen, partner, request=request, plain=message.asks_plain)
+    level = encrypt_level(
+        chosen,
+        partner,
+        request=request,
+        plain=message.asks_plain,
+        of_conversation=bool(message.conversation),
+    )
     wish = Wish(recipient, sign, level, algorithms_for(recipient, chosen, rules))
     demanded = level.value >= ENCRYPT_REQUEST
     if level.value < ENCRYPT_POSSIBLE:
         return wish
     if any(account.kind is Kind.TEAM for account in facts.sender.named):
-        return replace(wish, missing=Why.TEAM_SENDS_NO_ENCRYPTED) if demanded else wish
+        return _without_team(wish, Why.TEAM_SENDS_NO_ENCRYPTED) if demanded else wish
     if internal and chosen.policy.internal is Internal.SIGN:
         return wish  # it does not leave the house: served by the signature
     if recipient.account is not None and recipient.account.kind is Kind.TEAM:
-        return replace(wish, missing=Why.TEAM_GETS_NO_ENCRYPTED) if demanded else wish
+        return _without_team(wish, Why.TEAM_GETS_NO_ENCRYPTED) if demanded else wish
     if recipient.certificate is None:
-        why = _without_certificate(recipient, chosen, demanded=demanded)
+        why = _without_certificate(recipient, chosen, level)
         lacks = not internal and not recipient.waits
         lapsed = bool(recipient.lapsed)
         return replace(wish, missing=why, makeshift=lapsed, lacks_certificate=lacks)
     return replace(wish, encrypted=True, makeshift=bool(recipient.lapsed))
 
 
-def _without_certificate(
-    recipient: RecipientFacts, chosen: Effective, *, demanded: bool
-) -> Why | None:
+def _without_team(wish: Wish, why: Why) -> Wish:
+    return replace(wish, missing=Why.TEAM_AFTER_DECRYPTION if wish.encrypt.of_conversation else why)
+
+
+def _without_certificate(recipient: RecipientFacts, chosen: Effective, level: Level) -> Why | None:
     """Say why mail to a recipient without a certificate is refused; None: it is sent clear.
 
     Encryption that was done until yesterday does not just stop: nobody would notice.
     """
     if recipient.waits:
         return Why.STATUS_UNKNOWN  # neither encrypted nor clear: it is known in a moment
+    demanded = level.value >= ENCRYPT_REQUEST
     stops = recipient.lapsed and chosen.policy.on_lapsed_certificate is OnLapsedCertificate.REJECT
     if recipient.unreachable and (demanded or stops):
         return Why.DIRECTORY_UNREACHABLE  # who cannot be looked up now may be found tomorrow
     if demanded:
-        return Why.CERTIFICATE_MISSING
+        return Why.AFTER_DECRYPTION if level.of_conversation else Why.CERTIFICATE_MISSING
     return Why.CERTIFICATE_LAPSED if stops else None
 
 
@@ -158,7 +171,7 @@ def settle_missing(
         return rest
     # The others wait with him: a retry that found them served would have to know of it.
     unreachable = [(wish, why) for wish, why in missing if why is Why.DIRECTORY_UNREACHABLE]
-    rule = f"encrypt: {unreachable[0][0].encrypt.source}, directory unreachable"
+    rule = f"{unreachable[0][0].encryption_rule}, directory unreachable"
     return _refusal(facts, unreachable, rule)
 
 
@@ -166,7 +179,7 @@ def _settle(
     facts: Facts, wishes: tuple[Wish, ...], chosen: Effective, missing: Sequence[tuple[Wish, Why]]
 ) -> Refusal | tuple[Refused, ...]:
     first, why = missing[0]
-    rule = f"encrypt: {first.encrypt.source}, certificate missing"
+    rule = f"{first.encryption_rule}, certificate missing"
     if why is Why.CERTIFICATE_LAPSED:
         rule = f"on_lapsed_certificate: {chosen.sources['on_lapsed_certificate']}"
     refusal = _refusal(facts, missing, rule)
@@ -193,6 +206,13 @@ def _refusal(facts: Facts, missing: Sequence[tuple[Wish, Why]], rule: str) -> Re
 
 
 def _missing_detail(facts: Facts, wish: Wish, why: Why) -> str:
+    if why is Why.TEAM_AFTER_DECRYPTION:
+        teams = (one for one in facts.sender.named if one.kind is Kind.TEAM)
+        team = next((one.address for one in teams), wish.recipient.mailbox)
+        return f"{team} is a team account, and the mail {facts.message.conversation}"
+    if why is Why.AFTER_DECRYPTION:
+        problem = wish.recipient.lapsed or wish.recipient.problem
+        return f"{wish.recipient.mailbox}: {problem}, and the mail {facts.message.conversation}"
     if why is Why.TEAM_SENDS_NO_ENCRYPTED:
         return f"{team_address(facts.sender)} is a team account"
     if why is Why.TEAM_GETS_NO_ENCRYPTED:

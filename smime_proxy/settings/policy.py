@@ -15,6 +15,7 @@ from smime_proxy.policy.algorithms import (
     Signature,
 )
 from smime_proxy.policy.rules import (
+    AfterDecryption,
     Encrypt,
     Harvest,
     Internal,
@@ -61,6 +62,9 @@ class PolicyTable(Table):
     """reject_all or reject_those, for recipients without a usable certificate."""
     on_lapsed_certificate: OnLapsedCertificate = OnLapsedCertificate.REJECT
     """reject or send_clear, where encryption was possible once and no longer is."""
+    after_decryption: AfterDecryption = AfterDecryption.ENCRYPT
+    """encrypt or policy: whether mail that answers or carries mail decrypted here must be encrypted
+    to everybody outside, or gets what any other gets."""
     internal: Internal = Internal.SIGN
     """sign or encrypt: what recipients that are our own accounts get."""
     minimum_source: MinimumSource = MinimumSource.HARVESTED
@@ -104,6 +108,8 @@ class DomainTable(Table):
     on_missing_certificate: OnMissingCertificate | None = None
     """As in [policy]."""
     on_lapsed_certificate: OnLapsedCertificate | None = None
+    """As in [policy]."""
+    after_decryption: AfterDecryption | None = None
     """As in [policy]."""
     internal: Internal | None = None
     """As in [policy]."""

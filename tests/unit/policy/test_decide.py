@@ -23,6 +23,7 @@ from smime_proxy.policy.plan import (
 )
 from smime_proxy.policy.rules import (
     Account,
+    AfterDecryption,
     Internal,
     Kind,
     ListenerRule,
@@ -51,8 +52,14 @@ policies = st.builds(
     st.sampled_from(Internal),
     st.sampled_from(["", "maildir:///sent"]),
     st.booleans(),
+    after_decryption=st.sampled_from(AfterDecryption),
 )
-overrides = st.builds(Override, maybe_sign, maybe_encrypt)
+overrides = st.builds(
+    Override,
+    maybe_sign,
+    maybe_encrypt,
+    after_decryption=st.none() | st.sampled_from(AfterDecryption),
+)
 accounts = st.builds(
     Account,
     mailboxes,
@@ -80,6 +87,7 @@ messages = st.builds(
     MessageFacts,
     st.sampled_from(["", "", "", "REQUEST"]),
     *[st.booleans()] * 9,
+    conversation=st.sampled_from(["", "", "answers mail that came encrypted"]),
 )
 recipients = st.lists(
     st.builds(
@@ -150,10 +158,21 @@ def test_any_facts_and_rules_give_a_refusal_or_each_recipient_once(
         assert facts.message.answerable
 
 
+def must_stay_secret(facts: Facts, written: Rules) -> bool:
+    """Tell whether a policy that holds for From keeps what was decrypted from leaving in clear."""
+    for account in facts.sender.named:
+        domain = written.domains.get(account.address.domain, Override())
+        value = account.override.after_decryption or domain.after_decryption
+        if (value or written.default.after_decryption) is AfterDecryption.ENCRYPT:
+            return True
+    default = written.default.after_decryption is AfterDecryption.ENCRYPT
+    return default and not facts.sender.named
+
+
 def demands(facts: Facts, written: Rules, item: RecipientFacts) -> bool:
     """Tell, written a second time and plainly, whether encryption must not be left out."""
     message, required = facts.message, policy_rules.Encrypt.REQUIRED
-    if message.asks_encrypt:
+    if message.asks_encrypt or (message.conversation and must_stay_secret(facts, written)):
         return True
     for account in facts.sender.named:
         domain = written.domains.get(account.address.domain, Override())

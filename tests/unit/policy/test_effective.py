@@ -8,7 +8,9 @@ from smime_proxy.policy.algorithms import ContentEncryption, HeaderProtection, K
 from smime_proxy.policy.effective import (
     ENCRYPT_POSSIBLE,
     ENCRYPT_REQUEST,
+    ENCRYPT_REQUIRED,
     SIGN_REQUEST,
+    Level,
     Partner,
     effective,
     encrypt_level,
@@ -18,6 +20,7 @@ from smime_proxy.policy.effective import (
     strictest,
 )
 from smime_proxy.policy.rules import (
+    AfterDecryption,
     Encrypt,
     Internal,
     OnLapsedCertificate,
@@ -66,6 +69,7 @@ def test_of_several_accounts_the_strictest_of_each_setting_holds() -> None:
         on_lapsed_certificate=OnLapsedCertificate.REJECT,
         on_missing_key=OnMissingKey.REJECT,
         internal=Internal.ENCRYPT,
+        after_decryption=AfterDecryption.ENCRYPT,
         request_by_sensitivity=True,
         content_encryption=ContentEncryption.AES256_GCM,
         key_transport=KeyTransport.RSAES_OAEP,
@@ -74,12 +78,19 @@ def test_of_several_accounts_the_strictest_of_each_setting_holds() -> None:
     lenient_default = Policy(
         on_missing_certificate=OnMissingCertificate.REJECT_THOSE,
         on_lapsed_certificate=OnLapsedCertificate.SEND_CLEAR,
+        after_decryption=AfterDecryption.POLICY,
     )
     rules = Rules(lenient_default)
     for pair in ((lenient, strict), (strict, lenient)):
         joined = strictest(effective(rules, who) for who in pair)
         assert joined.policy == effective(rules, strict).policy
-        for name in ("encrypt", "content_encryption", "key_transport", "header_protection"):
+        for name in (
+            "encrypt",
+            "after_decryption",
+            "content_encryption",
+            "key_transport",
+            "header_protection",
+        ):
             assert joined.sources[name] == f'accounts."b@x.test".{name}'
 
 
@@ -182,3 +193,32 @@ def test_of_several_senders_the_strictest_least_source_holds() -> None:
         joined = strictest(order)
         assert joined.policy.minimum_source is MinimumSource.VERIFIED
         assert joined.sources["minimum_source"] == 'accounts."b@x.test".minimum_source'
+
+
+@pytest.mark.parametrize("request_too", [True, False])
+@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize("encrypt", [Encrypt.NEVER, Encrypt.ON_REQUEST, Encrypt.WHEN_POSSIBLE])
+def test_after_decryption_is_as_good_as_required(
+    encrypt: Encrypt, plain: bool, request_too: bool
+) -> None:
+    asked = {"request": request_too, "plain": plain}
+    chosen = effective(Rules(Policy(encrypt=encrypt)), None)
+    level = encrypt_level(chosen, NOBODY, **asked, of_conversation=True)
+    assert level == Level(ENCRYPT_REQUIRED, "policy.after_decryption", of_conversation=True)
+    assert encrypt_level(chosen, NOBODY, **asked).of_conversation is False
+    other = Policy(encrypt=encrypt, after_decryption=AfterDecryption.POLICY)
+    as_any = encrypt_level(effective(Rules(other), None), NOBODY, **asked, of_conversation=True)
+    assert as_any == encrypt_level(effective(Rules(other), None), NOBODY, **asked)
+
+
+def test_what_is_required_anyway_is_said_to_be_so() -> None:
+    chosen = effective(Rules(Policy(encrypt=Encrypt.REQUIRED)), None)
+    level = encrypt_level(chosen, NOBODY, request=False, plain=False, of_conversation=True)
+    assert level == Level(ENCRYPT_REQUIRED, "policy.encrypt")
+
+
+def test_after_decryption_may_be_set_for_a_domain() -> None:
+    override = Override(after_decryption=AfterDecryption.POLICY)
+    chosen = effective(Rules(domains={"x.test": override}), account("a@x.test"))
+    assert chosen.policy.after_decryption is AfterDecryption.POLICY
+    assert chosen.sources["after_decryption"] == 'domains."x.test".after_decryption'

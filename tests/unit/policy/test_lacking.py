@@ -69,6 +69,12 @@ def test_nobody_is_looked_for_on_behalf_of_strangers_and_teams() -> None:
     assert lacks(STRANGER, role=Role.INBOUND) == []
 
 
+def test_somebody_is_looked_for_to_answer_him_encrypted() -> None:
+    answer = MessageFacts(conversation="answers mail that came encrypted", asks_plain=True)
+    assert lacks(STRANGER, message=answer) == ["x@y.org"]
+    assert lacks(STRANGER, who=sender(None), message=answer) == ["x@y.org"]
+
+
 def test_what_will_do_is_said_with_it() -> None:
     rules = Rules(
         Policy(minimum_source=MinimumSource.DISCOVERED),

@@ -8,6 +8,7 @@ from smime_proxy.address import parse_mailbox
 from smime_proxy.policy.facts import MessageFacts, SenderFacts
 from smime_proxy.policy.plan import Plan, Relay, Why
 from smime_proxy.policy.rules import (
+    AfterDecryption,
     Encrypt,
     Internal,
     Kind,
@@ -390,3 +391,84 @@ def test_the_rule_of_a_refusal_begins_without_an_address() -> None:
     keyless = sender(strict, entry=None, key_problem="expired")
     rule = refusal(outbound(to("x@y.org"), who=keyless)).rule
     assert rule.partition(":")[0] == "on_missing_key"
+
+
+ANSWER = MessageFacts(conversation="answers mail that came encrypted")
+AS_ANY = Policy(after_decryption=AfterDecryption.POLICY)
+
+
+def test_what_answers_decrypted_mail_is_encrypted_or_refused_whatever_policy_says() -> None:
+    """E13: required for everybody outside, [plain] and an account that never encrypts or not."""
+    for policy in (Policy(), Policy(encrypt=Encrypt.NEVER)):
+        for message in (ANSWER, replace(ANSWER, asks_plain=True)):
+            known = outbound(to("x@y.org", known=True), policy=policy, message=message)
+            assert treatments(known) == {"x@y.org": "SignThenEncrypt"}
+            assert isinstance(known, Plan)
+            assert known.deliveries[0].rule == "after_decryption: policy.after_decryption"
+            refused = refusal(outbound(to("x@y.org"), policy=policy, message=message))
+            assert refused.why is Why.AFTER_DECRYPTION
+            assert refused.detail == (
+                "x@y.org: no certificate, and the mail answers mail that came encrypted"
+            )
+            assert refused.rule == "after_decryption: policy.after_decryption, certificate missing"
+
+
+def test_after_decryption_policy_sends_it_as_any_other() -> None:
+    assert treatments(outbound(to("x@y.org"), policy=AS_ANY, message=ANSWER)) == {"x@y.org": "Sign"}
+    foreign = outbound(to("x@y.org"), who=sender(None), policy=AS_ANY, message=ANSWER)
+    assert treatments(foreign) == {"x@y.org": "Relay"}
+
+
+@pytest.mark.parametrize("path", [None, "eve@elsewhere.org"])
+def test_what_was_decrypted_is_not_forwarded_in_clear_in_a_foreign_name(path: str | None) -> None:
+    """E13: a redirect keeps From and often the reverse-path, a report has none."""
+    who = sender(None)
+    refused = refusal(outbound(to("x@y.org"), who=who, message=ANSWER, reverse_path=path))
+    assert refused.why is Why.AFTER_DECRYPTION
+    known = to("x@y.org", known=True)
+    assert treatments(outbound(known, who=who, message=ANSWER, reverse_path=path)) == {
+        "x@y.org": "Encrypt"
+    }
+
+
+def test_a_null_reverse_path_does_not_let_an_answer_out() -> None:
+    refused = outbound(to("x@y.org"), message=ANSWER, reverse_path=None)
+    assert refusal(refused).why is Why.AFTER_DECRYPTION
+
+
+def test_an_answer_to_those_who_can_read_it_and_a_report_of_the_others() -> None:
+    lenient = Policy(on_missing_certificate=OnMissingCertificate.REJECT_THOSE)
+    both = (to("x@y.org"), to("z@y.org", known=True))
+    decision = outbound(*both, policy=lenient, message=ANSWER)
+    assert treatments(decision) == {"x@y.org": "refused", "z@y.org": "SignThenEncrypt"}
+    assert refusal(outbound(*both, message=ANSWER)).why is Why.AFTER_DECRYPTION
+
+
+def test_internal_recipients_of_an_answer_are_served_as_internal_says() -> None:
+    bob = to("bob@example.test", known=True, who=BOB)
+    assert treatments(outbound(bob, message=ANSWER)) == {"bob@example.test": "Sign"}
+    strict = Policy(internal=Internal.ENCRYPT)
+    assert treatments(outbound(bob, policy=strict, message=ANSWER)) == {
+        "bob@example.test": "SignThenEncrypt"
+    }
+
+
+def test_teams_have_no_part_in_what_was_decrypted() -> None:
+    known, team = to("x@y.org", known=True), to("team@example.test", who=TEAM)
+    sent = outbound(known, who=sender(TEAM), reverse_path="team@example.test", message=ANSWER)
+    assert refusal(sent).why is Why.TEAM_AFTER_DECRYPTION
+    assert refusal(sent).detail.startswith("team@example.test is a team account, and the mail ans")
+    got = outbound(team, policy=Policy(internal=Internal.ENCRYPT), message=ANSWER)
+    assert refusal(got).why is Why.TEAM_AFTER_DECRYPTION
+    assert refusal(got).detail.startswith("team@example.test is a team account, and the mail ans")
+
+
+def test_invitations_and_what_the_client_encrypted_pass_all_the_same() -> None:
+    for passing in (
+        replace(ANSWER, meeting="REPLY"),
+        replace(ANSWER, smime=True, encrypted=True),
+        replace(ANSWER, pgp_encrypted=True),
+    ):
+        assert treatments(outbound(to("x@y.org"), message=passing)) == {"x@y.org": "Relay"}
+    labelled = replace(ANSWER, smime=True, encrypted=True, sealed=False)
+    assert refusal(outbound(to("x@y.org"), message=labelled)).why is Why.AFTER_DECRYPTION

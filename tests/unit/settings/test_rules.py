@@ -34,6 +34,7 @@ def test_every_override_reaches_the_rules() -> None:
         "on_missing_key": "reject",
         "on_missing_certificate": "reject_those",
         "on_lapsed_certificate": "send_clear",
+        "after_decryption": "policy",
         "internal": "encrypt",
         "sent_copy": "maildir:///srv/{address}",
         "request_by_sensitivity": True,
