@@ -1,0 +1,117 @@
+"""The mark on mail that was decrypted here, and finding it again in what leaves.
+
+RFC 2104 (HMAC) and RFC 5869 (HKDF) with SHA-256. Whoever has not the secret cannot make a mark, and
+cannot tell from what is kept of a Message-ID which mail it was.
+"""
+
+import base64
+import hmac
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from smime_proxy.cms.errors import CmsError
+from smime_proxy.message.entity import Entity, decode_octets
+from smime_proxy.message.errors import MessageError
+from smime_proxy.message.header import HeaderBlock
+from smime_proxy.message.message_ids import own_identifiers
+from smime_proxy.message.parse import parse
+from smime_proxy.smime.classify import Protection, classify, inner_entity
+
+FIELD = "X-SMIME-Decrypted"
+SECRET_OCTETS = 32  # as many as SHA-256 gives
+DIGEST_OCTETS = 16  # nobody finds another mail with one of 128 bits
+MAX_MARKS = 4  # fields of one header that are compared
+MAX_HIDDEN = 16  # messages behind an encoding or an opaque signature that are opened for a look
+
+_VALUE = re.compile(r"v=1;[ \t]*h=([A-Za-z0-9_-]{22})")
+_CLOSED = frozenset({Protection.SIGNED_DATA, Protection.COMPRESSED_DATA})
+
+
+@dataclass(frozen=True, slots=True)
+class MarkKeys:
+    """The keys of marks, and of what is kept of Message-IDs; each of no use in place of the other.
+
+    They are of no account: a mark is to be known again wherever the mail went meanwhile.
+    """
+
+    mark: bytes = field(repr=False)
+    memory: bytes = field(repr=False)
+
+    @classmethod
+    def derive(cls, secret: bytes) -> "MarkKeys":
+        """Derive them from the secret of the store, `SECRET_OCTETS` of good randomness."""
+        return cls(_expand(secret, b"mark"), _expand(secret, b"memory"))
+
+    def mark_of(self, header: HeaderBlock) -> tuple[str, str]:
+        """Give the field that marks a mail as decrypted, bound to its Message-ID if it has one."""
+        identifier = next(iter(own_identifiers(header)), b"")
+        return FIELD, f"v=1; h={self._mark(identifier).decode()}"
+
+    def is_marked(self, header: HeaderBlock) -> bool:
+        """Tell whether a header carries a mark made here for a mail with its Message-ID.
+
+        That of a mail without one holds for any: it gets one on its way.
+        """
+        fields = header.find(FIELD)[:MAX_MARKS]
+        if not fields:
+            return False
+        own = (b"", *own_identifiers(header))
+        expected = [self._mark(identifier) for identifier in own]
+        said = [match[1].encode() for one in fields if (match := _VALUE.fullmatch(one.value))]
+        return any(hmac.compare_digest(one, other) for one in said for other in expected)
+
+    def digests(self, identifiers: Sequence[bytes]) -> tuple[bytes, ...]:
+        """Give what is kept of Message-IDs: `DIGEST_OCTETS` of each, in their order."""
+        return tuple(
+            hmac.digest(self.memory, identifier, "sha256")[:DIGEST_OCTETS]
+            for identifier in identifiers
+        )
+
+    def _mark(self, identifier: bytes) -> bytes:
+        digest = hmac.digest(self.mark, identifier, "sha256")[:DIGEST_OCTETS]
+        return base64.urlsafe_b64encode(digest).rstrip(b"=")
+
+
+def carries_marked(entity: Entity, keys: MarkKeys) -> bool:
+    """Tell whether a message inside, attached at any depth, carries a mark; raises nothing.
+
+    Attached messages are looked into in any encoding, and inside signatures that hold their content
+    (RFC 8551 3.5.2); of what is hidden so, the first `MAX_HIDDEN`.
+    """
+    return any(keys.is_marked(part.header) for part in _parts(entity))
+
+
+def _parts(entity: Entity) -> Iterator[Entity]:
+    waiting, hidden = [entity], 0
+    while waiting:
+        for part in waiting.pop().walk():
+            if part is not entity:
+                yield part
+            if hidden < MAX_HIDDEN and part.is_leaf and (inner := _opened(part)) is not None:
+                hidden += 1
+                waiting.append(inner)
+
+
+def _opened(leaf: Entity) -> Entity | None:
+    """Give the message a leaf holds in an encoding, as a file or opaquely signed; None for others.
+
+    RFC 2046 5.2.1 forbids the first and clients do it; the second is Outlook's .eml.
+    """
+    protection = classify(leaf)
+    if protection in _CLOSED:
+        return inner_entity(leaf, protection)
+    named = leaf.content_type.type == "message" or leaf.filename.lower().endswith(".eml")
+    if not named:
+        return None
+    try:
+        return parse(decode_octets(leaf.body, leaf.transfer_encoding))
+    except (MessageError, CmsError):
+        return None
+
+
+def _expand(secret: bytes, label: bytes) -> bytes:
+    return HKDFExpand(SHA256(), SECRET_OCTETS, b"smime-proxy decrypted " + label).derive(secret)

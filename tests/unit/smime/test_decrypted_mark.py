@@ -1,0 +1,162 @@
+"""A mark made here is known again, wherever it went; a forged one is not."""
+
+import base64
+
+import pytest
+
+from smime_proxy.message.header import HeaderBlock
+from smime_proxy.message.parse import parse
+from smime_proxy.smime.decrypted_mark import (
+    DIGEST_OCTETS,
+    FIELD,
+    MAX_HIDDEN,
+    MAX_MARKS,
+    MarkKeys,
+    carries_marked,
+)
+from tests.unit.smime.cases import compressed, opaque
+
+KEYS = MarkKeys.derive(b"\1" * 32)
+OTHER = MarkKeys.derive(b"\2" * 32)
+OWN = b"Message-ID: <1@x.org>\r\n"
+
+
+def marked(raw: bytes = OWN, keys: MarkKeys = KEYS, *, of: bytes | None = None) -> HeaderBlock:
+    """Give a header with a mark made for it, or for another header."""
+    header = HeaderBlock(raw)
+    return header.prepend(*keys.mark_of(header if of is None else HeaderBlock(of)))
+
+
+def test_a_mark_is_known_again_by_the_same_keys_for_the_same_message_id() -> None:
+    assert KEYS.is_marked(marked())
+    assert MarkKeys.derive(b"\1" * 32).is_marked(marked())
+    assert FIELD.lower().startswith("x-smime-")
+    folded = HeaderBlock(bytes(marked()).replace(b"<1@x.org>", b"\r\n <1@x.org> (relayed)"))
+    assert KEYS.is_marked(folded)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        HeaderBlock(OWN),
+        marked(keys=OTHER),
+        marked(of=b"Message-ID: <2@x.org>\r\n"),
+        marked(b"From: a@x.org\r\n", of=OWN),
+        HeaderBlock(OWN).prepend(FIELD, "yes"),
+        HeaderBlock(OWN).prepend(FIELD, ""),
+        HeaderBlock(OWN).prepend(FIELD, f"v=1; h={'A' * 22}"),
+        HeaderBlock(OWN).prepend(FIELD, KEYS.mark_of(HeaderBlock(OWN))[1].replace("v=1", "v=2")),
+        HeaderBlock(OWN).prepend(FIELD, KEYS.mark_of(HeaderBlock(OWN))[1][:-1]),
+        HeaderBlock(OWN).prepend(FIELD, KEYS.mark_of(HeaderBlock(OWN))[1] + "A"),
+    ],
+)
+def test_a_forged_mark_is_none(forged: HeaderBlock) -> None:
+    assert not KEYS.is_marked(forged)
+
+
+def test_a_mark_is_no_digest_that_is_kept() -> None:
+    """What lies in the store shows nobody how to make a mark."""
+    digest = KEYS.digests([b"1@x.org"])[0]
+    text = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    assert not KEYS.is_marked(HeaderBlock(OWN).prepend(FIELD, f"v=1; h={text}"))
+
+
+def test_the_mark_of_a_mail_without_a_message_id_outlives_getting_one() -> None:
+    bare = marked(b"From: a@x.org\r\n")
+    assert KEYS.is_marked(bare)
+    assert KEYS.is_marked(HeaderBlock(bytes(bare) + OWN))
+    assert not OTHER.is_marked(bare)
+
+
+def test_of_several_message_ids_any_will_do() -> None:
+    several = marked(OWN + b"Message-ID: <2@x.org>\r\n")
+    assert KEYS.is_marked(several)
+    turned = HeaderBlock(bytes(marked())[: -len(OWN)] + b"Message-ID: <2@x.org>\r\n" + OWN)
+    assert KEYS.is_marked(turned)
+
+
+def test_only_so_many_marks_are_compared() -> None:
+    header = marked()
+    for _ in range(MAX_MARKS - 1):
+        header = header.prepend(FIELD, "junk")
+    assert KEYS.is_marked(header)
+    assert not KEYS.is_marked(header.prepend(FIELD, "junk"))
+
+
+def test_digests_are_short_keyed_and_in_order() -> None:
+    found = KEYS.digests([b"1@x", b"2@x", b"1@x"])
+    assert [len(one) for one in found] == [DIGEST_OCTETS] * 3
+    assert found[0] == found[2] != found[1]
+    assert OTHER.digests([b"1@x"])[0] != found[0]
+
+
+def test_the_keys_do_not_show() -> None:
+    assert "\\x" not in repr(KEYS)
+
+
+INNER = bytes(marked()) + b"From: a@x.org\r\n\r\nsecret\r\n"
+
+
+def attached(part_header: bytes, body: bytes, depth: int = 1) -> bytes:
+    part = part_header + b"\r\n" + body
+    for number in range(depth):
+        boundary = b"b%d" % number
+        part = (
+            b"Content-Type: multipart/mixed; boundary=%b\r\n\r\n--%b\r\n\r\nSee below.\r\n"
+            b"--%b\r\n%b\r\n--%b--\r\n" % (boundary, boundary, boundary, part, boundary)
+        )
+    return b"From: b@y.org\r\n" + part
+
+
+RFC822 = b"Content-Type: message/rfc822\r\n"
+BASE64 = b"Content-Transfer-Encoding: base64\r\n"
+FILE = b'Content-Type: application/octet-stream; name="offer.EML"\r\n'
+CODED = base64.encodebytes(INNER).replace(b"\n", b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        attached(RFC822, INNER),
+        attached(RFC822, INNER, depth=5),
+        attached(b"Content-Type: message/global\r\n", INNER),
+        attached(RFC822 + BASE64, CODED),
+        attached(b"Content-Type: message/global\r\n" + BASE64, CODED),
+        attached(FILE + BASE64, CODED),
+        attached(RFC822, attached(RFC822, INNER)),
+        attached(RFC822 + BASE64, base64.encodebytes(attached(RFC822 + BASE64, CODED))),
+        RFC822 + b"\r\n" + INNER,
+    ],
+)
+def test_an_attached_message_is_found_at_any_depth_and_in_any_encoding(message: bytes) -> None:
+    assert carries_marked(parse(message), KEYS)
+    assert not carries_marked(parse(message), OTHER)
+
+
+def test_it_is_found_inside_what_is_signed_or_compressed() -> None:
+    content = attached(RFC822, INNER)
+    for closed in (opaque(content), compressed(content), opaque(compressed(content))):
+        assert carries_marked(parse(closed), KEYS)
+        assert not carries_marked(parse(closed), OTHER)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        attached(b"Content-Type: text/rfc822-headers\r\n", bytes(marked())),
+        attached(b"Content-Type: text/plain\r\n", INNER),
+        attached(RFC822, bytes(marked(keys=OTHER)) + b"\r\nx"),
+        attached(FILE + BASE64, b"====not base64===="),
+        bytes(marked()) + b"\r\nIts own mark is asked for apart.\r\n",
+    ],
+)
+def test_headers_alone_text_and_forged_marks_carry_nothing(message: bytes) -> None:
+    assert not carries_marked(parse(message), KEYS)
+
+
+def test_only_so_much_that_is_hidden_is_opened() -> None:
+    empty = b"--b\r\n" + RFC822 + BASE64 + b"\r\n\r\n"
+    last = b"--b\r\n" + RFC822 + BASE64 + b"\r\n" + CODED + b"--b--\r\n"
+    head = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    assert carries_marked(parse(head + empty * (MAX_HIDDEN - 1) + last), KEYS)
+    assert not carries_marked(parse(head + empty * MAX_HIDDEN + last), KEYS)
