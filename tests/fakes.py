@@ -27,12 +27,14 @@ from smime_proxy.gateway.ports import (
     Findings,
     FoundKey,
     KeyUnavailable,
+    MemoryUnreadable,
     SeenCapabilities,
     UpstreamError,
 )
 from smime_proxy.policy.lacking import Lack
 from smime_proxy.policy.rules import Account, Kind, Override, Rules
 from smime_proxy.reply import EnhancedStatus, Reply
+from smime_proxy.smime.decrypted_mark import MarkKeys
 from tests.pki import Identity
 from tests.unit.certs.answers import Known
 
@@ -311,6 +313,23 @@ class FakeStatuses:
 
 
 @dataclass
+class FakeMemory:
+    """Remembers Message-IDs of decrypted mail in clear; `broken` when nobody can read it."""
+
+    keys: MarkKeys = field(default_factory=lambda: MarkKeys.derive(bytes(32)))
+    known: set[bytes] = field(default_factory=set)
+    broken: str = ""
+
+    def knows(self, identifiers: Sequence[bytes]) -> bool:
+        if self.broken:
+            raise MemoryUnreadable(self.broken)
+        return not self.known.isdisjoint(identifiers)
+
+    def remember(self, identifiers: Sequence[bytes], at: datetime) -> None:
+        del at
+        self.known.update(identifiers)
+
+
 class Octets:
     """Repeatable "random" octets."""
 
@@ -339,6 +358,7 @@ class World:
     discovery: FakeDiscovery | None = None
     revocation: Revocation | None = None
     statuses: FakeStatuses | None = None
+    memory: FakeMemory | None = None
 
     def context(self) -> Context:
         """Build the context of a gateway in this world."""
@@ -358,6 +378,7 @@ class World:
             choices=RecipientChoices(self.revocation),
             revocation=self.revocation,
             statuses=self.statuses,
+            memory=self.memory,
         )
 
 

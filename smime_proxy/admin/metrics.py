@@ -29,6 +29,9 @@ class Meaning:
 
 COUNTERS: Mapping[str, Meaning] = MappingProxyType(
     {
+        "after_decryption": Meaning(
+            "Outbound messages that answer or carry mail decrypted here, and were handed on."
+        ),
         "deliveries": Meaning(
             "Messages handed on, one for each group of recipients with the same content.",
             ("treatment", "outcome"),

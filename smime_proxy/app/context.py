@@ -5,10 +5,11 @@ No RFC. Parts are imported when they are built: no command pays for what it does
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smime_proxy.app.stored import known_revocations
+from smime_proxy.app.stored import known_decrypted, known_revocations
 
 if TYPE_CHECKING:
     from smime_proxy.address import Mailbox
@@ -45,9 +46,10 @@ def context_without_upstreams(
     revocation = known_revocations(settings, store)
     named = build_sources(settings, only_names=True) if sources is None else sources
     discovery = build_discovery(settings, named, store, _NoMeasures(), revocation, quiet=True)
-    return build_context(
+    context = build_context(
         settings, lambda: snapshot, nowhere, _NoMeasures(), discovery, revocation=revocation
     )
+    return replace(context, memory=known_decrypted(store))
 
 
 class _NoMeasures:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from smime_proxy.app.context import build_context, build_discovery, build_sources
 from smime_proxy.app.reloading import InForce, Reloading
-from smime_proxy.app.stored import fetching_revocations, open_configured
+from smime_proxy.app.stored import fetching_revocations, open_configured, remembering_decrypted
 
 if TYPE_CHECKING:
     from socket import socket
@@ -131,6 +131,7 @@ class _Workshop:
         self._keys = KeyNotes(
             store, settings.policy.harvest, lambda it: measures.count("keys_found", outcome=it)
         )
+        self._memory = remembering_decrypted(store)
         found = fetching_revocations(settings, store, source, measures)
         self._revocation, self._fetcher = found
         self._discovery = build_discovery(settings, sources, store, measures, self._revocation)
@@ -152,6 +153,7 @@ class _Workshop:
         loop = asyncio.get_running_loop()
         chores = {
             "keys found in mail": self._keys.write_always(),
+            "decrypted mail": self._memory.write_always(),
             "revocation lists": keep_signed(self._store),
             "expiry": self._expiry.watch(),
         }
@@ -195,7 +197,7 @@ class _Workshop:
             self._keys.note,
             self._revocation,
         )
-        return replace(context, statuses=self._fetcher)
+        return replace(context, statuses=self._fetcher, memory=self._memory)
 
 
 def _ways(settings: "Settings", upstreams: "Mapping[str, Remembering]") -> "dict[str, Way]":

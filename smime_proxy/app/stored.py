@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from smime_proxy.certs.revocation import Revocation
-    from smime_proxy.gateway.ports import Measures
+    from smime_proxy.gateway.ports import Measures, Memory
     from smime_proxy.lookup.revocation import RevocationFetcher
     from smime_proxy.settings import Settings
     from smime_proxy.stores.connection import Store
+    from smime_proxy.stores.decrypted_memory import DecryptedMemory
     from smime_proxy.stores.open import Opened
     from smime_proxy.stores.watch import SnapshotSource
     from smime_proxy.tokens.source import TokenKeys
@@ -57,6 +58,23 @@ def token_keys(settings: "Settings") -> "TokenKeys":
     except UnicodeDecodeError:
         raise CommandError(f"{table.pin_file}: the PIN is not UTF-8") from None
     return TokenKeys(Token(table.module, table.token, pin))
+
+
+def known_decrypted(store: "Store") -> "Memory | None":
+    """Know what was decrypted by what is in the store; None where nothing ever was."""
+    from smime_proxy.stores.decrypted import read_keys
+    from smime_proxy.stores.decrypted_memory import DecryptedMemory
+
+    keys = read_keys(store)
+    return None if keys is None else DecryptedMemory(store, keys)
+
+
+def remembering_decrypted(store: "Store") -> "DecryptedMemory":
+    """Know what is decrypted, and what was; makes the keys of marks in a store without."""
+    from smime_proxy.stores.decrypted import make_keys
+    from smime_proxy.stores.decrypted_memory import DecryptedMemory, DecryptedNotes
+
+    return DecryptedMemory(store, make_keys(store), DecryptedNotes(store))
 
 
 def known_revocations(settings: "Settings", store: "Store") -> "Revocation | None":

@@ -14,6 +14,7 @@ from smime_proxy.gateway.ports import (
     Discovery,
     FoundKey,
     Measures,
+    Memory,
     SeenCapabilities,
     Statuses,
     Upstream,
@@ -41,7 +42,8 @@ class Context:
     raise. `slow_keys`: keys lie on a device, so that every message is worked on in a thread.
     `wording` says what people are told in reports.
     `revocation` are the answers at hand and what they mean; None: nothing is asked. `statuses` lets
-    mail wait for those that are not; None: none waits.
+    mail wait for those that are not; None: none waits. `memory` knows what was decrypted here;
+    None: nothing is marked or found again.
     """
 
     hostname: str
@@ -61,3 +63,4 @@ class Context:
     revocation: Revocation | None = None
     statuses: Statuses | None = None
     wording: Wording = field(default_factory=Wording)
+    memory: Memory | None = None

@@ -10,7 +10,7 @@ from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Envelope, Role
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.discovered import Found
-from smime_proxy.gateway.ports import KeyUnavailable
+from smime_proxy.gateway.ports import KeyUnavailable, MemoryUnreadable
 from smime_proxy.gateway.record import action_of, algorithms_of, certificates_of
 from smime_proxy.gateway.replies import refusal_reply, reply_for
 from smime_proxy.gateway.wording import Wording
@@ -76,7 +76,7 @@ def explain(context: Context, envelope: Envelope, found: Found | None = None) ->
     try:
         entity = parse(envelope.content)
         facts = facts_of(context, envelope, entity, context.directory(), found or {})
-    except (MessageError, KeyUnavailable) as error:
+    except (MessageError, KeyUnavailable, MemoryUnreadable) as error:
         return Explained(_all_refused(envelope, error, context.wording), {})
     explained = _decided(context, envelope, facts)
     if found is not None:
@@ -97,7 +97,7 @@ def to_look_up(context: Context, envelope: Envelope) -> tuple[Lack, ...]:
     try:
         entity = parse(envelope.content)
         facts = facts_of(context, envelope, entity, context.directory(), {})
-    except (MessageError, KeyUnavailable):
+    except (MessageError, KeyUnavailable, MemoryUnreadable):
         return ()
     return to_discover(context, envelope, facts)
 
@@ -205,13 +205,17 @@ def _sources(found: Mapping[str, str], wanted: Algorithms) -> Mapping[str, str]:
 
 
 def _all_refused(
-    envelope: Envelope, error: MessageError | KeyUnavailable, wording: Wording
+    envelope: Envelope,
+    error: MessageError | KeyUnavailable | MemoryUnreadable,
+    wording: Wording,
 ) -> tuple[Explanation, ...]:
     situation, detail = "malformed", str(error)
     if isinstance(error, BadRequest):
         situation, detail = "bad_request", f"{envelope.reverse_path or '<>'}: {error}"
     elif isinstance(error, KeyUnavailable):
         situation = "key_unavailable"
+    elif isinstance(error, MemoryUnreadable):
+        situation = "memory_unreadable"
     reply = str(wording.reply(reply_for(situation, detail)))
     return tuple(
         Explanation(str(mailbox), "refuse", situation.replace("_", " "), 0, (), reply)

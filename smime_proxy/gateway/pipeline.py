@@ -155,6 +155,9 @@ class Conversation:
         if isinstance(work, Refused):
             record_refusal(context, envelope, work)
             return work.reply
+        if context.memory is not None and work.confidential:
+            # Before it is delivered: a program may answer sooner than the upstream's 250 is here.
+            context.memory.remember(work.confidential, envelope.received_at)
         opened, self._transaction = self._transaction, None
         outcome = await deliver(context, envelope, work, opened, client_gone)
         try:

@@ -23,6 +23,7 @@ from smime_proxy.policy.harvest import Caution
 from smime_proxy.policy.lacking import Lack
 from smime_proxy.policy.rules import Account
 from smime_proxy.reply import Reply
+from smime_proxy.smime.decrypted_mark import MarkKeys
 
 
 class UpstreamError(Exception):
@@ -36,6 +37,10 @@ class UpstreamError(Exception):
 
 class KeyUnavailable(Exception):  # noqa: N818 - the state of a key, not an error of ours
     """A private key exists but cannot be loaded now; the client is told 451 4.7.5."""
+
+
+class MemoryUnreadable(Exception):  # noqa: N818 - the state of the memory, not an error of ours
+    """It cannot be told whether mail was decrypted here; the client is told 451 4.3.0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +286,26 @@ class Directory(Protocol):
 
     def known_certificates(self, issuer: bytes, serial: int) -> Sequence[bytes]:
         """Give the DER of stored certificates with this issuer (DER name) and serial (E58)."""
+        ...
+
+
+class Memory(Protocol):
+    """What is known of mail that was decrypted here, by whichever process; no call waits long."""
+
+    @property
+    def keys(self) -> MarkKeys:
+        """The keys marks are made with."""
+        ...
+
+    def knows(self, identifiers: Sequence[bytes]) -> bool:
+        """Tell whether mail with one of these Message-IDs was decrypted.
+
+        Raises `MemoryUnreadable`.
+        """
+        ...
+
+    def remember(self, identifiers: Sequence[bytes], at: datetime) -> None:
+        """Take note of the Message-IDs of mail that was decrypted; returns at once."""
         ...
 
 

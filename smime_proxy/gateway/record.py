@@ -9,7 +9,7 @@ import structlog
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.selection import PartnerCertificate
-from smime_proxy.envelope import Envelope
+from smime_proxy.envelope import Envelope, Role
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.deliver import Outcome
 from smime_proxy.gateway.delivery import PathReplies
@@ -109,6 +109,8 @@ def record_deliveries(context: Context, envelope: Envelope, work: Work, outcome:
                 size=len(content.message),
                 reply=str(reply),
             )
+    if work.confidential and envelope.session.role is Role.OUTBOUND:
+        context.measures.count("after_decryption")
     if work.broken_dkim:
         context.measures.count("dkim_removed")
         _log.info("dkim removed", id=envelope.identifier, signatures=work.broken_dkim)

@@ -99,6 +99,9 @@ _ENGLISH = {
     "memory_spent": Advice("Out of memory for mail now: try again later."),
     "shutting_down": Advice("The service is shutting down: try again."),
     "overloaded": Advice("Too many sessions: try again later."),
+    "memory_unreadable": Advice(
+        "Whether it answers encrypted mail cannot be told now: try again later."
+    ),
     "internal_error": Advice("Internal error; not sent, try again later."),
 }
 
@@ -212,6 +215,10 @@ _GERMAN = {
     ),
     "shutting_down": Advice("Der Dienst wird gerade beendet: Bitte versuchen Sie es erneut."),
     "overloaded": Advice("Zu viele Verbindungen: Bitte versuchen Sie es später erneut."),
+    "memory_unreadable": Advice(
+        "Ob sie eine verschlüsselte Nachricht beantwortet, lässt sich zurzeit nicht feststellen:"
+        " Bitte versuchen Sie es später erneut."
+    ),
     "internal_error": Advice(
         "Interner Fehler; nicht gesendet. Bitte versuchen Sie es später erneut."
     ),

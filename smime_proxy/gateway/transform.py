@@ -55,7 +55,7 @@ class Material:
     """What every treatment of one message may need; `random(n)` gives n octets.
 
     `find_key` gives the key that a judged message brings, `is_own_domain` is asked of domains that
-    signed it by DKIM.
+    signed it by DKIM. `mark` gives the field for what is decrypted.
     """
 
     envelope: Envelope
@@ -69,6 +69,7 @@ class Material:
     unwrap: frozenset[Unwrap] = frozenset()
     find_key: Callable[[Report], FoundKey | None] = lambda _report: None
     is_own_domain: Callable[[str], bool] = lambda _domain: False
+    mark: Callable[[HeaderBlock], tuple[str, str]] | None = None
 
 
 class Fields(Enum):
@@ -91,6 +92,7 @@ class Transform:
         self._seen: SeenCapabilities | None = None
         self._found: FoundKey | None = None
         self._broken_dkim = 0
+        self._decrypted = False
 
     @property
     def entity(self) -> Entity:
@@ -106,6 +108,11 @@ class Transform:
     def found(self) -> FoundKey | None:
         """The key of its sender that a received message, made here, brought."""
         return self._found
+
+    @property
+    def decrypted(self) -> bool:
+        """Whether something of a received message, made here, was decrypted."""
+        return self._decrypted
 
     @property
     def broken_dkim(self) -> int:
@@ -165,6 +172,9 @@ class Transform:
         header = strip_results(strip_own_fields(material.entity.header), material.authserv_id)
         received = receive(material.entity, keys, material.trust, material.envelope.received_at)
         fields = result_fields(received.report, material.authserv_id)
+        if received.opened.payload is not None:
+            self._decrypted = True
+            fields += (material.mark(header),) if material.mark is not None else ()
         self._seen = _seen(received.report, material.envelope.received_at) or self._seen
         found = material.find_key(received.report)
         if found is not None:

@@ -12,6 +12,7 @@ from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.envelope import Envelope, Role
 from smime_proxy.gateway.choices import RecipientChoices
 from smime_proxy.gateway.context import Context
+from smime_proxy.gateway.conversation import with_conversation
 from smime_proxy.gateway.discovered import Found
 from smime_proxy.gateway.gather import gather, own_account
 from smime_proxy.gateway.harvest import Finder
@@ -21,12 +22,14 @@ from smime_proxy.gateway.ports import (
     Discovery,
     FoundKey,
     KeyUnavailable,
+    MemoryUnreadable,
     SeenCapabilities,
 )
 from smime_proxy.gateway.replies import refusal_reply, reply_for
 from smime_proxy.gateway.transform import Material, Transform
 from smime_proxy.message.entity import Entity
 from smime_proxy.message.errors import BadRequest, MessageError
+from smime_proxy.message.message_ids import own_identifiers
 from smime_proxy.message.parse import parse
 from smime_proxy.message.trace import MAX_RECEIVED, received_count
 from smime_proxy.policy.decide import decide
@@ -55,7 +58,8 @@ class Work:
     """All that is left to do: contents to deliver, and what the plan says besides.
 
     `seen` is what the sender can read, to be remembered once the mail is delivered; `found` his
-    key. `broken_dkim` counts DKIM signatures of our own that had to go.
+    key. `broken_dkim` counts DKIM signatures of our own that had to go. `confidential` are the
+    Message-IDs of mail that was decrypted here, or answers or carries such mail, to be remembered.
     """
 
     entity: Entity
@@ -65,6 +69,7 @@ class Work:
     seen: SeenCapabilities | None = None
     found: FoundKey | None = None
     broken_dkim: int = 0
+    confidential: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,9 @@ def make(context: Context, envelope: Envelope, found: Found | None = None) -> Wo
             reply = refusal_reply(decision.why, decision.detail, decision.instead)
             return Refused(reply, decision.rule)
         transform = Transform(_material(context, envelope, entity, directory))
-        return _carry_out(decision, transform, directory)
+        return _carry_out(decision, transform, directory, facts)
+    except MemoryUnreadable as error:
+        return Refused(reply_for("memory_unreadable", str(error)), "memory unreadable")
     except BadRequest as error:
         detail = f"{envelope.reverse_path or '<>'}: {error}"
         return Refused(reply_for("bad_request", detail), "request field")
@@ -131,8 +138,11 @@ def facts_of(
     directory: Directory,
     found: Found = MappingProxyType({}),
 ) -> Facts:
-    """Gather the facts of one mail object as `decide` wants them (raises as `gather`)."""
-    return gather(
+    """Gather the facts of one mail object as `decide` wants them.
+
+    Raises as `gather`, and `MemoryUnreadable`.
+    """
+    facts = gather(
         envelope,
         entity,
         outline(entity),
@@ -142,6 +152,9 @@ def facts_of(
         may_report=_may_report(context, envelope),
         revocation=context.revocation,
     )
+    if context.memory is None:
+        return facts
+    return with_conversation(facts, envelope, entity, context.rules, context.memory)
 
 
 def too_many_groups() -> Reply:
@@ -191,10 +204,13 @@ def _material(
         unwrap=context.rules.unwrap,
         find_key=finder.find,
         is_own_domain=directory.is_own_domain,
+        mark=context.memory.keys.mark_of if context.memory is not None else None,
     )
 
 
-def _carry_out(plan: Plan, transform: Transform, directory: Directory) -> Work | Refused:
+def _carry_out(
+    plan: Plan, transform: Transform, directory: Directory, facts: Facts
+) -> Work | Refused:
     contents: list[Content] = []
     try:
         for delivery in plan.deliveries:
@@ -208,6 +224,8 @@ def _carry_out(plan: Plan, transform: Transform, directory: Directory) -> Work |
     seen = transform.seen
     if seen is not None and own_account(directory, seen.mailbox) is not None:
         seen = None  # what our own accounts can read is known from their keys
+    # Of an answer as well: who answers that may name no older mail.
+    confidential = transform.decrypted or bool(facts.message.conversation)
     return Work(
         transform.entity,
         plan,
@@ -216,6 +234,7 @@ def _carry_out(plan: Plan, transform: Transform, directory: Directory) -> Work |
         seen,
         transform.found,
         transform.broken_dkim,
+        own_identifiers(transform.entity.header) if confidential else (),
     )
 
 

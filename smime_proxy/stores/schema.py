@@ -308,6 +308,26 @@ finding = Table(
     Index("finding_expires_at", "expires_at"),
 )
 
+# Secrets of this store that are no private keys, wrapped with the master key, by what they are for.
+secret = Table(
+    "secret",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("key_version", Integer, nullable=False),
+)
+
+# Keyed digests of the Message-IDs of mail that was decrypted, and when each was seen last, in days
+# since 1970; nothing else is known of the mail.
+decrypted = Table(
+    "decrypted",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("day", Integer, nullable=False),
+    Index("decrypted_day", "day"),
+    sqlite_with_rowid=False,
+)
+
 # Who did what, and when; only ever added to.
 audit = Table(
     "audit",

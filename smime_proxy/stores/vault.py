@@ -23,6 +23,7 @@ MAX_MASTER_KEY_FILE = 4096  # octets; ours has about 120
 KEY_VERSION = 1  # of this way of wrapping; part of what is authenticated
 PRIVATE_KEY = "private-key"
 AUTHORITY_KEY = "authority-key"
+MARK_KEY = "mark-key"
 
 _HEADER = "# smime-proxy master key: opens the private keys of the store; keep a copy elsewhere"
 _CHECK_PURPOSE = "key-check"

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Select, Table, select, update
 
 from smime_proxy.stores import schema
-from smime_proxy.stores.vault import AUTHORITY_KEY, KEY_VERSION, PRIVATE_KEY, Vault
+from smime_proxy.stores.vault import AUTHORITY_KEY, KEY_VERSION, MARK_KEY, PRIVATE_KEY, Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class WrappedColumn:
 
 WRAPPED = (
     WrappedColumn(schema.key, PRIVATE_KEY, schema.key.c.id),
+    WrappedColumn(schema.secret, MARK_KEY, schema.secret.c.id),
     WrappedColumn(schema.authority, AUTHORITY_KEY, schema.certificate.c.fingerprint),
 )
 

@@ -3,8 +3,15 @@ from pathlib import Path
 import pytest
 
 from smime_proxy.admin.cli.errors import CommandError
-from smime_proxy.app.stored import known_revocations, open_configured, token_keys
+from smime_proxy.app.stored import (
+    known_decrypted,
+    known_revocations,
+    open_configured,
+    remembering_decrypted,
+    token_keys,
+)
 from smime_proxy.settings import Settings
+from tests.pki import NOW
 
 IN = {"role": "inbound", "bind": "127.0.0.1:2", "upstream": "two", "domains": ["example.test"]}
 
@@ -18,6 +25,21 @@ def test_the_domains_listeners_serve_are_our_own(tmp_path: Path) -> None:
         assert known_revocations(settings, store) is not None
         off = Settings.model_validate({"revocation": {"mode": "off"}})
         assert known_revocations(off, store) is None
+    finally:
+        store.close()
+
+
+def test_what_was_decrypted_is_known_where_a_service_ran(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"service": {"state_dir": str(tmp_path)}})
+    store = open_configured(settings).store
+    try:
+        assert known_decrypted(store) is None
+        serving = remembering_decrypted(store)
+        asking = known_decrypted(store)
+        assert asking is not None
+        assert asking.keys == serving.keys
+        serving.remember([b"1@x"], NOW)
+        assert (serving.knows([b"1@x"]), asking.knows([b"1@x"])) == (True, False)
     finally:
         store.close()
 

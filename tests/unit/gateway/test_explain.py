@@ -21,7 +21,7 @@ from smime_proxy.policy.rules import (
     Rules,
 )
 from tests import pki
-from tests.fakes import AT, FakeDiscovery, envelope, mail
+from tests.fakes import AT, FakeDiscovery, FakeMemory, envelope, mail
 from tests.pki import NOT_BEFORE, person
 from tests.unit.cms import parties
 from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, partner, world
@@ -215,3 +215,21 @@ def test_what_was_found_is_explained_as_the_mail_path_would_use_it() -> None:
     silent = {mailbox: Findings((), (Silence("ldap:corp", "it cannot be reached"),))}
     told = explain(surroundings.context(), BOTH, silent)
     assert {row.reply.partition(" stranger")[0] for row in told.recipients} == {"451 4.4.3"}
+
+
+def test_an_answer_to_decrypted_mail_is_told_with_the_table_that_says_so() -> None:
+    surroundings = world()
+    surroundings.memory = FakeMemory(known={b"secret@x"})
+    answer = mail(ALICE, PARTNER, STRANGER, more="In-Reply-To: <secret@x>\r\n")
+    one = envelope(answer, ALICE, PARTNER)
+    (row,) = explain(surroundings.context(), one).recipients
+    assert (row.action, row.rule) == ("sign+encrypt", "after_decryption: policy.after_decryption")
+    told = explain(surroundings.context(), envelope(answer, ALICE, PARTNER, STRANGER))
+    assert told.sources["after_decryption"] == "policy.after_decryption"
+    assert {row.action for row in told.recipients} == {"refuse"}
+    assert told.recipients[0].rule.startswith("after_decryption: policy.after_decryption")
+    surroundings.memory.broken = "the store cannot be used"
+    (row,) = explain(surroundings.context(), one).recipients
+    assert (row.action, row.rule) == ("refuse", "memory unreadable")
+    assert row.reply.startswith("451 4.3.0")
+    assert to_look_up(surroundings.context(), one) == ()

@@ -34,10 +34,10 @@ from smime_proxy.stores.connection import Act
 from smime_proxy.stores.open import open_store
 from smime_proxy.stores.snapshot import Snapshot
 from tests import pki
-from tests.fakes import AT, FakeDiscovery, World, lost, mail, session
+from tests.fakes import AT, FakeDiscovery, FakeMemory, World, lost, mail, session
 from tests.unit.cms import parties
 from tests.unit.gateway import cases
-from tests.unit.smime.cases import clear, message, person, trust
+from tests.unit.smime.cases import PART, clear, enveloped, message, person, trust
 from tests.unit.stores.made import bundle
 
 ROOT = pki.root()
@@ -458,3 +458,23 @@ async def test_a_renewed_certificate_found_outside_ends_the_lapse() -> None:
     assert (await cases.send(surroundings, content, cases.ALICE, cases.STRANGER)).code == 250
     (sent,) = surroundings.outside.sent
     assert classify(parse(sent.content)) is Protection.ENVELOPED_DATA
+
+
+async def test_what_is_decrypted_is_remembered_before_a_program_can_answer_it() -> None:
+    surroundings, memory = cases.world(), FakeMemory()
+    surroundings.memory = memory
+    surroundings.inside.faults["commit:alice@example.test"] = USER_UNKNOWN
+    sealed = message(enveloped(PART, "alice"), cases.PARTNER, "Message-ID: <1@x>\r\n")
+    reply = await cases.send(surroundings, sealed, cases.PARTNER, cases.ALICE, role=Role.INBOUND)
+    assert reply.code == 550
+    assert memory.known == {b"1@x"}
+    answer = mail(cases.ALICE, cases.STRANGER, more="In-Reply-To: <1@x>\r\n")
+    for sender in (None, cases.ALICE):
+        refused = await cases.send(surroundings, answer, sender, cases.STRANGER)
+        assert (refused.code, refused.enhanced) == (550, "5.7.5")
+    assert surroundings.outside.sent == []
+    counted = [labels for name, labels in surroundings.measures.counted if name == "refused"]
+    assert counted == [{"rule": "after_decryption"}] * 2
+    assert (await cases.send(surroundings, answer, cases.ALICE, cases.PARTNER)).code == 250
+    assert ("after_decryption", {}) in surroundings.measures.counted
+    assert memory.known == {b"1@x", b"1@example.test"}

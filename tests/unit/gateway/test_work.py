@@ -14,10 +14,10 @@ from smime_proxy.gateway.work import Lacking, Refused, Work, make
 from smime_proxy.message.parse import parse
 from smime_proxy.policy.algorithms import ContentEncryption
 from smime_proxy.policy.grouping import MAX_GROUPS
-from smime_proxy.policy.rules import Encrypt, PartnerRule, Policy, Rules
+from smime_proxy.policy.rules import AfterDecryption, Encrypt, PartnerRule, Policy, Rules
 from smime_proxy.smime.classify import Protection, classify
 from smime_proxy.smime.gateway_signer import GatewaySigner
-from tests.fakes import FakeDiscovery, World, envelope, mail
+from tests.fakes import FakeDiscovery, FakeMemory, World, envelope, mail
 from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, TEAM, partner, world
 from tests.unit.smime.cases import PART, clear, enveloped, message, person
 
@@ -222,3 +222,97 @@ def test_who_lacks_a_certificate_is_named_once_and_before_anything_is_made() -> 
     assert isinstance(made, Work)
     unserved = envelope(mail(ALICE, "x@unserved.example"), ALICE, "x@unserved.example")
     assert isinstance(make(context, unserved), Work)
+
+
+def remembering(policy: Policy | None = None) -> World:
+    surroundings = world(policy)
+    surroundings.memory = FakeMemory()
+    return surroundings
+
+
+def worked(surroundings: World, content: bytes, *to: str, role: Role = Role.OUTBOUND) -> Work:
+    sender = ALICE if role is Role.OUTBOUND else PARTNER
+    made = make(surroundings.context(), envelope(content, sender, *to, role=role))
+    assert isinstance(made, Work), made
+    return made
+
+
+def test_what_is_decrypted_is_marked_and_its_message_id_is_to_be_remembered() -> None:
+    surroundings = remembering()
+    memory = surroundings.memory
+    assert memory is not None
+    sealed = message(enveloped(PART, "alice"), PARTNER, "Message-ID: <1@x>\r\n")
+    work = worked(surroundings, sealed, ALICE, BOB, role=Role.INBOUND)
+    opened, closed = (parse(one.message).header for one in work.contents)
+    assert memory.keys.is_marked(opened)
+    assert closed.find("x-smime-decrypted") == ()
+    assert work.confidential == (b"1@x",)
+
+
+def test_what_arrives_as_a_mark_is_removed_first() -> None:
+    surroundings = remembering()
+    memory = surroundings.memory
+    assert memory is not None
+    genuine = memory.keys.mark_of(parse(b"Message-ID: <1@x>\r\n\r\n").header)[1]
+    more = f"Message-ID: <1@x>\r\nX-SMIME-Decrypted: {genuine}\r\n"
+    for inbound in (message(PART, PARTNER, more), message(clear(), PARTNER, more)):
+        work = worked(surroundings, inbound, ALICE, role=Role.INBOUND)
+        assert b"X-SMIME-Decrypted" not in work.contents[0].message
+        assert work.confidential == ()
+    sealed = message(enveloped(PART, "alice"), PARTNER, f"{more}X-SMIME-Decrypted: forged\r\n")
+    work = worked(surroundings, sealed, ALICE, role=Role.INBOUND)
+    assert len(parse(work.contents[0].message).header.find("x-smime-decrypted")) == 1
+
+
+@pytest.mark.parametrize("content", [PART, clear(), enveloped(PART, "bob")])
+def test_what_is_not_decrypted_gets_no_mark_and_is_not_remembered(content: bytes) -> None:
+    work = worked(remembering(), message(content, PARTNER), ALICE, role=Role.INBOUND)
+    assert b"x-smime-decrypted" not in work.contents[0].message.lower()
+    assert work.confidential == ()
+
+
+def test_an_answer_is_encrypted_or_refused_and_remembered_itself() -> None:
+    surroundings = remembering(Policy(encrypt=Encrypt.NEVER))
+    assert surroundings.memory is not None
+    surroundings.memory.known.add(b"secret@x")
+    answer = mail(ALICE, PARTNER, more="References: <secret@x>\r\n")
+    work = worked(surroundings, answer, PARTNER)
+    assert classify(parse(work.contents[0].message)) is Protection.ENVELOPED_DATA
+    assert work.confidential == (b"1@example.test",)
+    refusal = make(surroundings.context(), envelope(answer, ALICE, STRANGER))
+    assert isinstance(refusal, Refused)
+    assert str(refusal.reply) == (
+        f"550 5.7.5 {STRANGER}: no certificate, and the mail answers mail that came encrypted."
+        " Ask for a signed mail, it brings a certificate; or ask the administrator about"
+        " after_decryption."
+    )
+    assert refusal.rule == "after_decryption: policy.after_decryption, certificate missing"
+    other = worked(surroundings, mail(ALICE, STRANGER), STRANGER)
+    assert other.confidential == ()
+
+
+def test_what_is_delivered_and_sent_on_is_known_again() -> None:
+    """E13: a redirect, a forward as attachment and an answer, of the very octets delivered."""
+    surroundings = remembering()
+    sealed = message(enveloped(PART, "alice"), PARTNER, "Message-ID: <1@x>\r\n")
+    delivered = worked(surroundings, sealed, ALICE, role=Role.INBOUND).contents[0].message
+    attached = b"Content-Type: message/rfc822\r\n\r\n" + delivered
+    for content in (delivered, message(attached, ALICE)):
+        for sender in (None, PARTNER, ALICE):
+            made = make(surroundings.context(), envelope(content, sender, STRANGER))
+            assert isinstance(made, Refused)
+            assert (made.reply.code, made.reply.enhanced) == (550, "5.7.5")
+            assert "carries mail that came encrypted" in made.reply.text
+    surroundings.rules = Rules(Policy(after_decryption=AfterDecryption.POLICY))
+    redirected = worked(surroundings, delivered, STRANGER).contents[0].message
+    assert b"X-SMIME" not in redirected
+    assert b"Hello Bob" in redirected
+
+
+def test_nobody_is_answered_while_it_cannot_be_told_what_was_decrypted() -> None:
+    surroundings = remembering()
+    assert surroundings.memory is not None
+    surroundings.memory.broken = "the store cannot be used"
+    assert refused(mail(ALICE, BOB), BOB, surroundings=surroundings) == (451, "4.3.0")
+    surroundings.rules = Rules(Policy(after_decryption=AfterDecryption.POLICY))
+    assert worked(surroundings, mail(ALICE, BOB), BOB).confidential == ()

@@ -66,7 +66,7 @@ def test_everything_opens_with_the_new_key_and_with_it_only(store: Store, act: A
     fill(store)
     before, old = contents(store), key_file(store).read_bytes()
     done = rotate(store, act, key_file(store))
-    assert done.number == len(before["key"]) + len(before["authority"])
+    assert done.number == sum(len(before[name]) for name in ("key", "authority", "secret"))
     assert key_file(store).read_bytes() != old
     assert key_file(store).stat().st_mode & 0o777 == 0o600
     assert done.kept.read_bytes() == old

@@ -15,7 +15,7 @@ from .rows import contents, fill
 def test_every_wrapped_column_of_the_schema_is_listed() -> None:
     listed = {column.table.name for column in WRAPPED}
     held = {t.name for t in schema.metadata.sorted_tables if "wrapped" in t.columns}
-    assert listed == held == {"key", "authority"}
+    assert listed == held == {"key", "authority", "secret"}
 
 
 def test_rewrapping_leaves_nothing_under_the_old_key(store: Store) -> None:
@@ -23,7 +23,7 @@ def test_rewrapping_leaves_nothing_under_the_old_key(store: Store) -> None:
     before, new = contents(store), Vault.from_key(bytes(32))
     with store.engine.begin() as connection:
         number = rewrap(connection, store.vault, new)
-    assert number == len(before["key"]) + len(before["authority"])
+    assert number == sum(len(before[name]) for name in ("key", "authority", "secret"))
     with pytest.raises(StoreError, match="does not open"):
         contents(store)
     assert contents(Store(store.path, store.engine, new)) == before

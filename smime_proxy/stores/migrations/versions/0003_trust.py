@@ -17,6 +17,7 @@ def upgrade() -> None:
     _lifecycle()
     _discovery()
     _texts()
+    _decrypted()
 
 
 def _anchors() -> None:
@@ -183,3 +184,20 @@ def _texts() -> None:
     """What senders of encrypted mail to a team are told instead of the usual advice."""
     column = sa.Column("refusal_text", sa.String, nullable=False, server_default="")
     op.add_column("account", column)
+
+
+def _decrypted() -> None:
+    """Remember what was decrypted; the secret is made by the service, which has the master key."""
+    op.create_table(
+        "secret",
+        sa.Column("id", sa.String, primary_key=True),
+        sa.Column("wrapped", sa.LargeBinary, nullable=False),
+        sa.Column("key_version", sa.Integer, nullable=False),
+    )
+    op.create_table(
+        "decrypted",
+        sa.Column("digest", sa.LargeBinary, primary_key=True),
+        sa.Column("day", sa.Integer, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("decrypted_day", "decrypted", ["day"])

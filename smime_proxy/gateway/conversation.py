@@ -1,0 +1,47 @@
+"""Whether outgoing mail answers or carries mail that was decrypted here (E13).
+
+RFC 5322 3.6.4 (In-Reply-To, References), RFC 5228 4.2 (redirect), RFC 2046 5.2.1 (attached mail).
+"""
+
+from dataclasses import replace
+
+from smime_proxy.envelope import Envelope, Role
+from smime_proxy.gateway.ports import Memory
+from smime_proxy.message.entity import Entity
+from smime_proxy.message.message_ids import own_identifiers, referenced_identifiers
+from smime_proxy.policy.facts import Facts
+from smime_proxy.policy.outbound import policy_of
+from smime_proxy.policy.rules import AfterDecryption, Rules
+from smime_proxy.smime.decrypted_mark import carries_marked
+
+ANSWERS = "answers mail that came encrypted"
+CARRIES = "carries mail that came encrypted"
+
+
+def with_conversation(
+    facts: Facts, envelope: Envelope, entity: Entity, rules: Rules, memory: Memory
+) -> Facts:
+    """Add to the facts what the mail has to do with mail decrypted here, where policy asks.
+
+    Raises `gateway.ports.MemoryUnreadable`.
+    """
+    outbound = envelope.session.role is Role.OUTBOUND
+    policy = policy_of(facts.sender, rules).policy
+    if not outbound or policy.after_decryption is not AfterDecryption.ENCRYPT:
+        return facts
+    found = conversation(entity, memory)
+    return replace(facts, message=replace(facts.message, conversation=found)) if found else facts
+
+
+def conversation(entity: Entity, memory: Memory) -> str:
+    """Say, as a refusal does, what mail has to do with mail decrypted here; "" for nothing.
+
+    A mark tells mail that is sent on, as it is or attached, the memory answers to it and what lost
+    its mark. Costs two reads of the memory, and a walk over the parts. Raises `MemoryUnreadable`.
+    """
+    header = entity.header
+    if memory.keys.is_marked(header) or memory.knows(own_identifiers(header)):
+        return CARRIES
+    if memory.knows(referenced_identifiers(header)):
+        return ANSWERS
+    return CARRIES if carries_marked(entity, memory.keys) else ""
