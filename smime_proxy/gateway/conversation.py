@@ -40,8 +40,9 @@ def conversation(entity: Entity, memory: Memory) -> str:
     its mark. Costs two reads of the memory, and a walk over the parts. Raises `MemoryUnreadable`.
     """
     header = entity.header
-    if memory.keys.is_marked(header) or memory.knows(own_identifiers(header)):
+    if memory.keys.is_marked(header):
         return CARRIES
     if memory.knows(referenced_identifiers(header)):
         return ANSWERS
-    return CARRIES if carries_marked(entity, memory.keys) else ""
+    known = memory.knows(own_identifiers(header))
+    return CARRIES if known or carries_marked(entity, memory.keys) else ""
