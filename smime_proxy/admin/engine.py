@@ -27,7 +27,7 @@ OPAQUE_GROWTH = 1.96  # twice, when it is signed opaque before
 ENCRYPTED_ROOM = 64 * 1024  # octets; recipientInfos, certificates, header fields
 LEARN_SECONDS = 5.0  # that the first clients may wait for an upstream they know nothing of
 ASK_AGAIN_SECONDS = 60.0  # after an upstream that could not be asked
-INBOUND_ROOM = 16 * 1024  # octets; the fields we add
+SIGNED_ROOM = 16 * 1024  # octets; signature, certificates, the fields we add
 
 _log = structlog.get_logger("smime_proxy.service")
 
@@ -84,12 +84,13 @@ class Remembering:
 class Way:
     """A listener's direction and the upstream its mail goes to.
 
-    `opaque`: some of the mail may be signed opaque.
+    `opaque`: some of the mail may be signed opaque; `encrypts`: some may be encrypted.
     """
 
     role: Role
     upstream: Remembering
     opaque: bool = False
+    encrypts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,8 @@ class ServiceEngine:
     def extensions(self, listener: str) -> Extensions:
         """Say what a listener may offer, in view of what its upstream offered last."""
         way = self._ways[listener]
-        return offered(way.upstream.extensions, way.role, opaque=way.opaque)
+        extensions = way.upstream.extensions
+        return offered(extensions, way.role, opaque=way.opaque, encrypts=way.encrypts)
 
     async def learn(self, listener: str) -> None:
         """Find out what the upstream of a listener offers, if nobody knows yet."""
@@ -212,12 +214,19 @@ def _tell_of_idleness(name: str, chore: asyncio.Task[None]) -> None:
         _log.error("a chore has ended", chore=name, exc_info=chore.exception())
 
 
-def offered(extensions: Extensions, role: Role, *, opaque: bool = False) -> Extensions:
-    """Give what may be offered so that what comes out still fits the upstream's SIZE."""
+def offered(
+    extensions: Extensions, role: Role, *, opaque: bool = False, encrypts: bool = True
+) -> Extensions:
+    """Give what may be offered so that what comes out still fits the upstream's SIZE (E43).
+
+    Where a sender asks for what the policy does not do, what grew too large is refused later.
+    """
     if not extensions.size:
         return extensions
-    size = extensions.size - INBOUND_ROOM
-    if role is Role.OUTBOUND:
+    size = extensions.size - SIGNED_ROOM
+    if role is Role.OUTBOUND and opaque and not encrypts:
+        size = int(size / ENCRYPTED_GROWTH)
+    elif role is Role.OUTBOUND and encrypts:
         growth = OPAQUE_GROWTH if opaque else ENCRYPTED_GROWTH
         size = int((extensions.size - ENCRYPTED_ROOM) / growth)
     return replace(extensions, size=max(1, size))

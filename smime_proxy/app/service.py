@@ -202,11 +202,11 @@ class _Workshop:
 
 def _ways(settings: "Settings", upstreams: "Mapping[str, Remembering]") -> "dict[str, Way]":
     from smime_proxy.admin.engine import Way
-    from smime_proxy.settings.checks import signs_opaque
+    from smime_proxy.settings.checks import encrypts, signs_opaque
 
-    opaque = signs_opaque(settings)
+    opaque, sealed = signs_opaque(settings), encrypts(settings)
     return {
-        name: Way(one.role, upstreams[one.upstream], opaque=opaque)
+        name: Way(one.role, upstreams[one.upstream], opaque=opaque, encrypts=sealed)
         for name, one in settings.listeners.items()
     }
 

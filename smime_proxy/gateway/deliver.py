@@ -14,6 +14,7 @@ from smime_proxy.gateway.delivery import (
     Prepared,
     answered,
     drop,
+    kept_for_copies,
     prepare_all,
     prepare_opened,
     verdict,
@@ -24,6 +25,7 @@ from smime_proxy.gateway.reports import failures, report_group, undelivered
 from smime_proxy.gateway.work import Content, Work
 from smime_proxy.message.report import may_be_answered
 from smime_proxy.message.trace import received_field
+from smime_proxy.policy.plan import Decrypt
 from smime_proxy.reply import EnhancedStatus, Reply
 
 CLIENT_GONE = Reply(451, EnhancedStatus(4, 2), "The client left before the message was sent.")
@@ -176,6 +178,7 @@ def _group(context: Context, envelope: Envelope, content: Content) -> Group:
         smtputf8=envelope.smtputf8,
         headers_only=session.role is Role.INBOUND,
         parameters=envelope.parameters,
+        opened=isinstance(content.delivery.treatment, Decrypt),
     )
 
 
@@ -204,6 +207,7 @@ async def _prepare_copy(
         (work.sent_copy,),
         smtputf8=envelope.smtputf8,
         headers_only=True,
+        parameters=kept_for_copies(envelope.parameters),
     )
     return await prepare_all([group])
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import ForwardPath, parameter
+from smime_proxy.gateway.eight_bit import seven_bit
 from smime_proxy.gateway.ports import Extensions, Transaction, Upstream, UpstreamError
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.reply import Reply
@@ -27,7 +28,7 @@ class Group:
 
     `content` is the message in pieces, CRLF throughout; `headers_only` asks the upstream to quote
     no text in a report (RFC 3461 4.3), for decrypted and other inbound mail. `parameters` are those
-    of the client's MAIL that are handed on.
+    of the client's MAIL that are handed on. `opened`: it was decrypted here.
     """
 
     upstream: Upstream
@@ -37,6 +38,7 @@ class Group:
     smtputf8: bool = False
     headers_only: bool = False
     parameters: tuple[str, ...] = ()
+    opened: bool = False
 
 
 class Prepared:
@@ -102,7 +104,7 @@ def mail_parameters(
     headers_only: bool,
     requested: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """Choose the parameters of MAIL by what the upstream offers (RFC 6152, 3461, 6531).
+    """Choose the parameters of MAIL by what the upstream offers (RFC 6152, 3461, 6531, 8689).
 
     `requested` are the client's; with `headers_only` his RET counts for nothing.
     """
@@ -113,7 +115,13 @@ def mail_parameters(
         *((f"RET={returned}",) if returned and extensions.dsn else ()),
         *((f"ENVID={envid}",) if envid and extensions.dsn else ()),
         *(("SMTPUTF8",) if smtputf8 else ()),
+        *(("REQUIRETLS",) if parameter(requested, "REQUIRETLS") is not None else ()),
     )
+
+
+def kept_for_copies(requested: Sequence[str]) -> tuple[str, ...]:
+    """Give the parameters of MAIL that hold for a sent copy too: REQUIRETLS (RFC 8689 2)."""
+    return tuple(item for item in requested if item.upper() == "REQUIRETLS")
 
 
 def unmet(extensions: Extensions, requested: Sequence[str]) -> Reply | None:
@@ -124,6 +132,8 @@ def unmet(extensions: Extensions, requested: Sequence[str]) -> Reply | None:
     names = {item.partition("=")[0].upper() for item in requested}
     if "SMTPUTF8" in names and not extensions.smtputf8:
         return reply_for("no_smtputf8")
+    if "REQUIRETLS" in names and not extensions.requiretls:
+        return reply_for("no_requiretls")
     if not names.isdisjoint(DSN_PARAMETERS) and not extensions.dsn:
         return reply_for("offer_withdrawn", "DSN")
     return None
@@ -153,7 +163,7 @@ async def prepare_opened(group: Group, transaction: Transaction) -> Prepared | R
     transaction that repeats the recipients.
     """
     try:
-        refusal = _too_big(group, transaction) or await transaction.prepare(group.content)
+        refusal = await _hand_over(group, transaction)
     except UpstreamError:
         await drop(transaction)
         return await prepare_all([group])
@@ -200,9 +210,9 @@ async def _converse(group: Group, transaction: Transaction) -> Reply | None:
     refusal = unmet(transaction.extensions, asked)
     if refusal is not None:
         return refusal
-    too_big = _too_big(group, transaction)
-    if too_big is not None:
-        return too_big
+    fitting = _fitting(group, transaction)  # before anything is said
+    if isinstance(fitting, Reply):
+        return fitting
     parameters = mail_parameters(
         transaction.extensions,
         smtputf8=group.smtputf8,
@@ -216,12 +226,24 @@ async def _converse(group: Group, transaction: Transaction) -> Reply | None:
         reply = await transaction.rcpt(path)
         if not reply.is_positive:
             return reply
-    return await transaction.prepare(group.content)
+    return await transaction.prepare(fitting)
 
 
-def _too_big(group: Group, transaction: Transaction) -> Reply | None:
-    size = sum(map(len, group.content))
+async def _hand_over(group: Group, transaction: Transaction) -> Reply | None:
+    fitting = _fitting(group, transaction)
+    return fitting if isinstance(fitting, Reply) else await transaction.prepare(fitting)
+
+
+def _fitting(group: Group, transaction: Transaction) -> Sequence[bytes] | Reply:
+    """Give the content as this upstream takes it, or the refusal of what it does not."""
+    content: Sequence[bytes] = group.content
+    if not transaction.extensions.eightbitmime:
+        made = seven_bit(content, opened=group.opened)
+        if isinstance(made, Reply):
+            return made
+        content = made
+    size = sum(map(len, content))
     limit = transaction.extensions.size
     if not limit or size <= limit:
-        return None
+        return content
     return reply_for("too_big", f"{size} octets after protection, the next server takes {limit}")

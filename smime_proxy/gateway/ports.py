@@ -45,12 +45,16 @@ class MemoryUnreadable(Exception):  # noqa: N818 - the state of the memory, not 
 
 @dataclass(frozen=True, slots=True)
 class Extensions:
-    """What an upstream offered in its EHLO reply; `size` in octets, 0 for no stated limit."""
+    """What an upstream offered in its EHLO reply; `size` in octets, 0 for no stated limit.
+
+    `requiretls` only where its certificate was verified (RFC 8689 4.2.1).
+    """
 
     eightbitmime: bool = True
     smtputf8: bool = True
     dsn: bool = False
     size: int = 0
+    requiretls: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Envelope, ForwardPath
-from smime_proxy.gateway.delivery import Group
+from smime_proxy.gateway.delivery import Group, kept_for_copies
 from smime_proxy.gateway.ports import Upstream
 from smime_proxy.gateway.replies import refusal_reply
 from smime_proxy.gateway.texts import REPORT, Language
@@ -109,7 +109,14 @@ def report_group(
         identifier=envelope.identifier,
         date=envelope.received_at,
     )
-    return Group(upstream, None, (ForwardPath(sender),), (content,), smtputf8=not sender.is_ascii)
+    return Group(
+        upstream,
+        None,
+        (ForwardPath(sender),),
+        (content,),
+        smtputf8=not sender.is_ascii,
+        parameters=kept_for_copies(envelope.parameters),
+    )
 
 
 def _asked_for(envelope: Envelope, failed: FailedRecipient) -> FailedRecipient | None:

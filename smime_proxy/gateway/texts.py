@@ -81,6 +81,11 @@ _ENGLISH = {
     "no_smtputf8": Advice(
         "The next server does not take internationalised mail: use ASCII addresses."
     ),
+    "needs_8bit": Advice("The next server takes 7-bit mail only: send it as an attachment."),
+    "no_requiretls": Advice(
+        "The next server cannot promise TLS all the way: send it without REQUIRETLS."
+    ),
+    "requiretls_in_clear": Advice("REQUIRETLS is for sessions under TLS: say STARTTLS first."),
     "bad_parameter": Advice("The command has characters that cannot be sent on: mend the program."),
     "storage_full": Advice("No space to store mail now: try again later."),
     "relay_denied": Advice("This server does not relay for you: use your own submission server."),
@@ -182,6 +187,16 @@ _GERMAN = {
     "bad_parameter": Advice(
         "Der Befehl enthält Zeichen, die nicht weitergegeben werden können: Bitte lassen Sie das"
         " sendende Programm in Ordnung bringen."
+    ),
+    "needs_8bit": Advice(
+        "Der nächste Server nimmt nur 7-Bit-Nachrichten: Bitte senden Sie es als Anhang."
+    ),
+    "no_requiretls": Advice(
+        "Der nächste Server kann TLS nicht für den ganzen Weg zusagen: Bitte senden Sie ohne"
+        " REQUIRETLS."
+    ),
+    "requiretls_in_clear": Advice(
+        "REQUIRETLS gilt für Sitzungen unter TLS: Bitte lassen Sie zuerst STARTTLS einschalten."
     ),
     "storage_full": Advice(
         "Zurzeit ist kein Platz für E-Mail: Bitte versuchen Sie es später erneut."

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Role
+from smime_proxy.policy.rules import Encrypt
 from smime_proxy.settings.connections import Listener, Upstream
 from smime_proxy.settings.discovery import discovery_faults
 from smime_proxy.settings.errors import Fault, KeyPath, dotted
@@ -57,6 +58,13 @@ def signs_opaque(settings: Settings) -> bool:
     domains, partners = settings.domains.values(), settings.partners.values()
     set_to = [*(table.opaque for table in domains), *(table.opaque for table in partners)]
     return settings.policy.opaque or any(set_to)
+
+
+def encrypts(settings: Settings) -> bool:
+    """Tell whether policy, a domain or a partner has some mail encrypted."""
+    domains, partners = settings.domains.values(), settings.partners.values()
+    set_to = {*(table.encrypt for table in domains), *(table.encrypt for table in partners)}
+    return bool({settings.policy.encrypt, *set_to} - {None, Encrypt.NEVER})
 
 
 def sent_copy_upstream(sent_copy: str) -> str:

@@ -123,7 +123,7 @@ async def _handshake(
             await _greet(client, timeouts.command)
         if relay.username:
             await _log_in(client, relay, timeouts.command)
-        extensions = _extensions(client.esmtp_extensions)
+        extensions = _extensions(client.esmtp_extensions, verified=relay.tls == "required")
         pipelining = client.supports_extension("pipelining")
         return Session(client.release(), extensions, pipelining=pipelining)
     finally:
@@ -150,13 +150,14 @@ async def _log_in(client: _Client, relay: Relay, timeout: float) -> None:  # noq
         raise aiosmtplib.SMTPException("the upstream offers neither AUTH PLAIN nor LOGIN")
 
 
-def _extensions(offered: dict[str, str]) -> Extensions:
+def _extensions(offered: dict[str, str], *, verified: bool) -> Extensions:
     size = offered.get("size", "").strip()
     return Extensions(
         eightbitmime="8bitmime" in offered,
         smtputf8="smtputf8" in offered,
         dsn="dsn" in offered,
         size=int(size) if size.isascii() and size.isdigit() else 0,
+        requiretls=verified and "requiretls" in offered,
     )
 
 

@@ -23,7 +23,8 @@ from smime_proxy.gateway.replies import reply_for
 from smime_proxy.reply import EnhancedStatus, Reply
 from smime_proxy.smtp.errors import may_be_sent
 
-_EXTENSIONS = Extensions(eightbitmime=True, smtputf8=True, dsn=False, size=0)
+# Nothing is transmitted any further, so what REQUIRETLS demands is met.
+_EXTENSIONS = Extensions(eightbitmime=True, smtputf8=True, dsn=False, size=0, requiretls=True)
 _SENDER_OK = Reply(250, EnhancedStatus(1, 0), "Sender OK")
 _RECIPIENT_OK = Reply(250, EnhancedStatus(1, 5), "Recipient OK")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -1,7 +1,7 @@
 """The arguments of MAIL and RCPT: one strict grammar on octets, nothing decoded, nothing guessed.
 
 RFC 5321 4.1.1.2, 4.1.1.3, 4.1.2 (paths, parameters), RFC 1870, 6152, 6531 (SIZE, BODY, SMTPUTF8),
-RFC 3461 (RET, ENVID, NOTIFY, ORCPT).
+RFC 3461 (RET, ENVID, NOTIFY, ORCPT), RFC 8689 (REQUIRETLS).
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import TypeAlias
 from smime_proxy.address import AddressError, Mailbox, parse_mailbox
 from smime_proxy.envelope import ForwardPath
 from smime_proxy.gateway.ports import Extensions
+from smime_proxy.gateway.replies import reply_for
 from smime_proxy.reply import EnhancedStatus, Reply
 from smime_proxy.smtp.dsn import is_envid, is_notify, is_orcpt, is_ret
 
@@ -45,6 +46,7 @@ class MailArgument:
     parameters: tuple[str, ...] = ()
     size: int = 0
     smtputf8: bool = False
+    requiretls: bool = False
 
 
 def read_mail(argument: bytes, offered: Extensions) -> MailArgument | Reply:
@@ -64,7 +66,8 @@ def read_mail(argument: bytes, offered: Extensions) -> MailArgument | Reply:
     sender = None if not path else _read_mailbox(path, _BAD_SENDER, _BAD_SENDER, utf8=utf8)
     if isinstance(sender, Reply):
         return sender
-    return MailArgument(sender, parameters, int(known.get("SIZE", "0")), utf8)
+    size, requiretls = int(known.get("SIZE", "0")), "REQUIRETLS" in known
+    return MailArgument(sender, parameters, size, utf8, requiretls)
 
 
 def read_rcpt(
@@ -143,6 +146,8 @@ def _judge_mail(keyword: str, value: str | None, offered: Extensions) -> Reply |
             return None if value.upper() in bodies else _UNKNOWN_PARAMETER
         case "SMTPUTF8" if offered.smtputf8:
             return None if value is None else _BAD_PARAMETER
+        case "REQUIRETLS" if value is None:
+            return None if offered.requiretls else reply_for("no_requiretls")
         case "RET" if offered.dsn:
             return _unless(is_ret(value or ""))
         case "ENVID" if offered.dsn:

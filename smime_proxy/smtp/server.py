@@ -145,6 +145,8 @@ class Dialogue(Connection):
             offers.append("SMTPUTF8")
         if extensions.dsn:
             offers.append("DSN")
+        if extensions.requiretls and self.tls:
+            offers.append("REQUIRETLS")
         if self.admission.options.tls is not None and not self.tls:
             offers.append("STARTTLS")
         return offers
@@ -178,6 +180,8 @@ class Dialogue(Connection):
         mail = read_mail(argument, extensions)
         if isinstance(mail, Reply):
             self.say(mail)
+        elif mail.requiretls and not self.tls:
+            self.say(reply_for("requiretls_in_clear"))
         elif mail.size > self._limit(extensions):
             self.say(reply_for("too_big"))
         elif budget.used + mail.size > budget.limit:

@@ -181,6 +181,10 @@ async def test_what_may_be_signed_opaque_still_fits() -> None:
     twice = (4 / 3 * 78 / 76) ** 2
     size = offered(Extensions(size=10_000_000), Role.OUTBOUND, opaque=True).size
     assert 9_000_000 < size * twice < 10_000_000 - 60_000
+    signed = offered(Extensions(size=10_000_000), Role.OUTBOUND, encrypts=False)
+    assert signed.size == 10_000_000 - 16_384
+    opaque = offered(Extensions(size=10_000_000), Role.OUTBOUND, opaque=True, encrypts=False)
+    assert opaque.size == int((10_000_000 - 16_384) / 1.4)
     inbound = offered(Extensions(size=10_000_000), Role.INBOUND, opaque=True)
     assert inbound == offered(Extensions(size=10_000_000), Role.INBOUND)
     upstream = Remembering(FakeOutlet(Extensions(size=10_000_000)))

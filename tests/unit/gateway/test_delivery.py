@@ -10,6 +10,7 @@ from smime_proxy.gateway.delivery import (
     Group,
     Prepared,
     drop,
+    kept_for_copies,
     mail_parameters,
     prepare_all,
     prepare_opened,
@@ -152,6 +153,9 @@ def test_parameters_are_what_the_upstream_offers() -> None:
     assert "RET=HDRS" in mail_parameters(
         everything, smtputf8=False, headers_only=True, requested=asked
     )
+    assert mail_parameters(
+        everything, smtputf8=False, headers_only=False, requested=("requiretls",)
+    ) == ("BODY=8BITMIME", "REQUIRETLS")
     nothing = Extensions(eightbitmime=False)
     assert mail_parameters(nothing, smtputf8=False, headers_only=True) == ()
 
@@ -180,3 +184,37 @@ async def test_each_group_asks_for_its_own_notifications() -> None:
     answer = await prepare_all([bare])
     assert isinstance(answer, Reply)
     assert answer.code == 451
+
+
+@pytest.mark.parametrize("opened", [False, True])
+async def test_8_bit_content_without_8bitmime_is_refused_or_what_we_opened_encoded(
+    opened: bool,
+) -> None:
+    """RFC 6152 3: on the transaction of the client and on one of its own."""
+    upstream = FakeUpstream(Extensions(eightbitmime=False))
+    content = (b"Received: x\r\n", "Subject: x\r\n\r\ngrün\r\n".encode())
+    asked = replace(group(upstream), content=content, opened=opened)
+    transaction = await upstream.open()
+    await transaction.rcpt(asked.paths[0])
+    for answer in (await prepare_all([asked]), await prepare_opened(asked, transaction)):
+        if opened:
+            assert isinstance(answer, Prepared)
+            await answer.commit()
+        else:
+            assert isinstance(answer, Reply)
+            assert (answer.code, answer.enhanced) == (554, "5.6.3")
+    assert [sent.content.isascii() for sent in upstream.sent] == [True, True][: 2 * opened]
+    assert upstream.leaked == 0
+
+
+async def test_what_must_go_by_tls_goes_no_other_way() -> None:
+    """RFC 8689 4.2.1."""
+    upstream = FakeUpstream(Extensions(requiretls=True))
+    asked = replace(group(upstream), parameters=("REQUIRETLS",))
+    await (await ready(asked, asked)).commit()
+    assert [sent.parameters for sent in upstream.sent] == [("BODY=8BITMIME", "REQUIRETLS")] * 2
+    refused = await prepare_all([asked, replace(asked, upstream=FakeUpstream())])
+    assert isinstance(refused, Reply)
+    assert (refused.code, refused.enhanced) == (550, "5.7.30")
+    assert len(upstream.sent) == 2
+    assert kept_for_copies(("SIZE=1", "requiretls", "ENVID=x")) == ("requiretls",)

@@ -7,6 +7,7 @@ from smime_proxy.settings import Settings
 from smime_proxy.settings.checks import (
     check,
     check_serving,
+    encrypts,
     notices,
     reports_upstream,
     sent_copy_upstream,
@@ -177,6 +178,18 @@ def test_opaque_anywhere_is_found() -> None:
         {"partners": {"a.b": {"opaque": False}, "c.d": {"opaque": True}}},
     ):
         assert signs_opaque(Settings.model_validate(tables))
+
+
+def test_a_service_encrypts_as_soon_as_one_table_has_it_so() -> None:
+    never = {"policy": {"encrypt": "never"}}
+    assert encrypts(Settings())
+    assert not encrypts(Settings.model_validate(never))
+    for tables in (
+        {"domains": {"a.b": {}, "c.d": {"encrypt": "on_request"}}},
+        {"partners": {"a.b": {"encrypt": "never"}, "c.d": {"encrypt": "required"}}},
+    ):
+        assert encrypts(Settings.model_validate(never | tables))
+    assert not encrypts(Settings.model_validate(never | {"domains": {"a.b": {}}}))
 
 
 @pytest.mark.parametrize(

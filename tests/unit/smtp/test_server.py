@@ -4,7 +4,8 @@
 Python's escapes and no line end added. `S:` is what it must hear next, `...` stands for any rest;
 `S: (closed)` is the end of the connection. `G:` is what the gateway was asked, in order, all of
 it, checked at the end. `@` sets the scene: `@ role inbound`, `@ stranger`, `@ set NAME NUMBER`,
-`@ offer nothing`, `@ offer dsn`, `@ reply BEGINNING = 550 5.1.1 text`, `@ raise BEGINNING`.
+`@ offer nothing`, `@ offer dsn requiretls`, `@ reply BEGINNING = 550 5.1.1 text`,
+`@ raise BEGINNING`.
 """
 
 import ast
