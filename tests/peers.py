@@ -61,6 +61,7 @@ PEERS: Mapping[str, Peer] = {
     "nsd": Peer(("nsd", "nsd-checkzone"), ("nsd",)),
     "ldns": Peer(("ldns-signzone", "ldns-keygen"), ("ldnsutils",)),
     "unbound": Peer(("unbound",), ("unbound",)),
+    "faketime": Peer((f"{_LIBRARIES}/faketime/libfaketime.so.1",), ("libfaketime",)),
 }
 # Debian keeps what only an administrator calls outside an ordinary user's PATH.
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))

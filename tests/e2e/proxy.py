@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,6 +69,7 @@ class Proxy:
     design: Design
     ports: dict[str, int] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    wrapper: Sequence[str | Path] = ()  # a command that runs the service as its last arguments
 
     def __post_init__(self) -> None:
         names = [*self.design.listeners, "status"]
@@ -112,7 +113,7 @@ class Proxy:
         """Start the service and do not wait for it."""
         with self.log_file.open("ab") as output:
             self.process = subprocess.Popen(
-                [PROGRAM, "--config", self.config, "serve"],
+                [*self.wrapper, PROGRAM, "--config", self.config, "serve"],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -177,9 +178,11 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, template: Path, design: Design) -> Iterator[Proxy]:
+def serving(
+    folder: Path, template: Path, design: Design, wrapper: Sequence[str | Path] = ()
+) -> Iterator[Proxy]:
     """Run a service on a copy of a state directory until the block ends."""
-    proxy = Proxy(folder, design)
+    proxy = Proxy(folder, design, wrapper=wrapper)
     shutil.copytree(template, proxy.state)
     try:
         proxy.start()
