@@ -44,7 +44,7 @@ class Session:
     """What is known of the client when its transaction begins.
 
     `listener` names the settings table; `peer` is the client's IP address as text; `helo` what it
-    called itself; `protocol` the `with` word of Received (RFC 3848: SMTP, ESMTP, ESMTPS, ESMTPSA);
+    called itself; `protocol` the `with` word of Received (RFC 3848: SMTP, ESMTPSA, LMTP, LMTPS …);
     `login` is set only after authentication succeeded; `trusted` only when the peer lies in the
     listener's `trusted_networks`.
     """
@@ -57,6 +57,11 @@ class Session:
     tls: str = ""
     login: str | None = None
     trusted: bool = False
+
+    @property
+    def is_lmtp(self) -> bool:
+        """Tell whether the client hears of each recipient by himself (RFC 2033 4.2)."""
+        return self.protocol.startswith("LMTP")
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,12 +80,17 @@ def listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":
     from smime_proxy.smtp.admission import ListenerOptions
     from smime_proxy.smtp.tls import server_context
 
+    protocols: dict[str, Literal["smtp", "smtps", "lmtp"]] = {
+        "smtp": "smtp",
+        "smtps": "smtps",
+        "lmtp": "lmtp",
+    }
     return tuple(
         ListenerOptions(
             name=name,
             role=one.role,
             bind=str(one.bind),
-            protocol="smtps" if one.protocol == "smtps" else "smtp",
+            protocol=protocols[one.protocol],
             trusted_networks=one.relaying_networks,
             domains=frozenset(one.domains),
             tls=(

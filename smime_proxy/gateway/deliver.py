@@ -36,11 +36,13 @@ class Outcome:
     """What the client is told, and what each group's upstream said of whom, in the work's order.
 
     `copy` is the sent copy, prepared and to be filed now, or the reply that refused it for good.
+    `each` has a reply for each forward-path, only where the client hears of each.
     """
 
     reply: Reply
     replies: tuple[PathReplies, ...]
     copy: Prepared | Reply | None = None
+    each: tuple[Reply, ...] = ()
 
 
 async def deliver(
@@ -55,7 +57,7 @@ async def deliver(
     `opened` is the transaction of the recipients as the client named them; it is used when there
     is one group, else reset. Nothing is sent unless every group and the copy are prepared.
     """
-    groups = [_group(context, envelope, content) for content in work.contents]
+    groups = [group_of(context, envelope, content) for content in work.contents]
     report = _report(context, envelope, work)
     whole = len(groups) == 1 and len(groups[0].paths) == len(envelope.forward_paths)
     if whole and report is None and opened is not None:
@@ -66,7 +68,7 @@ async def deliver(
     if isinstance(prepared, Reply):
         return _nobody(prepared, groups)
     try:
-        copy = await _prepare_copy(context, envelope, work)
+        copy = await prepare_copy(context, envelope, work)
     except BaseException:
         await prepared.abort()
         raise
@@ -75,7 +77,7 @@ async def deliver(
         refusal = CLIENT_GONE
     if refusal is not None:
         await prepared.abort()
-        await _abort_copy(copy)
+        await abort_copy(copy)
         return _nobody(refusal, groups)
     return await _commit(context, envelope, work, groups, prepared, copy)
 
@@ -105,10 +107,10 @@ async def _commit(
         else:
             reply = verdict(replies[0])
     except BaseException:
-        await _abort_copy(copy)
+        await abort_copy(copy)
         raise
     if reply.is_temporary or not served:
-        await _abort_copy(copy)  # the client sends again, or nobody got it
+        await abort_copy(copy)  # the client sends again, or nobody got it
         return Outcome(reply, of_groups)
     return Outcome(reply, of_groups, copy)
 
@@ -156,7 +158,8 @@ async def _send(group: Group) -> Reply:
     return verdict((await prepared.commit())[0])
 
 
-def _group(context: Context, envelope: Envelope, content: Content) -> Group:
+def group_of(context: Context, envelope: Envelope, content: Content) -> Group:
+    """Put one content behind our Received field, for its recipients as the client wrote them."""
     session = envelope.session
     # As the client wrote them: two that differ only in case stay two, in his spelling (E74).
     recipients = frozenset(content.delivery.recipients)
@@ -192,9 +195,8 @@ def _report(context: Context, envelope: Envelope, work: Work) -> Group | None:
     )
 
 
-async def _prepare_copy(
-    context: Context, envelope: Envelope, work: Work
-) -> Prepared | Reply | None:
+async def prepare_copy(context: Context, envelope: Envelope, work: Work) -> Prepared | Reply | None:
+    """Prepare the sent copy, if there is to be one; a Reply is its refusal."""
     plan = work.plan
     if plan.sent_copy is None or work.sent_copy is None:
         return None
@@ -212,7 +214,8 @@ async def _prepare_copy(
     return await prepare_all([group])
 
 
-async def _abort_copy(copy: Prepared | Reply | None) -> None:
+async def abort_copy(copy: Prepared | Reply | None) -> None:
+    """Drop a sent copy that was prepared."""
     if isinstance(copy, Prepared):
         await copy.abort()
 

@@ -95,7 +95,8 @@ def _message_facts(
         asks_encrypt=requests is not None and requests.encrypt,
         asks_plain=requests is not None and requests.plain,
         sensitive=outbound and asks_by_sensitivity(entity.header),
-        answerable=may_be_answered(entity.header, envelope.reverse_path),
+        answerable=envelope.session.is_lmtp
+        or may_be_answered(entity.header, envelope.reverse_path),
     )
 
 

@@ -7,6 +7,7 @@ the upstream has said 250 for every recipient, and what is not foreseen is 451 4
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from typing import TypeAlias, TypeVar
 
 import structlog
 
@@ -14,6 +15,7 @@ from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Envelope, ForwardPath, Role, Session, parameter
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.deliver import Outcome, deliver, file_copy
+from smime_proxy.gateway.deliver_each import deliver_each
 from smime_proxy.gateway.delivery import Prepared, drop, mail_parameters, unmet
 from smime_proxy.gateway.discovered import Found
 from smime_proxy.gateway.patience import patience_for
@@ -25,6 +27,10 @@ from smime_proxy.reply import Reply
 
 LARGE = 256 * 1024  # octets; beyond this the work costs the loop more than a thread's hand-over
 MANY = 20  # recipients; each may cost a path to validate, or a private key to use
+_Said = TypeVar("_Said")
+_Way: TypeAlias = Callable[
+    [Context, Envelope, Work, Transaction | None, Callable[[], bool]], Awaitable[Outcome]
+]
 COPY_SECONDS = 20.0  # for the dot of a sent copy: clients wait 60 s and send again
 
 _log = structlog.get_logger("smime_proxy.gateway")
@@ -80,17 +86,20 @@ class Conversation:
 
         `content` has CRLF line ends only. Whatever happens the transaction is over afterwards.
         """
-        envelope = Envelope(
-            self.identifier,
-            self._session,
-            self._reverse_path,
-            tuple(self._paths),
-            content,
-            received_at,
-            self._parameters,
-        )
+        envelope = self._envelope(content, received_at)
         try:
             return await self._guard(self._data(envelope, client_gone))
+        finally:
+            await self.reset()
+
+    async def data_each(
+        self, content: bytes, received_at: datetime, client_gone: Callable[[], bool]
+    ) -> tuple[Reply, ...]:
+        """Do as `data`, with a reply for each recipient in the order of `rcpt` (RFC 2033 4.2)."""
+        envelope = self._envelope(content, received_at)
+        try:
+            said = await self._guard(self._data_each(envelope, client_gone))
+            return (said,) * len(envelope.forward_paths) if isinstance(said, Reply) else said
         finally:
             await self.reset()
 
@@ -147,25 +156,47 @@ class Conversation:
             self._paths.append(path)
         return reply
 
+    def _envelope(self, content: bytes, received_at: datetime) -> Envelope:
+        return Envelope(
+            self.identifier,
+            self._session,
+            self._reverse_path,
+            tuple(self._paths),
+            content,
+            received_at,
+            self._parameters,
+        )
+
     async def _data(self, envelope: Envelope, client_gone: Callable[[], bool]) -> Reply:
-        context = self._context
         if not envelope.forward_paths:
             return reply_for("upstream_lost")  # never a 250 for mail that nobody gets
+        return (await self._deliver(envelope, client_gone, deliver)).reply
+
+    async def _data_each(
+        self, envelope: Envelope, client_gone: Callable[[], bool]
+    ) -> Reply | tuple[Reply, ...]:
+        done = await self._deliver(envelope, client_gone, deliver_each)
+        return done.reply if isinstance(done, Refused) else done.each
+
+    async def _deliver(
+        self, envelope: Envelope, client_gone: Callable[[], bool], way: _Way
+    ) -> Outcome | Refused:
+        context = self._context
         work = await self._work(envelope)
         if isinstance(work, Refused):
             record_refusal(context, envelope, work)
-            return work.reply
+            return work
         if context.memory is not None and work.confidential:
             # Before it is delivered: a program may answer sooner than the upstream's 250 is here.
             context.memory.remember(work.confidential, envelope.received_at)
         opened, self._transaction = self._transaction, None
-        outcome = await deliver(context, envelope, work, opened, client_gone)
+        outcome = await way(context, envelope, work, opened, client_gone)
         try:
             await self._finish(envelope, work, outcome)
         except Exception:  # the mail is with its recipients: only the upstream's reply is true
             _log.exception("internal error after delivery", id=envelope.identifier)
             context.measures.count("internal_errors")
-        return outcome.reply
+        return outcome
 
     async def _work(self, envelope: Envelope) -> Work | Refused:
         """Compute what is to be sent; ask for certificates and their status if some are lacking."""
@@ -205,7 +236,7 @@ class Conversation:
             reply = reply_for("upstream_lost")
         record_copy(self._context, envelope, reply)
 
-    async def _guard(self, step: Awaitable[Reply]) -> Reply:
+    async def _guard(self, step: Awaitable[_Said]) -> _Said | Reply:
         """Turn what goes wrong into the one reply that says so; the cause stays in the log."""
         try:
             return await step

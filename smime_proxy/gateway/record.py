@@ -118,10 +118,13 @@ def record_deliveries(context: Context, envelope: Envelope, work: Work, outcome:
         context.measures.count("exemptions", kind=exemption.partition(":")[0])
         _log.info("exemption", id=envelope.identifier, kind=exemption)
     for refused in work.plan.refused:
-        context.measures.count("reported")
-        _log.info(
-            "reported", id=envelope.identifier, to=[str(refused.recipient)], rule=refused.rule
-        )
+        event = "reported"
+        if envelope.session.is_lmtp:
+            event = "refused"
+            context.measures.count(event, rule=refused.rule.partition(":")[0])
+        else:
+            context.measures.count(event)
+        _log.info(event, id=envelope.identifier, to=[str(refused.recipient)], rule=refused.rule)
 
 
 def _by_reply(replies: PathReplies) -> Iterable[tuple[Reply, list[str]]]:

@@ -163,6 +163,8 @@ def too_many_groups() -> Reply:
 
 
 def _may_report(context: Context, envelope: Envelope) -> bool:
+    if envelope.session.is_lmtp:
+        return True  # the client reports, as the reply for each recipient tells it to
     sender = envelope.reverse_path
     if sender is None or context.routes[envelope.session.listener].reports is None:
         return False

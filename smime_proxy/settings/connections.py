@@ -77,8 +77,9 @@ class Listener(Table):
     """`outbound` signs and encrypts, `inbound` decrypts and verifies."""
     bind: RequiredBind
     """Address and port to listen on."""
-    protocol: Annotated[str, AfterValidator(choice("smtp", "smtps", later=("lmtp",)))] = "smtp"
-    """`smtp`, or `smtps` for TLS from the first octet."""
+    protocol: Annotated[str, AfterValidator(choice("smtp", "smtps", "lmtp"))] = "smtp"
+    """`smtp`, `smtps` for TLS from the first octet, or `lmtp`, which has a reply for each
+    recipient: the best way to be a content filter."""
     upstream: str
     """Name of the upstream that gets the mail."""
     auth: Annotated[str, AfterValidator(choice("none", later=("upstream", "local")))] = "none"

@@ -41,7 +41,7 @@ class ListenerOptions:
     name: str
     role: Role
     bind: str
-    protocol: Literal["smtp", "smtps"] = "smtp"
+    protocol: Literal["smtp", "smtps", "lmtp"] = "smtp"
     trusted_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     domains: frozenset[str] = frozenset()
     tls: ssl.SSLContext | None = None

@@ -1,6 +1,6 @@
 """What the server needs of the gateway, as Protocols `gateway.pipeline` fulfils.
 
-RFC 5321 3.3 (mail transactions).
+RFC 5321 3.3 (mail transactions), RFC 2033 4.2.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,6 +32,12 @@ class Conversation(Protocol):
         self, content: bytes, received_at: datetime, client_gone: Callable[[], bool]
     ) -> Reply:
         """Answer the final dot; `content` is unstuffed and has CRLF line ends only."""
+        ...
+
+    async def data_each(
+        self, content: bytes, received_at: datetime, client_gone: Callable[[], bool]
+    ) -> tuple[Reply, ...]:
+        """Answer the final dot for each recipient accepted, in the order of `rcpt` (LMTP)."""
         ...
 
     async def reset(self) -> None:

@@ -1,6 +1,7 @@
 """The SMTP server's side of one session: each command answered, mail handed to the gateway.
 
-RFC 5321 4.1 (commands), 4.3.2 (sequence), RFC 2034 (enhanced status), RFC 3207 (STARTTLS).
+RFC 5321 4.1 (commands), 4.3.2 (sequence), RFC 2034 (enhanced status), RFC 3207 (STARTTLS), RFC 2033
+(LMTP).
 """
 
 import asyncio
@@ -63,7 +64,8 @@ class Dialogue(Connection):
     async def _handle_client(self) -> None:
         """Greet, then obey line by line until the session is over."""
         try:
-            self.say(Reply(220, None, f"{self.hostname} ESMTP"))
+            protocol = "LMTP" if self._is_lmtp else "ESMTP"
+            self.say(Reply(220, None, f"{self.hostname} {protocol}"))
             while (line := await self.next_line()) is not None:
                 try:
                     await self._obey(line)
@@ -99,6 +101,8 @@ class Dialogue(Connection):
         _log.error("internal error", id=identifier, peer=self.peer, exc_info=error)
         self.admission.count("session_errors")
         self.say(reply_for("internal_error", f"id {identifier}"))
+        # An LMTP client may wait for more replies than this one.
+        self.closing = self.closing or self._is_lmtp
         await self._abandon()
 
     async def _abandon(self) -> None:
@@ -106,7 +110,23 @@ class Dialogue(Connection):
         if transaction is not None:
             await transaction.abandon()
 
+    @property
+    def _is_lmtp(self) -> bool:
+        return self.admission.options.protocol == "lmtp"
+
     async def _ehlo(self, argument: bytes) -> None:
+        if self._is_lmtp:
+            self.say(_UNKNOWN)  # RFC 2033 4.1: never EHLO nor HELO
+        else:
+            await self._offer(argument)
+
+    async def _lhlo(self, argument: bytes) -> None:
+        if self._is_lmtp:
+            await self._offer(argument)
+        else:
+            self.say(_UNKNOWN)
+
+    async def _offer(self, argument: bytes) -> None:
         if await self._introduce(argument, extended=True):
             if self.admission.learn is not None:
                 await self.admission.learn()
@@ -114,7 +134,9 @@ class Dialogue(Connection):
             self.say(Reply(250, None, "\n".join(offers)))
 
     async def _helo(self, argument: bytes) -> None:
-        if await self._introduce(argument, extended=False):
+        if self._is_lmtp:
+            self.say(_UNKNOWN)
+        elif await self._introduce(argument, extended=False):
             self.say(Reply(250, None, self.hostname))
 
     async def _introduce(self, argument: bytes, *, extended: bool) -> bool:
@@ -130,11 +152,16 @@ class Dialogue(Connection):
             role=options.role,
             peer=self.peer,
             helo=name,
-            protocol=("ESMTPS" if tls else "ESMTP") if extended else "SMTP",
+            protocol=self._with_word(extended=extended),
             tls=tls,
             trusted=self.trusted,
         )
         return True
+
+    def _with_word(self, *, extended: bool) -> str:
+        """Name the protocol as Received does (RFC 3848)."""
+        word = "LMTP" if self._is_lmtp else "ESMTP" if extended else "SMTP"
+        return f"{word}S" if self.tls and extended else word
 
     def _offers(self) -> list[str]:
         extensions = self.admission.extensions()
@@ -238,7 +265,8 @@ class Dialogue(Connection):
         else:
             self.say(_GO_AHEAD)
             await self.flush()
-            self.say(await transaction.take(self.intake, lambda: self.client_gone))
+            for reply in await transaction.take(self.intake, lambda: self.client_gone):
+                self.say(reply)
             self._transaction = None
             self._aimless = 0
 
@@ -277,6 +305,7 @@ class Dialogue(Connection):
     _commands: ClassVar[dict[bytes, Callable[["Dialogue", bytes], Awaitable[None]]]] = {
         b"EHLO": _ehlo,
         b"HELO": _helo,
+        b"LHLO": _lhlo,
         b"STARTTLS": _starttls,
         b"MAIL": _mail,
         b"RCPT": _rcpt,

@@ -1,6 +1,6 @@
 """One mail transaction on the server's side: recipients judged, content taken and handed over.
 
-RFC 5321 3.3 (transactions), 4.1.1.3 (RCPT), 4.1.1.4 (DATA), 4.5.1 (postmaster).
+RFC 5321 3.3 (transactions), 4.1.1.3 (RCPT), 4.1.1.4 (DATA), 4.5.1 (postmaster), RFC 2033 4.2.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from smime_proxy.envelope import Role
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.reply import EnhancedStatus, Reply
 from smime_proxy.smtp.admission import Admission
+from smime_proxy.smtp.connection import SERVICE_CLOSING
 from smime_proxy.smtp.conversation import Conversation
 from smime_proxy.smtp.intake import Content, Intake, Shortfall, collect, normalise
 from smime_proxy.smtp.paths import is_routed, read_rcpt
@@ -66,12 +67,14 @@ class Transaction:
         """Give the reply to DATA when it comes too early (RFC 5321 3.3)."""
         if self._accepted:
             return None
-        return _NO_RECIPIENT if self._tried else _RCPT_FIRST
+        # RFC 2033 4.2 wants 503 either way.
+        return _NO_RECIPIENT if self._tried and not self._is_lmtp else _RCPT_FIRST
 
-    async def take(self, intake: Intake, client_gone: Callable[[], bool]) -> Reply:
+    async def take(self, intake: Intake, client_gone: Callable[[], bool]) -> tuple[Reply, ...]:
         """Take the content and answer the final dot; the transaction is over then.
 
-        Exactly one reply, whatever the content; 421 when the end of the content is not known.
+        Exactly one reply, whatever the content, with LMTP one for each recipient accepted; but
+        only one of 421, when the end of the content is not known.
         """
         options, budget = self._admission.options, self._admission.budget
         content = await collect(
@@ -79,7 +82,7 @@ class Transaction:
         )
         if isinstance(content, Shortfall):
             await self.abandon()
-            return _excuse(content)
+            return self._all(_excuse(content))
         try:
             return await self._deliver(content, client_gone)
         finally:
@@ -102,19 +105,35 @@ class Transaction:
         own = f"postmaster@{self._admission.gateway.hostname.lower()}"
         return mailbox.domain in options.domains or mailbox.key == own
 
-    async def _deliver(self, content: Content, client_gone: Callable[[], bool]) -> Reply:
+    @property
+    def _is_lmtp(self) -> bool:
+        return self._admission.options.protocol == "lmtp"
+
+    def _all(self, reply: Reply) -> tuple[Reply, ...]:
+        """Say the same of everybody; nothing follows a 421."""
+        many = self._is_lmtp and reply.code != SERVICE_CLOSING
+        return (reply,) * (self._accepted if many else 1)
+
+    async def _deliver(
+        self, content: Content, client_gone: Callable[[], bool]
+    ) -> tuple[Reply, ...]:
         """Hand the message over; nothing here ends before the gateway knows its outcome (E22)."""
         raw = content.raw
         if not content.clean:
             if self._admission.options.role is Role.INBOUND:
                 await self.abandon()
-                return reply_for("bare_line_end")
+                return self._all(reply_for("bare_line_end"))
             raw = normalise(raw)
         assert self._conversation is not None  # noqa: S101 - only `take` and `abandon` end it
-        reply = await self._conversation.data(raw, datetime.now(UTC), client_gone)
+        now = datetime.now(UTC)
+        if self._is_lmtp:
+            replies = await self._conversation.data_each(raw, now, client_gone)
+        else:
+            replies = (await self._conversation.data(raw, now, client_gone),)
         self._conversation = None
-        self._admission.count("messages", reply=f"{reply.code // 100}yz")
-        return reply
+        best = min(reply.code for reply in replies)
+        self._admission.count("messages", reply=f"{best // 100}yz")
+        return replies
 
 
 def _excuse(shortfall: Shortfall) -> Reply:

@@ -30,12 +30,16 @@ class FakeConversation:
 
     def __init__(self, gateway: "FakeGateway") -> None:
         self.gateway = gateway
+        self.accepted: list[str] = []
 
     async def mail(self, reverse_path: Mailbox | None, parameters: Sequence[str]) -> Reply:
         return self.gateway.note(" ".join(["mail", f"<{reverse_path or ''}>", *parameters]))
 
     async def rcpt(self, path: ForwardPath) -> Reply:
-        return self.gateway.note(" ".join([f"rcpt <{path.mailbox}>", *path.parameters]))
+        answer = self.gateway.note(" ".join([f"rcpt <{path.mailbox}>", *path.parameters]))
+        if answer.is_positive:
+            self.accepted.append(str(path.mailbox))
+        return answer
 
     async def data(
         self, content: bytes, received_at: datetime, client_gone: Callable[[], bool]
@@ -47,6 +51,12 @@ class FakeConversation:
         self.gateway.client_gone = client_gone()
         self.gateway.finished.set()
         return answer
+
+    async def data_each(
+        self, content: bytes, received_at: datetime, client_gone: Callable[[], bool]
+    ) -> tuple[Reply, ...]:
+        self.gateway.contents.append(content)
+        return tuple(self.gateway.note(f"each <{name}> {content!r}") for name in self.accepted)
 
     async def reset(self) -> None:
         self.gateway.note("reset")

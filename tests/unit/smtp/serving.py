@@ -43,6 +43,11 @@ class Conversation:
             await asyncio.sleep(SLOW_SECONDS)
         return Reply(250, None, f"Ok {os.getpid()}")
 
+    async def data_each(
+        self, content: bytes, received_at: datetime, client_gone: Callable[[], bool]
+    ) -> tuple[Reply, ...]:
+        raise NotImplementedError
+
     async def reset(self) -> None:
         return None
 

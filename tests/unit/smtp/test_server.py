@@ -3,7 +3,8 @@
 `C:` is a line the client says; several in a row leave in one segment. `c:` is the same with
 Python's escapes and no line end added. `S:` is what it must hear next, `...` stands for any rest;
 `S: (closed)` is the end of the connection. `G:` is what the gateway was asked, in order, all of
-it, checked at the end. `@` sets the scene: `@ role inbound`, `@ stranger`, `@ set NAME NUMBER`,
+it, checked at the end. `@` sets the scene: `@ role inbound`, `@ stranger`, `@ protocol lmtp`,
+`@ set NAME NUMBER`,
 `@ offer nothing`, `@ offer dsn requiretls`, `@ reply BEGINNING = 550 5.1.1 text`,
 `@ raise BEGINNING`.
 """
@@ -48,6 +49,8 @@ def read_scene(lines: list[str]) -> Scene:
                 scene.role = Role(rest)
             case "stranger":
                 scene.changes["trusted_networks"] = ()
+            case "protocol":
+                scene.changes["protocol"] = rest
             case "set":
                 name, _, number = rest.partition(" ")
                 scene.changes[name] = int(number)

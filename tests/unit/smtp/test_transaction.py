@@ -99,17 +99,41 @@ async def test_each_message_has_one_reply_and_one_end(wire: bytes, answer: str) 
     await ask(under, "b@example.org")
     intake = intake_of(wire)
     intake.end()
-    assert str(await under.take(intake, lambda: False)).startswith(answer)
+    (reply,) = await under.take(intake, lambda: False)
+    assert str(reply).startswith(answer)
     await under.abandon()
     ends = [note for note in gateway.notes if note.startswith(("data", "reset"))]
     assert len(ends) == 1
     assert admission.budget.used == 0
 
 
+@pytest.mark.parametrize(
+    ("wire", "answers"),
+    [
+        (b"text\r\n.\r\n", ["250 Ok", "550 5.1.1 no"]),
+        (b"x" * 2 * LIMIT + b"\r\n.\r\n", ["552 5.3.4 ", "552 5.3.4 "]),
+        (b"half", ["421 4.4.2 "]),
+    ],
+)
+async def test_by_lmtp_each_recipient_accepted_has_a_reply(wire: bytes, answers: list[str]) -> None:
+    """RFC 2033 4.2."""
+    gateway = FakeGateway({"rcpt <no@": reply("550 5.1.1 no"), "each <c@": reply("550 5.1.1 no")})
+    under, admission = transaction(gateway, protocol="lmtp")
+    for address in ("b@example.org", "no@example.org", "c@example.org"):
+        await ask(under, address)
+    intake = intake_of(wire)
+    intake.end()
+    said = [str(one) for one in await under.take(intake, lambda: False)]
+    assert len(said) == len(answers)
+    for one, answer in zip(said, answers, strict=True):
+        assert one.startswith(answer)
+    assert admission.budget.used == 0
+
+
 async def test_spent_memory_is_temporary() -> None:
     gateway = FakeGateway()
     under, admission = transaction(gateway, budget=100)
-    answer = await under.take(intake_of(b"x" * 200 + b"\r\n.\r\n"), lambda: False)
+    (answer,) = await under.take(intake_of(b"x" * 200 + b"\r\n.\r\n"), lambda: False)
     assert str(answer).startswith("452 4.3.1 ")
     assert gateway.notes == ["reset"]
     assert admission.budget.used == 0
