@@ -52,6 +52,7 @@ class Dialogue(Connection):
     """One SMTP session: greeting, commands, and one `Transaction` at a time."""
 
     _session: Session | None = None
+    _offered: Extensions | None = None  # what this client may use, whatever is offered since
     _transaction: Transaction | None = None
     _aimless = 0
     _refusals = 0
@@ -130,6 +131,7 @@ class Dialogue(Connection):
         if await self._introduce(argument, extended=True):
             if self.admission.learn is not None:
                 await self.admission.learn()
+            self._offered = self.admission.extensions()
             offers = (self.hostname, "PIPELINING", *self._offers(), "ENHANCEDSTATUSCODES")
             self.say(Reply(250, None, "\n".join(offers)))
 
@@ -164,7 +166,7 @@ class Dialogue(Connection):
         return f"{word}S" if self.tls and extended else word
 
     def _offers(self) -> list[str]:
-        extensions = self.admission.extensions()
+        extensions = self._extensions
         offers = [f"SIZE {self._limit(extensions)}"]
         if extensions.eightbitmime:
             offers.append("8BITMIME")
@@ -177,6 +179,10 @@ class Dialogue(Connection):
         if self.admission.options.tls is not None and not self.tls:
             offers.append("STARTTLS")
         return offers
+
+    @property
+    def _extensions(self) -> Extensions:
+        return self._offered or self.admission.extensions()
 
     def _limit(self, extensions: Extensions) -> int:
         limit = self.admission.options.max_message_size
@@ -203,7 +209,7 @@ class Dialogue(Connection):
         if refusal is not None:
             self._note_refusal(refusal)
             return
-        extensions, budget = self.admission.extensions(), self.admission.budget
+        extensions, budget = self._extensions, self.admission.budget
         mail = read_mail(argument, extensions)
         if isinstance(mail, Reply):
             self.say(mail)
@@ -232,7 +238,12 @@ class Dialogue(Connection):
         assert self._session is not None  # noqa: S101 - _refuse_mail has seen to it
         conversation = self.admission.gateway.begin(self._session)
         self._transaction = Transaction(
-            self.admission, conversation, limit, smtputf8=mail.smtputf8, trusted=self.trusted
+            self.admission,
+            conversation,
+            limit,
+            self._extensions,
+            smtputf8=mail.smtputf8,
+            trusted=self.trusted,
         )
         reply = await conversation.mail(mail.reverse_path, mail.parameters)
         if not reply.is_positive:

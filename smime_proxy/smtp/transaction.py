@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Role
+from smime_proxy.gateway.ports import Extensions
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.reply import EnhancedStatus, Reply
 from smime_proxy.smtp.admission import Admission
@@ -30,14 +31,16 @@ class Transaction:
         admission: Admission,
         conversation: Conversation,
         limit: int,
+        offered: Extensions,
         *,
         smtputf8: bool,
         trusted: bool,
     ) -> None:
-        """Start without recipients; `limit` is the largest message in octets."""
+        """Start without recipients; `limit` is in octets, `offered` what EHLO said."""
         self._admission = admission
         self._conversation: Conversation | None = conversation
         self._limit = limit
+        self._offered = offered
         self._utf8 = smtputf8
         self._trusted = trusted
         self._tried = 0
@@ -49,7 +52,7 @@ class Transaction:
         path = read_rcpt(
             argument,
             self._admission.gateway.hostname,
-            self._admission.extensions(),
+            self._offered,
             smtputf8=self._utf8,
         )
         if isinstance(path, Reply):
@@ -131,6 +134,8 @@ class Transaction:
         else:
             replies = (await self._conversation.data(raw, now, client_gone),)
         self._conversation = None
+        if self._is_lmtp and len(replies) != self._accepted:
+            replies = self._all(reply_for("upstream_lost"))  # it was given up meanwhile
         best = min(reply.code for reply in replies)
         self._admission.count("messages", reply=f"{best // 100}yz")
         return replies

@@ -56,6 +56,8 @@ class FakeConversation:
         self, content: bytes, received_at: datetime, client_gone: Callable[[], bool]
     ) -> tuple[Reply, ...]:
         self.gateway.contents.append(content)
+        if self.gateway.forgetful:
+            return ()
         return tuple(self.gateway.note(f"each <{name}> {content!r}") for name in self.accepted)
 
     async def reset(self) -> None:
@@ -77,6 +79,7 @@ class FakeGateway:
         self.permission.set()
         self.finished = asyncio.Event()
         self.client_gone: bool | None = None
+        self.forgetful = False
 
     def begin(self, session: Session) -> FakeConversation:
         self.sessions.append(session)

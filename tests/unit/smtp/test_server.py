@@ -252,3 +252,18 @@ async def test_lists_of_dead_addresses_do_not_end_a_trusted_session() -> None:
         client.say("EHLO x", "MAIL FROM:<>", *["RCPT TO:<b@example.com>"] * 200, "NOOP")
         replies = [await client.answer() for _ in range(203)]
     assert replies[202] == "250 2.0.0 Ok"
+
+
+async def test_what_was_offered_may_be_used_though_no_longer_offered_to_others() -> None:
+    """A reload, or another session with the upstream, changes nothing in the middle of this one."""
+    offers = [Extensions(dsn=True)]
+    gateway = FakeGateway()
+    async with talking(gateway, extensions=lambda: offers[-1]) as (client, _):
+        await client.answer()
+        await client.ask("EHLO x")
+        offers.append(Extensions(eightbitmime=False, smtputf8=False))
+        assert await client.ask("MAIL FROM:<a@x.org> BODY=8BITMIME RET=HDRS") == "250 Ok"
+        assert await client.ask("RCPT TO:<b@example.org> NOTIFY=NEVER") == "250 Ok"
+        await client.ask("RSET")
+        await client.ask("EHLO x")
+        assert (await client.ask("MAIL FROM:<a@x.org> RET=HDRS")).startswith("555 ")

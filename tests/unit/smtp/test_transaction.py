@@ -25,7 +25,10 @@ def transaction(
 ) -> tuple[Transaction, Admission]:
     admission = Admission(options(role, **changes), gateway, Extensions, ByteBudget(budget), None)
     conversation = gateway.begin(None)  # type: ignore[arg-type] # nobody looks at it
-    return Transaction(admission, conversation, LIMIT, smtputf8=False, trusted=trusted), admission
+    under = Transaction(
+        admission, conversation, LIMIT, Extensions(), smtputf8=False, trusted=trusted
+    )
+    return under, admission
 
 
 def intake_of(raw: bytes) -> Intake:
@@ -128,6 +131,16 @@ async def test_by_lmtp_each_recipient_accepted_has_a_reply(wire: bytes, answers:
     for one, answer in zip(said, answers, strict=True):
         assert one.startswith(answer)
     assert admission.budget.used == 0
+
+
+async def test_by_lmtp_a_conversation_that_was_given_up_leaves_no_recipient_unanswered() -> None:
+    gateway = FakeGateway()
+    under, _ = transaction(gateway, protocol="lmtp")
+    for address in ("b@example.org", "c@example.org"):
+        await ask(under, address)
+    gateway.forgetful = True
+    said = await under.take(intake_of(b"text\r\n.\r\n"), lambda: False)
+    assert [str(one)[:10] for one in said] == ["451 4.4.2 "] * 2
 
 
 async def test_spent_memory_is_temporary() -> None:
