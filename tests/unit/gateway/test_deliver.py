@@ -13,6 +13,7 @@ from smime_proxy.gateway.work import Work, make
 from smime_proxy.message.parse import parse
 from smime_proxy.policy.grouping import MAX_GROUPS
 from smime_proxy.policy.rules import Encrypt, OnMissingCertificate, Policy
+from smime_proxy.reply import Reply
 from tests.fakes import AT, World, envelope, lost, mail, session
 from tests.unit.gateway.cases import (
     ALICE,
@@ -311,3 +312,46 @@ async def test_who_wants_to_hear_of_nobodys_failure_gets_250_and_no_report() -> 
         await talk.rcpt(ForwardPath(parse_mailbox(address), ("NOTIFY=NEVER",)))
     assert (await talk.data(mail("x@y.org", BOB), AT, lambda: False)).code == 250
     assert got(surroundings) == [[TEAM]]
+
+
+async def tls_all_the_way(surroundings: World) -> Reply:
+    """Send mail to both with REQUIRETLS."""
+    surroundings.outside.extensions = Extensions(requiretls=True)
+    talk = Gateway(surroundings.context()).begin(session())
+    await talk.mail(parse_mailbox(ALICE), ("REQUIRETLS",))
+    for address in BOTH:
+        await talk.rcpt(ForwardPath(parse_mailbox(address)))
+    reply = await talk.data(TO_BOTH, AT, lambda: False)
+    assert leaks(surroundings) == 0
+    return reply
+
+
+async def test_tls_all_the_way_holds_for_the_sent_copy_too() -> None:
+    """RFC 8689: a place that cannot promise it gets none, and the mail stays sent."""
+    surroundings = world(COPIES)
+    assert (await tls_all_the_way(surroundings)).code == 250
+    assert surroundings.copies.sent == []
+    surroundings.copies.extensions = Extensions(requiretls=True)
+    assert (await tls_all_the_way(surroundings)).code == 250
+    (copy,) = surroundings.copies.sent
+    assert "REQUIRETLS" in copy.parameters
+
+
+async def test_tls_all_the_way_holds_for_a_report_too() -> None:
+    """RFC 8689 5."""
+    surroundings = world(THOSE)
+    assert (await tls_all_the_way(surroundings)).code == 250
+    assert got(surroundings) == [[PARTNER], [ALICE]]
+    assert all("REQUIRETLS" in sent.parameters for sent in surroundings.outside.sent)
+
+
+async def test_what_was_opened_is_encoded_for_a_server_that_takes_7_bit_only() -> None:
+    """RFC 6152, E12: the reply says nothing of what was encrypted."""
+    surroundings = world()
+    surroundings.inside.extensions = Extensions(eightbitmime=False)
+    inner = "Content-Type: text/plain; charset=utf-8\r\n\r\ngrün\r\n".encode()
+    encrypted = message(enveloped(inner))
+    assert (await send(surroundings, encrypted, STRANGER, ALICE, role=Role.INBOUND)).code == 250
+    (sent,) = surroundings.inside.sent
+    assert sent.content.isascii()
+    assert b"smime-type=enveloped" not in sent.content

@@ -121,9 +121,10 @@ async def test_mail_that_is_refused_as_a_whole_is_refused_for_each() -> None:
 
 
 async def test_the_unforeseen_is_451_for_each() -> None:
-    surroundings = world()
-    for step in ("prepare", "commit"):
-        surroundings.outside.faults = {f"{step}:{PARTNER}": RuntimeError("x")}
+    surroundings = world(COPIES)
+    faults = [f"{step}:{who}" for step in ("prepare", "commit") for who in BOTH]
+    for fault in faults:
+        surroundings.outside.faults = {fault: RuntimeError("x")}
         replies = await send(surroundings, mail(ALICE, *BOTH), ALICE, *BOTH)
         assert [reply.enhanced for reply in replies] == ["4.3.0", "4.3.0"]
 

@@ -218,3 +218,11 @@ async def test_what_must_go_by_tls_goes_no_other_way() -> None:
     assert (refused.code, refused.enhanced) == (550, "5.7.30")
     assert len(upstream.sent) == 2
     assert kept_for_copies(("SIZE=1", "requiretls", "ENVID=x")) == ("requiretls",)
+
+
+def test_the_verdict_on_a_group_is_what_somebody_was_refused() -> None:
+    a, b, c = group(FakeUpstream(), "a", "b", "c").paths
+    busy = replace(NO, code=450)
+    assert verdict(((a, OK), (b, OK))) == OK
+    assert verdict(((a, OK), (b, NO))) == NO
+    assert verdict(((a, NO), (b, OK), (c, busy))) == busy

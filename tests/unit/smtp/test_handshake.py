@@ -261,3 +261,12 @@ async def test_no_connection_is_left_behind_by_a_failure(said: bytes) -> None:
                 break
             await asyncio.sleep(0.01)
         assert sink.open == 0
+
+
+async def test_a_promise_of_tls_all_the_way_counts_only_under_verified_tls(files: TlsFiles) -> None:
+    """RFC 8689 4.2.1."""
+    offers = ["REQUIRETLS"]
+    async with Sink(extensions=offers) as sink:
+        assert not (await connect(plain(sink), "p", ROOMY)).extensions.requiretls
+    async with Sink(extensions=offers, tls=files.server()) as sink:
+        assert (await connect(secured(sink, files), "p", ROOMY)).extensions.requiretls
