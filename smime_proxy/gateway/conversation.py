@@ -4,15 +4,20 @@ RFC 5322 3.6.4 (In-Reply-To, References), RFC 5228 4.2 (redirect), RFC 2046 5.2.
 """
 
 from dataclasses import replace
+from itertools import islice
 
 from smime_proxy.envelope import Envelope, Role
 from smime_proxy.gateway.ports import Memory
 from smime_proxy.message.entity import Entity
-from smime_proxy.message.message_ids import own_identifiers, referenced_identifiers
+from smime_proxy.message.message_ids import (
+    MAX_REFERENCES,
+    own_identifiers,
+    referenced_identifiers,
+)
 from smime_proxy.policy.facts import Facts
 from smime_proxy.policy.outbound import policy_of
 from smime_proxy.policy.rules import AfterDecryption, Rules
-from smime_proxy.smime.decrypted_mark import carries_marked
+from smime_proxy.smime.decrypted_mark import headers_inside
 
 ANSWERS = "answers mail that came encrypted"
 CARRIES = "carries mail that came encrypted"
@@ -36,13 +41,16 @@ def with_conversation(
 def conversation(entity: Entity, memory: Memory) -> str:
     """Say, as a refusal does, what mail has to do with mail decrypted here; "" for nothing.
 
-    A mark tells mail that is sent on, as it is or attached, the memory answers to it and what lost
-    its mark. Costs two reads of the memory, and a walk over the parts. Raises `MemoryUnreadable`.
+    A mark tells mail that is sent on, as it is or attached, the memory what lost its mark, and
+    answers. Costs two reads of the memory, and a walk over the parts. Raises `MemoryUnreadable`.
     """
     header = entity.header
     if memory.keys.is_marked(header):
         return CARRIES
     if memory.knows(referenced_identifiers(header)):
         return ANSWERS
-    known = memory.knows(own_identifiers(header))
-    return CARRIES if known or carries_marked(entity, memory.keys) else ""
+    inside = tuple(headers_inside(entity))
+    if any(map(memory.keys.is_marked, inside)):
+        return CARRIES
+    carried = (one for found in (header, *inside) for one in own_identifiers(found))
+    return CARRIES if memory.knows(tuple(islice(carried, MAX_REFERENCES))) else ""

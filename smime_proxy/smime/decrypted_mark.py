@@ -76,21 +76,17 @@ class MarkKeys:
         return base64.urlsafe_b64encode(digest).rstrip(b"=")
 
 
-def carries_marked(entity: Entity, keys: MarkKeys) -> bool:
-    """Tell whether a message inside, attached at any depth, carries a mark; raises nothing.
+def headers_inside(entity: Entity) -> Iterator[HeaderBlock]:
+    """Give the headers of all that is inside, attached messages at any depth; raises nothing.
 
-    Attached messages are looked into in any encoding, and inside signatures that hold their content
-    (RFC 8551 3.5.2); of what is hidden so, the first `MAX_HIDDEN`.
+    They are looked into in any encoding, and inside signatures that hold their content (RFC 8551
+    3.5.2); of what is hidden so, the first `MAX_HIDDEN`.
     """
-    return any(keys.is_marked(part.header) for part in _parts(entity))
-
-
-def _parts(entity: Entity) -> Iterator[Entity]:
     waiting, hidden = [entity], 0
     while waiting:
         for part in waiting.pop().walk():
             if part is not entity:
-                yield part
+                yield part.header
             if hidden < MAX_HIDDEN and part.is_leaf and (inner := _opened(part)) is not None:
                 hidden += 1
                 waiting.append(inner)

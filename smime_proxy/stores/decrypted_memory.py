@@ -82,9 +82,9 @@ class DecryptedNotes(Notes[tuple[bytes, datetime], int]):
 class DecryptedMemory:
     """What is known of decrypted mail, for the mail path; implements `gateway.ports.Memory`.
 
-    A question is one read by primary key, of at most some hundred digests, on a connection of its
-    own: some tenths of a millisecond from the page cache, and in WAL mode no writer holds it up.
-    So it may be asked in the event loop, and what one process wrote the others know at once.
+    A question is one read by primary key on a connection of its own: half a millisecond, one for a
+    hundred digests, with a million remembered. In WAL mode no writer holds it up, so it may be
+    asked in the event loop; and what one process wrote the others know at once.
     """
 
     def __init__(self, store: Store, keys: MarkKeys, notes: DecryptedNotes | None = None) -> None:

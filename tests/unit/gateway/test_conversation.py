@@ -68,6 +68,16 @@ def test_what_carries_it_attached_is_known_by_the_mark_inside() -> None:
     assert said(whole) == CARRIES
 
 
+def test_what_carries_it_attached_without_its_mark_is_known_by_the_message_id_inside() -> None:
+    inner = of().replace(b"<1@example.test>", KNOWN.encode())
+    whole = b"Content-Type: message/rfc822\r\n\r\n"
+    assert said(whole + inner) == CARRIES
+    assert said(whole + whole + inner) == CARRIES
+    assert said(whole + of()) == ""
+    # What an attached mail answers is its own affair: it came here in clear.
+    assert said(whole + of(f"In-Reply-To: {KNOWN}")) == ""
+
+
 def facts(**sender_: object) -> Facts:
     return Facts(MessageFacts(), (to("x@y.org"),), sender(**sender_))  # type: ignore[arg-type]
 

@@ -4,6 +4,7 @@ import base64
 
 import pytest
 
+from smime_proxy.message.entity import Entity
 from smime_proxy.message.header import HeaderBlock
 from smime_proxy.message.parse import parse
 from smime_proxy.smime.decrypted_mark import (
@@ -12,13 +13,17 @@ from smime_proxy.smime.decrypted_mark import (
     MAX_HIDDEN,
     MAX_MARKS,
     MarkKeys,
-    carries_marked,
+    headers_inside,
 )
 from tests.unit.smime.cases import compressed, opaque
 
 KEYS = MarkKeys.derive(b"\1" * 32)
 OTHER = MarkKeys.derive(b"\2" * 32)
 OWN = b"Message-ID: <1@x.org>\r\n"
+
+
+def carries_marked(entity: Entity, keys: MarkKeys) -> bool:
+    return any(map(keys.is_marked, headers_inside(entity)))
 
 
 def marked(raw: bytes = OWN, keys: MarkKeys = KEYS, *, of: bytes | None = None) -> HeaderBlock:
