@@ -8,20 +8,17 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from smime_proxy.gateway.ports import Memory, MemoryUnreadable
+from smime_proxy.gateway.ports import MemoryUnreadable
 from smime_proxy.smime.decrypted_mark import MarkKeys
 from smime_proxy.stores.connection import Store
 from smime_proxy.stores.decrypted import KEPT, make_keys, remember
 from smime_proxy.stores.decrypted_memory import DecryptedMemory, DecryptedNotes
+from smime_proxy.stores.open import copy_store
 from tests.pki import NOW
 from tests.unit.stores.test_decrypted import days
 from tests.unit.stores.test_notes import ended
 
 ID = b"1@x.org"
-
-
-def memory(store: Store) -> Memory:
-    return made(store)
 
 
 def made(store: Store) -> DecryptedMemory:
@@ -135,6 +132,21 @@ def test_a_memory_that_cannot_be_read_says_so_and_is_read_again(store: Store) ->
     with store.engine.begin() as connection:
         connection.execute(text("ALTER TABLE away RENAME TO decrypted"))
     assert not here.knows([ID])
+
+
+def test_a_store_put_back_from_a_backup_is_read_after_an_error(store: Store) -> None:
+    here, copy = made(store), store.path.with_name("copy.sqlite")
+    assert not here.knows([ID])
+    remember(store, dict.fromkeys(here.keys.digests([ID]), NOW))
+    copy_store(store.path, copy)
+    with store.engine.begin() as connection:
+        connection.execute(text("DROP TABLE decrypted"))
+    with pytest.raises(MemoryUnreadable):
+        here.knows([ID])
+    for path in store.path.parent.glob("store.sqlite-*"):
+        path.unlink()
+    copy.replace(store.path)
+    assert here.knows([ID])
 
 
 def test_a_memory_that_only_reads_takes_no_note(store: Store) -> None:
