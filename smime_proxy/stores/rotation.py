@@ -17,7 +17,7 @@ from smime_proxy.stores.wrapped import rewrap
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """How many private keys were wrapped anew, and where the old master key lies now."""
+    """How many keys were wrapped anew, and where the old master key lies now."""
 
     number: int
     kept: Path

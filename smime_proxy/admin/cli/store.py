@@ -46,7 +46,7 @@ def rotate_master_key(
     key = None if new_file is None else read_key(new_file)
     with opened_store(context, loaded) as store:
         done = rotate(store, acting, path, key)
-    tell(f"{done.number} private keys are wrapped with the new master key {path}")
+    tell(f"{done.number} keys are wrapped with the new master key {path}")
     say(
         f"warning: keep a copy of it in another backup than that of the store; the old one is"
         f" {done.kept}: remove it when no copy of the store needs it any more"

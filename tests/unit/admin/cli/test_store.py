@@ -13,7 +13,7 @@ def test_a_new_master_key_is_made_and_the_old_one_named(cli: Cli) -> None:
     path = cli.state / "master.key"
     old = path.read_bytes()
     said = cli.done("store", "rotate-master-key")
-    assert said.out == f"4 private keys are wrapped with the new master key {path}\n"
+    assert said.out == f"4 keys are wrapped with the new master key {path}\n"
     (kept,) = cli.state.glob("master.key.before-*")
     assert str(kept) in said.err
     assert kept.read_bytes() == old != path.read_bytes()
