@@ -109,7 +109,7 @@ class DecryptedMemory:
             try:
                 with one_line(self._store.path):
                     return self._ask(digests)
-            except StoreError as error:
+            except (StoreError, SQLAlchemyError) as error:  # the next one begins anew
                 self._disconnect()
                 raise MemoryUnreadable(str(error)) from error
 

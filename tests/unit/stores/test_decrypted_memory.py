@@ -149,6 +149,16 @@ def test_a_store_put_back_from_a_backup_is_read_after_an_error(store: Store) -> 
     assert here.knows([ID])
 
 
+def test_a_connection_that_is_lost_is_made_anew(store: Store) -> None:
+    here = made(store)
+    assert not here.knows([ID])
+    assert here._connection is not None
+    here._connection.close()
+    with pytest.raises(MemoryUnreadable):
+        here.knows([ID])
+    assert not here.knows([ID])
+
+
 def test_a_memory_that_only_reads_takes_no_note(store: Store) -> None:
     keys = make_keys(store)
     asking = DecryptedMemory(store, keys)
