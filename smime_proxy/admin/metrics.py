@@ -46,6 +46,7 @@ COUNTERS: Mapping[str, Meaning] = MappingProxyType(
             "Questions to directories for certificates, by what came of them.",
             ("source", "outcome"),
         ),
+        "logins": Meaning("AUTH attempts, by what came of them.", ("listener", "outcome")),
         "messages": Meaning(
             "Messages received to the final dot, by class of the reply.", ("listener", "reply")
         ),

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from smime_proxy.admin.engine import Outlet
     from smime_proxy.settings import Settings
+    from smime_proxy.settings.connections import Listener
     from smime_proxy.settings.connections import Upstream as UpstreamTable
     from smime_proxy.smtp.admission import ListenerOptions
+    from smime_proxy.smtp.auth import Authenticator
     from smime_proxy.smtp.relay import Relay
 
 
@@ -74,6 +76,22 @@ def find_place(table: "UpstreamTable") -> "Relay | Path":
     )
 
 
+def _authenticator(settings: "Settings", listener: "Listener") -> "Authenticator | None":
+    """Prepare what checks the credentials of a listener's clients. Raises `SmtpError`."""
+    if listener.auth != "upstream":
+        return None
+    from smime_proxy.smtp.errors import SmtpError
+    from smime_proxy.smtp.relay import Timeouts
+    from smime_proxy.smtp.upstream_login import UpstreamAuthenticator
+
+    table = settings.upstreams[listener.upstream]
+    place = find_place(table)
+    if isinstance(place, Path):
+        raise SmtpError(f"{place}: a Maildir checks no logins")
+    timeouts = Timeouts(**table.timeouts.model_dump())
+    return UpstreamAuthenticator(place, settings.service.hostname, timeouts)
+
+
 def listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":
     """Prepare every listener; reads certificates and keys, so root is still needed here."""
     from smime_proxy.settings.rules import to_wording
@@ -98,6 +116,7 @@ def listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":
                 if one.tls_certificate and one.tls_key
                 else None
             ),
+            authenticator=_authenticator(settings, one),
             wording=to_wording(settings),
             max_message_size=settings.service.max_message_size,
         )

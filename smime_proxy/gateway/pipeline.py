@@ -6,6 +6,7 @@ the upstream has said 250 for every recipient, and what is not foreseen is 451 4
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeAlias, TypeVar
 
@@ -19,7 +20,7 @@ from smime_proxy.gateway.deliver_each import deliver_each
 from smime_proxy.gateway.delivery import Prepared, drop, mail_parameters, unmet
 from smime_proxy.gateway.discovered import Found
 from smime_proxy.gateway.patience import patience_for
-from smime_proxy.gateway.ports import Transaction, UpstreamError
+from smime_proxy.gateway.ports import Transaction, Upstream, UpstreamError
 from smime_proxy.gateway.record import record_copy, record_deliveries, record_refusal
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.gateway.work import Lacking, Refused, Work, make
@@ -52,9 +53,22 @@ class Gateway:
         """Begin transactions with another context from now on; those begun keep theirs."""
         self._context = context
 
-    def begin(self, session: Session) -> "Conversation":
-        """Begin the mail transactions of one client session."""
-        return Conversation(self._context, session)
+    def begin(self, session: Session, upstream: Upstream | None = None) -> "Conversation":
+        """Begin the mail transactions of one client session.
+
+        `upstream` is the way out with the client's own credentials: it takes the place of that of
+        his listener, for his mail and for reports to him.
+        """
+        context = self._context if upstream is None else _by(self._context, session, upstream)
+        return Conversation(context, session)
+
+
+def _by(context: Context, session: Session, upstream: Upstream) -> Context:
+    """Give the context of a session whose mail takes a way of its own."""
+    usual = context.routes[session.listener]
+    reports = upstream if usual.reports is usual.upstream else usual.reports
+    route = replace(usual, upstream=upstream, reports=reports)
+    return replace(context, routes={**context.routes, session.listener: route})
 
 
 class Conversation:

@@ -11,6 +11,7 @@ from pathlib import Path
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Role
 from smime_proxy.policy.rules import Encrypt
+from smime_proxy.settings.admission import auth_faults
 from smime_proxy.settings.connections import Listener, Upstream
 from smime_proxy.settings.discovery import discovery_faults
 from smime_proxy.settings.errors import Fault, KeyPath, dotted
@@ -115,7 +116,12 @@ def _listener_faults(settings: Settings) -> Iterator[Fault]:
             target = getattr(listener, key)
             if (key == "upstream" or target) and target not in settings.upstreams:
                 yield Fault((*path, key), _no_upstream(target, settings.upstreams))
-        for key, text in (*_one_listener(listener), *_role_faults(listener)):
+        found = (
+            *_one_listener(listener),
+            *_role_faults(listener),
+            *auth_faults(settings, listener),
+        )
+        for key, text in found:
             yield Fault((*path, key), text)
 
 

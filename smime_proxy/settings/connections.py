@@ -82,8 +82,9 @@ class Listener(Table):
     recipient: the best way to be a content filter."""
     upstream: str
     """Name of the upstream that gets the mail."""
-    auth: Annotated[str, AfterValidator(choice("none", later=("upstream", "local")))] = "none"
-    """How clients prove who they are."""
+    auth: Annotated[str, AfterValidator(choice("none", "upstream", later=("local",)))] = "none"
+    """How clients prove who they are: `none`; `upstream`: AUTH PLAIN and LOGIN, under TLS or on
+    loopback, with credentials that the upstream checks and that are used towards it."""
     trusted_networks: Networks | None = None
     """Networks that may relay without authentication; default loopback when auth is none."""
     accounts: AccountPatterns = ("*",)

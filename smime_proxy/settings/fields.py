@@ -59,6 +59,14 @@ class Bind:
     host: str
     port: int
 
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether nobody on another machine can reach it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"

@@ -17,8 +17,10 @@ from smime_proxy.gateway.ports import Extensions, Measures
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.gateway.wording import Wording
 from smime_proxy.reply import EnhancedStatus, Reply
+from smime_proxy.smtp.auth import Authenticator
 from smime_proxy.smtp.conversation import Gateway
 from smime_proxy.smtp.intake import ByteBudget
+from smime_proxy.smtp.throttle import Throttle
 
 MAX_MESSAGE_OCTETS_HELD = 512 << 20  # octets of messages in memory, for each process
 CACHED_PEERS = 4096  # client addresses whose trust is remembered; bounds memory
@@ -35,7 +37,8 @@ class ListenerOptions:
     `bind` is host:port, IPv6 in brackets. `domains` are folded (address.fold_domain); an inbound
     listener takes recipients there and nowhere else. `tls` offers STARTTLS, or is what an smtps
     listener speaks from the first octet; reloading its certificate in place serves new sessions.
-    `wording` says our own replies.
+    `authenticator` judges the credentials of clients; without it there is no AUTH. `wording` says
+    our own replies.
     """
 
     name: str
@@ -45,6 +48,7 @@ class ListenerOptions:
     trusted_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     domains: frozenset[str] = frozenset()
     tls: ssl.SSLContext | None = None
+    authenticator: Authenticator | None = None
     wording: Wording = field(default_factory=Wording)
     max_message_size: int = 50_000_000  # octets, RFC 1870; the extensions may lower it
     max_recipients: int = 1000  # Postfix smtpd_recipient_limit
@@ -107,6 +111,7 @@ class Admission:
         self.visitors: set[Visitor] = set()
         self.trusts = lru_cache(CACHED_PEERS)(self._trusts)
         self._measures = measures
+        self.throttle = Throttle()
         self._sessions: Counter[str] = Counter()
 
     def use(self, options: ListenerOptions) -> None:

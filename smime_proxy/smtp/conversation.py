@@ -9,6 +9,7 @@ from typing import Protocol
 
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import ForwardPath, Session
+from smime_proxy.gateway.ports import Upstream
 from smime_proxy.reply import Reply
 
 
@@ -53,6 +54,6 @@ class Gateway(Protocol):
         """Our name in greeting and EHLO."""
         ...
 
-    def begin(self, session: Session) -> Conversation:
-        """Start one mail transaction."""
+    def begin(self, session: Session, upstream: Upstream | None = None) -> Conversation:
+        """Start one mail transaction; `upstream` is the client's own way out, if he has one."""
         ...

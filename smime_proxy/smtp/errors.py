@@ -5,6 +5,7 @@ RFC 5321 4.2.2 (451), RFC 3463 3.5 (X.4.1 no answer from host, X.4.2 bad connect
 
 from smime_proxy.gateway.ports import UpstreamError
 from smime_proxy.gateway.replies import reply_for
+from smime_proxy.reply import Reply
 
 
 class SmtpError(Exception):
@@ -17,6 +18,15 @@ class TlsSetupError(SmtpError):
 
 class HandshakeError(SmtpError):
     """No session can be had with an upstream; the text says why, in one printable line."""
+
+
+class LoginError(HandshakeError):
+    """The upstream refused the login; `reply` is its verdict, whose text may repeat the secret."""
+
+    def __init__(self, reply: Reply) -> None:
+        """Keep the verdict; the error's own text has only its code."""
+        super().__init__(f"login refused: {reply.code}")
+        self.reply = reply
 
 
 class ContentError(SmtpError):

@@ -13,7 +13,8 @@ import aiosmtplib
 import structlog
 
 from smime_proxy.gateway.ports import Extensions
-from smime_proxy.smtp.errors import HandshakeError, unreachable
+from smime_proxy.reply import read_reply
+from smime_proxy.smtp.errors import HandshakeError, LoginError, unreachable
 from smime_proxy.smtp.relay import Relay, Timeouts
 from smime_proxy.smtp.session import Session
 
@@ -43,6 +44,8 @@ async def handshake(relay: Relay, hostname: str, timeouts: Timeouts) -> Session:
         else:
             dialled = await _dial(relay.host, relay.port, timeouts.connect)
         return await _handshake(dialled, relay, hostname, timeouts)
+    except aiosmtplib.SMTPAuthenticationError as error:
+        raise LoginError(read_reply(error.code, error.message.split("\n"))) from None
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
         raise HandshakeError(_reason(error)) from None
 
@@ -163,9 +166,6 @@ def _extensions(offered: dict[str, str], *, verified: bool) -> Extensions:
 
 def _reason(error: Exception) -> str:
     match error:
-        case aiosmtplib.SMTPAuthenticationError():
-            # A server may echo the command it refuses, secret included.
-            reason = f"login refused: {error.code}"
         case aiosmtplib.SMTPResponseException():
             reason = f"{error.code} {error.message}"
         case TimeoutError():

@@ -76,6 +76,7 @@ class Intake:
         self.buffer = bytearray()
         self.deadline = math.inf
         self.ended = False
+        self.longest = MAX_COMMAND_OCTETS  # of a line that is kept whole
         self._loop = loop
         self._switch = switch
         self._waiter: asyncio.Future[None] | None = None
@@ -120,7 +121,7 @@ class Intake:
     def line(self) -> bytes | None:
         """Take one command line without its line end; None when there is no whole one yet.
 
-        Of a line over MAX_COMMAND_OCTETS only so much is kept that its length tells; one over
+        Of a line over `longest` octets only so much is kept that its length tells; one over
         MAX_JUNK_OCTETS counts as the end.
         """
         buffer = self.buffer
@@ -131,12 +132,12 @@ class Intake:
         taken = bytes(buffer[:found])
         del buffer[: found + 1]
         if self._skipped:
-            taken = taken.ljust(MAX_COMMAND_OCTETS + 1, b"?")
+            taken = taken.ljust(self.longest + 1, b"?")
             self._skipped = 0
         return taken.rstrip(b"\r")
 
     def _skip(self) -> None:
-        if len(self.buffer) > MAX_COMMAND_OCTETS:
+        if len(self.buffer) > self.longest:
             self._skipped += len(self.buffer)
             self.buffer.clear()
             self.ended = self.ended or self._skipped > MAX_JUNK_OCTETS

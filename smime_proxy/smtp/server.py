@@ -16,14 +16,17 @@ from smime_proxy.envelope import Role, Session
 from smime_proxy.gateway.ports import Extensions
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.reply import EnhancedStatus, Reply
+from smime_proxy.smtp.auth import IN_TRANSACTION, REQUIRED, Authentication
 from smime_proxy.smtp.connection import Connection
 from smime_proxy.smtp.intake import MAX_COMMAND_OCTETS
 from smime_proxy.smtp.paths import MailArgument, read_mail
+from smime_proxy.smtp.sasl import MAX_AUTH_OCTETS
 from smime_proxy.smtp.transaction import Transaction
 
 MAX_HELO = 255  # characters of a name that is a domain, RFC 5321 4.5.3.1.2
 MAX_AIMLESS = 100  # commands that are no mail, between messages; Postfix smtpd_junk_command_limit
 MAX_REFUSALS = 100  # of a stranger in one session; more is guessing addresses or relays
+_LONGEST_AUTH = b"AUTH PLAIN "
 _ODD_IN_HELO = re.compile(r"[^A-Za-z0-9._:\[\]-]")
 
 _OK = Reply(250, EnhancedStatus(0, 0), "Ok")
@@ -56,6 +59,19 @@ class Dialogue(Connection):
     _transaction: Transaction | None = None
     _aimless = 0
     _refusals = 0
+    _authentication: Authentication
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let the client in, as nobody, or send it away."""
+        super().connection_made(transport)
+        admission = self.admission
+        self._authentication = Authentication(
+            self.peer,
+            admission.throttle,
+            lambda outcome: admission.count("logins", outcome=outcome),
+        )
+        if admission.options.authenticator is not None:
+            self.intake.longest = MAX_AUTH_OCTETS + len(_LONGEST_AUTH)
 
     @property
     def between_transactions(self) -> bool:
@@ -78,12 +94,14 @@ class Dialogue(Connection):
             self.admission.leave(self, self.peer)
             self.close()
             await self._abandon()
+            await self._authentication.forget()
 
     async def _obey(self, line: bytes) -> None:
-        if len(line) > MAX_COMMAND_OCTETS:
+        verb, _, argument = line.partition(b" ")
+        longest = self.intake.longest if verb.upper() == b"AUTH" else MAX_COMMAND_OCTETS
+        if len(line) > longest:
             self.say(_TOO_LONG)
             return
-        verb, _, argument = line.partition(b" ")
         command = self._commands.get(verb.upper())
         if command is None:
             self.say(_UNKNOWN)
@@ -149,7 +167,7 @@ class Dialogue(Connection):
         self._aimless += 1
         await self._abandon()
         options, tls = self.admission.options, self.tls
-        self._session = Session(
+        session = Session(
             listener=options.name,
             role=options.role,
             peer=self.peer,
@@ -158,6 +176,7 @@ class Dialogue(Connection):
             tls=tls,
             trusted=self.trusted,
         )
+        self._session = self._authentication.mark(session)
         return True
 
     def _with_word(self, *, extended: bool) -> str:
@@ -178,7 +197,8 @@ class Dialogue(Connection):
             offers.append("REQUIRETLS")
         if self.admission.options.tls is not None and not self.tls:
             offers.append("STARTTLS")
-        return offers
+        authenticator = self.admission.options.authenticator
+        return offers + self._authentication.offers(authenticator, tls=bool(self.tls))
 
     @property
     def _extensions(self) -> Extensions:
@@ -199,10 +219,36 @@ class Dialogue(Connection):
             self.say(_TLS_INJECTED)
         else:
             await self._abandon()
+            await self._authentication.forget()
             self._session = None
             self.say(_TLS_READY)
             await self.flush()
             self.closing = not await self.start_tls(context)
+
+    async def _auth(self, argument: bytes) -> None:
+        authentication, authenticator = self._authentication, self.admission.options.authenticator
+        if authenticator is None:
+            self.say(_UNKNOWN)
+            return
+        if self._session is None:
+            self.say(_HELO_FIRST)
+            return
+        if self._transaction is not None:
+            self.say(IN_TRANSACTION)
+            return
+        self._aimless += 1
+        reply = await authentication.authenticate(
+            authenticator, argument, self._ask, tls=bool(self.tls)
+        )
+        if reply.is_positive:
+            self._session = authentication.mark(self._session)
+        if not self.closing:  # within the exchange it may have been
+            self._note_refusal(reply)
+
+    async def _ask(self, challenge: bytes) -> bytes | None:
+        """Say a challenge of AUTH and give what the client answers; None when he is gone."""
+        self.say(Reply(334, None, challenge.decode()))
+        return await self.next_line()
 
     async def _mail(self, argument: bytes) -> None:
         refusal = self._refuse_mail()
@@ -229,21 +275,29 @@ class Dialogue(Connection):
             return _HELO_FIRST
         if self._transaction is not None:
             return _NESTED
-        return reply_for("relay_denied") if self._is_stranger_outbound() else None
+        return self._denial() if self._is_stranger_outbound() else None
+
+    def _denial(self) -> Reply:
+        return REQUIRED if self.admission.options.authenticator else reply_for("relay_denied")
 
     def _is_stranger_outbound(self) -> bool:
-        return self.admission.options.role is Role.OUTBOUND and not self.trusted
+        return self.admission.options.role is Role.OUTBOUND and not self._is_known
+
+    @property
+    def _is_known(self) -> bool:
+        return self.trusted or self._authentication.succeeded
 
     async def _begin(self, mail: MailArgument, limit: int) -> None:
         assert self._session is not None  # noqa: S101 - _refuse_mail has seen to it
-        conversation = self.admission.gateway.begin(self._session)
+        gateway = self.admission.gateway
+        conversation = gateway.begin(self._session, self._authentication.upstream)
         self._transaction = Transaction(
             self.admission,
             conversation,
             limit,
             self._extensions,
             smtputf8=mail.smtputf8,
-            trusted=self.trusted,
+            trusted=self._is_known,
         )
         reply = await conversation.mail(mail.reverse_path, mail.parameters)
         if not reply.is_positive:
@@ -252,7 +306,7 @@ class Dialogue(Connection):
 
     async def _rcpt(self, argument: bytes) -> None:
         if self._is_stranger_outbound():
-            self._note_refusal(reply_for("relay_denied"))
+            self._note_refusal(self._denial())
         elif self._transaction is None:
             self.say(_MAIL_FIRST)
         else:
@@ -261,7 +315,7 @@ class Dialogue(Connection):
     def _note_refusal(self, reply: Reply) -> None:
         """Give a reply that may be a refusal; strangers get only so many."""
         self.say(reply)
-        self._refusals += reply.is_permanent and not self.trusted
+        self._refusals += reply.is_permanent and not self._is_known
         if self._refusals >= MAX_REFUSALS:
             self.say(_GUESSING)
 
@@ -318,6 +372,7 @@ class Dialogue(Connection):
         b"HELO": _helo,
         b"LHLO": _lhlo,
         b"STARTTLS": _starttls,
+        b"AUTH": _auth,
         b"MAIL": _mail,
         b"RCPT": _rcpt,
         b"DATA": _data,

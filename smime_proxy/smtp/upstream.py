@@ -52,6 +52,10 @@ class SmtpUpstream:
         """Take a session from the pool or make one; raises `UpstreamError` (451 4.4.1)."""
         return SmtpTransaction(self._pool, await self._pool.take(), self._timeouts, self._relay)
 
+    def adopt(self, session: Session) -> None:
+        """Keep a session made elsewhere with the same relay for the next transaction."""
+        self._pool.give(session)
+
     async def close(self) -> None:
         """Say QUIT on idle sessions; those in use close when their transaction ends."""
         await self._pool.close()

@@ -34,7 +34,7 @@ from smime_proxy.stores.connection import Act
 from smime_proxy.stores.open import open_store
 from smime_proxy.stores.snapshot import Snapshot
 from tests import pki
-from tests.fakes import AT, FakeDiscovery, FakeMemory, World, lost, mail, session
+from tests.fakes import AT, FakeDiscovery, FakeMemory, FakeUpstream, World, lost, mail, session
 from tests.unit.cms import parties
 from tests.unit.gateway import cases
 from tests.unit.smime.cases import PART, clear, enveloped, message, person, trust
@@ -94,6 +94,22 @@ async def test_mail_to_a_partner_with_a_certificate_leaves_encrypted(world: Worl
     (sent,) = world.outside.sent
     assert b"canary" not in sent.content
     assert classify(parse(sent.content)) is Protection.ENVELOPED_DATA
+
+
+async def test_a_way_out_of_ones_own_takes_all_groups_and_the_reports(world: World) -> None:
+    """With the credentials of a client everything leaves, nothing by anybody else's sessions."""
+    world.directory.know("partner@example.org", PARTNER, pinned=True)
+    own = FakeUpstream()
+    talk = Gateway(world.context()).begin(session(Role.OUTBOUND), own)
+    content = mail("alice@example.test", "partner@example.org", "x@y.org")
+    assert (await talk.mail(parse_mailbox("alice@example.test"), ())).code == 250
+    for recipient in ("partner@example.org", "x@y.org"):
+        assert (await talk.rcpt(ForwardPath(parse_mailbox(recipient)))).code == 250
+    assert (await talk.data(content, AT, lambda: False)).code == 250
+    assert len(own.sent) == 2
+    assert world.outside.opened == 0
+    await send(world, content, "alice@example.test", "x@y.org")
+    assert world.outside.opened == 1
 
 
 async def test_one_group_uses_the_transaction_opened_for_the_client(world: World) -> None:

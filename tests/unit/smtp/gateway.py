@@ -12,6 +12,7 @@ from typing import Any
 
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import ForwardPath, Role, Session
+from smime_proxy.gateway.ports import Upstream
 from smime_proxy.reply import Reply, read_reply
 from smime_proxy.smtp.admission import ListenerOptions
 from smime_proxy.smtp.listener import SmtpListener, serve_listener
@@ -74,6 +75,7 @@ class FakeGateway:
         self.notes: list[str] = []
         self.contents: list[bytes] = []
         self.sessions: list[Session] = []
+        self.upstreams: list[Upstream | None] = []
         self.started = asyncio.Event()
         self.permission = asyncio.Event()
         self.permission.set()
@@ -81,8 +83,9 @@ class FakeGateway:
         self.client_gone: bool | None = None
         self.forgetful = False
 
-    def begin(self, session: Session) -> FakeConversation:
+    def begin(self, session: Session, upstream: Upstream | None = None) -> FakeConversation:
         self.sessions.append(session)
+        self.upstreams.append(upstream)
         return FakeConversation(self)
 
     def note(self, text: str) -> Reply:

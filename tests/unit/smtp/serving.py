@@ -16,7 +16,7 @@ from smime_proxy.address import Mailbox
 from smime_proxy.admin.metrics import Counters
 from smime_proxy.admin.status import serve_status
 from smime_proxy.envelope import ForwardPath, Role, Session
-from smime_proxy.gateway.ports import Extensions
+from smime_proxy.gateway.ports import Extensions, Upstream
 from smime_proxy.reply import Reply
 from smime_proxy.smtp.admission import ListenerOptions
 from smime_proxy.smtp.errors import SmtpError
@@ -55,7 +55,7 @@ class Conversation:
 class Gateway:
     hostname = "proxy.example.test"
 
-    def begin(self, session: Session) -> Conversation:
+    def begin(self, session: Session, upstream: Upstream | None = None) -> Conversation:
         return Conversation()
 
 
