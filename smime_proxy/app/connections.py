@@ -78,8 +78,14 @@ def find_place(table: "UpstreamTable") -> "Relay | Path":
 
 def _authenticator(settings: "Settings", listener: "Listener") -> "Authenticator | None":
     """Prepare what checks the credentials of a listener's clients. Raises `SmtpError`."""
-    if listener.auth != "upstream":
+    if listener.auth == "none":
         return None
+    if listener.auth == "local":
+        from smime_proxy.smtp.local_login import LocalAuthenticator
+        from smime_proxy.stores.logins import Passwords
+        from smime_proxy.stores.open import STORE_FILE
+
+        return LocalAuthenticator(Passwords(settings.service.state_dir / STORE_FILE).fits)
     from smime_proxy.smtp.errors import SmtpError
     from smime_proxy.smtp.relay import Timeouts
     from smime_proxy.smtp.upstream_login import UpstreamAuthenticator

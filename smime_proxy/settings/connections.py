@@ -82,9 +82,10 @@ class Listener(Table):
     recipient: the best way to be a content filter."""
     upstream: str
     """Name of the upstream that gets the mail."""
-    auth: Annotated[str, AfterValidator(choice("none", "upstream", later=("local",)))] = "none"
+    auth: Annotated[str, AfterValidator(choice("none", "upstream", "local"))] = "none"
     """How clients prove who they are: `none`; `upstream`: AUTH PLAIN and LOGIN, under TLS or on
-    loopback, with credentials that the upstream checks and that are used towards it."""
+    loopback, with credentials that the upstream checks and that are used towards it; `local`: the
+    same, checked by passwords of the store."""
     trusted_networks: Networks | None = None
     """Networks that may relay without authentication; default loopback when auth is none."""
     accounts: AccountPatterns = ("*",)

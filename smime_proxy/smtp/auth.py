@@ -120,7 +120,11 @@ class Authentication:
             return REFUSED
         # Before it is known: attempts at the same time must not all slip through.
         self._throttle.failed(login, self._peer)
-        found = await authenticator.judge(credentials)
+        try:
+            found = await authenticator.judge(credentials)
+        except BaseException:
+            self._throttle.undecided(login, self._peer)
+            raise
         if not isinstance(found, Reply):
             self._throttle.succeeded(login, self._peer)
             self._identity = found

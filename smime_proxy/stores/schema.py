@@ -85,6 +85,15 @@ account_login = Table(
     Column("login", String, primary_key=True),
 )
 
+# Passwords, as PHC strings of Argon2id. A login without an account granted is none.
+login = Table(
+    "login",
+    metadata,
+    Column("login", String, primary_key=True),
+    Column("hash", String, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+)
+
 # `locator` is a digest of issuer and serial number, for signatures that bring no certificate.
 # Ids are never used twice, so what was read once under an id stays right.
 certificate = Table(

@@ -17,6 +17,7 @@ from smime_proxy.admin.cli import (
     public_export,
 )
 from smime_proxy.admin.cli.account_change import Change, EncryptWord, SignWord, refuse_readers
+from smime_proxy.admin.cli.account_password import password
 from smime_proxy.admin.cli.adapters import act, opened_store, settings
 from smime_proxy.admin.cli.arguments import Address, Json, PasswordFile, mailbox
 from smime_proxy.admin.cli.output import emit_fields, emit_json, emit_table, plain, tell
@@ -30,6 +31,7 @@ from smime_proxy.policy.rules import Account, Kind
 from smime_proxy.stores import accounts, keys
 
 app = noun("Accounts, their policy and their keys.")
+app.command()(password)
 
 KindOption = Annotated[
     Kind | None, typer.Option("--kind", help="A team is never encrypted to. [default: personal]")

@@ -152,7 +152,6 @@ def test_a_fault_is_one_line_that_names_the_key(tmp_path: Path, addition: str, l
 @pytest.mark.parametrize(
     ("addition", "line"),
     [
-        ('auth = "local"', "listeners.x.auth: 'local' is not supported in this version"),
         ('protocol = "uucp"', "listeners.x.protocol: must be smtp or smtps or lmtp"),
         ('trusted_networks = ["10.0.0.1/8"]', "listeners.x.trusted_networks: must be an IP"),
         ('accounts = ["nobody"]', "listeners.x.accounts: must be an address"),

@@ -18,6 +18,7 @@ def upgrade() -> None:
     _discovery()
     _texts()
     _decrypted()
+    _logins()
 
 
 def _anchors() -> None:
@@ -201,3 +202,12 @@ def _decrypted() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("decrypted_day", "decrypted", ["day"])
+
+
+def _logins() -> None:
+    op.create_table(
+        "login",
+        sa.Column("login", sa.String, primary_key=True),
+        sa.Column("hash", sa.String, nullable=False),
+        sa.Column("changed_at", sa.DateTime, nullable=False),
+    )
