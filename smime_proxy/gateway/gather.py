@@ -4,6 +4,7 @@ RFC 5322 3.6.2 (originators), RFC 8551 3 (what protection is there already).
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from smime_proxy.address import AddressError, Mailbox, parse_mailbox
 from smime_proxy.certs.revocation import Revocation, Want
@@ -47,6 +48,8 @@ def gather(
     """
     outbound = envelope.session.role is Role.OUTBOUND
     message = _message_facts(envelope, entity, outline, subject_words(rules.words))
+    if listener := rules.listeners.get(envelope.session.listener):
+        message = replace(message, lacks_field=lacking_field(entity, listener.require_header))
     if not outbound:
         recipients = tuple(_inbound_recipients(envelope, outline, directory))
         return Facts(message, recipients, may_report=may_report)
@@ -59,6 +62,20 @@ def gather(
     want = None if revocation is None else revocation.want
     recipients = tuple(_outbound_recipients(envelope, entity, directory, choices, least, want))
     return Facts(message, recipients, sender, may_report)
+
+
+def lacking_field(entity: Entity, required: Mapping[str, tuple[str, ...]]) -> str:
+    """Name the first field that is not there exactly once with one of its values; "" for none.
+
+    The name counts as readers see it that unfold first: two that look alike are two.
+    """
+    for name, values in required.items():
+        folded = name.lower()
+        found = entity.header.starting_unfolded(folded)
+        exact = [field for field in found if field.unfolded_name == folded]
+        if len(exact) != 1 or exact[0].value.strip().lower() not in values:
+            return name
+    return ""
 
 
 def own_account(directory: Directory, mailbox: Mailbox) -> Account | None:

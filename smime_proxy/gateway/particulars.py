@@ -11,6 +11,7 @@ from types import MappingProxyType
 from smime_proxy.gateway.texts import Language
 
 _GERMAN = (
+    (r"the field (\S+) does not say that the mail is ours", r"das Feld \1 weist sie nicht aus"),
     (r"login (\S+) was not granted (\S+)", r"Anmeldung \1 darf \2 nicht verwenden"),
     (
         r"a meeting (\S+) cannot be encrypted",

@@ -24,6 +24,7 @@ class Template:
 REPLIES: Mapping[str, Template] = MappingProxyType(
     {
         "from_not_granted": Template(550, 7, 1),
+        "field_required": Template(550, 7, 1),
         "key_missing": Template(550, 7, 1),
         "key_unavailable": Template(451, 7, 5),
         "certificate_missing": Template(550, 7, 5),

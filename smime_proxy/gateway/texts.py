@@ -38,6 +38,9 @@ _ENGLISH = {
     "from_not_granted": Advice(
         "Use your own address in From, or ask the administrator to grant this one."
     ),
+    "field_required": Advice(
+        "Only mail of our own organisation is taken here: use your own submission server."
+    ),
     "key_missing": Advice("This account must sign: ask the administrator to import a valid key."),
     "key_unavailable": Advice(
         "The key cannot be loaded now; the message was not sent, try again later."
@@ -114,6 +117,10 @@ _GERMAN = {
     "from_not_granted": Advice(
         "Verwenden Sie im Feld From Ihre eigene Adresse, oder bitten Sie den Administrator, Ihnen"
         " diese freizugeben."
+    ),
+    "field_required": Advice(
+        "Hier wird nur E-Mail der eigenen Organisation angenommen: Bitte verwenden Sie Ihren"
+        " eigenen Postausgangsserver."
     ),
     "key_missing": Advice(
         "Dieses Konto muss signieren: Bitten Sie den Administrator, einen gültigen Schlüssel"

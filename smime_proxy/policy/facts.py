@@ -20,7 +20,8 @@ class MessageFacts:
     (or outside sender) made, `encrypted` at any depth that shows without a key; `pgp` of PGP/MIME.
     `answerable`: a report may be sent to its sender (RFC 3834 2). `conversation` says, as a refusal
     does, that outgoing mail answers or carries mail that was decrypted here; "" when it does not,
-    or when no policy asks.
+    or when no policy asks. `lacks_field` names a field its listener requires and it has not, or not
+    once, or with another value; "" when it has all.
     """
 
     meeting: str = ""
@@ -36,6 +37,7 @@ class MessageFacts:
     sensitive: bool = False
     answerable: bool = True
     conversation: str = ""
+    lacks_field: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,10 @@ def settle_early(envelope: Envelope, facts: Facts, rules: Rules) -> Decision | O
     """Take the steps that look at no recipient's certificate; total and pure."""
     sender, message = facts.sender, facts.message
     everyone = tuple(recipient.mailbox for recipient in facts.recipients)
+    # 0. A network that others share lets in only what bears the mark of our own, whatever it is.
+    if message.lacks_field and envelope.session.login is None:
+        detail = f"the field {message.lacks_field} does not say that the mail is ours"
+        return Refusal(Why.FIELD_REQUIRED, detail, "required field")
     # 1. An authenticated session may not use the address of an account it was not granted.
     if _is_foreign_account(envelope, sender):
         detail = f"login {envelope.session.login} was not granted {sender.mailbox}"

@@ -22,6 +22,7 @@ class Why(Enum):
     """Why mail, or one recipient of it, is refused; `gateway.replies` has the reply of each."""
 
     FROM_NOT_GRANTED = "from_not_granted"
+    FIELD_REQUIRED = "field_required"
     KEY_MISSING = "key_missing"
     KEY_UNAVAILABLE = "key_unavailable"
     CERTIFICATE_MISSING = "certificate_missing"

@@ -170,11 +170,14 @@ class ListenerRule:
     """Who a listener serves: `accounts` whose keys it may use, `domains` it accepts inbound.
 
     `accounts` entries are addresses or `*@domain` or `*`, as mailbox keys; `domains` are folded.
+    `require_header` are fields, one of each, that mail of clients who did not authenticate must
+    have, with the values that will do, in lower case.
     """
 
     accounts: tuple[str, ...] = ("*",)
     envelope_match: bool = True
     domains: frozenset[str] = frozenset()
+    require_header: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

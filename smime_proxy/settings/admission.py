@@ -4,10 +4,11 @@ RFC 5321 7.9 (no relaying for strangers), RFC 8314 (TLS before credentials), RFC
 """
 
 from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from smime_proxy.envelope import Role
 from smime_proxy.settings.connections import Listener
-from smime_proxy.settings.fields import Scheme
+from smime_proxy.settings.fields import Network, Scheme
 from smime_proxy.settings.model import Settings
 
 
@@ -29,3 +30,33 @@ def auth_faults(settings: Settings, listener: Listener) -> Iterator[tuple[str, s
         yield "auth", f"upstream: upstreams.{listener.upstream}.tls must be required for it"
     elif upstream.username:
         yield "auth", f"upstream: upstreams.{listener.upstream} has a username of its own already"
+
+
+def relay_faults(listener: Listener) -> Iterator[tuple[str, str]]:
+    """Find what would make an outbound listener relay for strangers.
+
+    Hosts of the internet may be trusted one by one; a network of them only with a mark of our own
+    on the mail: others may have addresses there, today or tomorrow.
+    """
+    if listener.role is Role.INBOUND:
+        if listener.require_header:
+            yield "require_header", "belongs to outbound listeners"
+        return
+    for network in _joined(listener.relaying_networks):
+        if network.prefixlen == 0:
+            family = f"all of IPv{network.version}"
+            yield "trusted_networks", f"covers {family}: an open relay without authentication"
+            return
+        is_public = network.num_addresses > 1 and network.is_global
+        if is_public and not (listener.bind.is_loopback or listener.require_header):
+            yield (
+                "trusted_networks",
+                f"{network} is public: strangers there could send; use auth or require_header",
+            )
+            return
+
+
+def _joined(networks: tuple[Network, ...]) -> Iterator[IPv4Network | IPv6Network]:
+    """Give the networks joined where they adjoin: two halves are a whole."""
+    yield from collapse_addresses([one for one in networks if isinstance(one, IPv4Network)])
+    yield from collapse_addresses([one for one in networks if isinstance(one, IPv6Network)])

@@ -3,7 +3,6 @@
 RFC 5321 3.6.2 and 7.9 (no relaying for strangers), RFC 8314 (TLS before credentials).
 """
 
-import ipaddress
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,11 +10,11 @@ from pathlib import Path
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Role
 from smime_proxy.policy.rules import Encrypt
-from smime_proxy.settings.admission import auth_faults
+from smime_proxy.settings.admission import auth_faults, relay_faults
 from smime_proxy.settings.connections import Listener, Upstream
 from smime_proxy.settings.discovery import discovery_faults
 from smime_proxy.settings.errors import Fault, KeyPath, dotted
-from smime_proxy.settings.fields import Bind, Network, Scheme
+from smime_proxy.settings.fields import Bind, Scheme
 from smime_proxy.settings.model import Settings
 
 WILDCARD = "0.0.0.0"  # noqa: S104 - compared, not bound
@@ -119,6 +118,7 @@ def _listener_faults(settings: Settings) -> Iterator[Fault]:
         found = (
             *_one_listener(listener),
             *_role_faults(listener),
+            *relay_faults(listener),
             *auth_faults(settings, listener),
         )
         for key, text in found:
@@ -142,20 +142,6 @@ def _role_faults(listener: Listener) -> Iterator[tuple[str, str]]:
     for key in ("domains", "reports"):
         if getattr(listener, key):
             yield key, "belongs to inbound listeners"
-    if whole := _whole_internet(listener.relaying_networks):
-        yield "trusted_networks", f"covers {whole}: an open relay without authentication"
-
-
-def _whole_internet(networks: Iterable[Network]) -> str:
-    """Name the address family that the networks together cover completely."""
-    listed = tuple(networks)
-    four = [network for network in listed if isinstance(network, ipaddress.IPv4Network)]
-    six = [network for network in listed if isinstance(network, ipaddress.IPv6Network)]
-    if any(network.prefixlen == 0 for network in ipaddress.collapse_addresses(four)):
-        return "all of IPv4"
-    if any(network.prefixlen == 0 for network in ipaddress.collapse_addresses(six)):
-        return "all of IPv6"
-    return ""
 
 
 def _sent_copy_faults(settings: Settings) -> Iterator[Fault]:

@@ -23,6 +23,8 @@ from smime_proxy.settings.tables import (
     Table,
 )
 
+FieldName = Annotated[str, Field(pattern=r"^[!-9;-~]+$", max_length=76)]  # RFC 5322 3.6.8
+HeaderValues = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
 Patience = Annotated[float, Field(gt=0, le=3600)]  # an hour: longer than any client waits
 
 
@@ -88,6 +90,10 @@ class Listener(Table):
     same, checked by passwords of the store."""
     trusted_networks: Networks | None = None
     """Networks that may relay without authentication; default loopback when auth is none."""
+    require_header: dict[FieldName, HeaderValues] = Field(default_factory=dict)
+    """Outbound: fields that mail of trusted networks must have, each once, with one of the values
+    (letter case aside); else it is refused. For networks that a mail service shares among its
+    customers, and only with a field that the service sets itself."""
     accounts: AccountPatterns = ("*",)
     """Whose keys this listener may use: addresses, *@domain or *."""
     envelope_match: bool = True

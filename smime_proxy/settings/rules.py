@@ -111,5 +111,9 @@ def to_listener_rule(listener: Listener) -> ListenerRule:
     return ListenerRule(
         accounts=listener.accounts,
         envelope_match=listener.envelope_match,
+        require_header={
+            name: tuple(value.lower() for value in values)
+            for name, values in listener.require_header.items()
+        },
         domains=frozenset(listener.domains),
     )

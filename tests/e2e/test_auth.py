@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.canary import files, leaks
-from tests.e2e.client import Answer, Client
+from tests.e2e.client import Answer, Client, deliver
 from tests.e2e.conftest import ALICE, FRIEND, OUTSIDE, PARTNER, TEAM, Made
 from tests.e2e.proxy import HOST, Design, Listener, Proxy, serving, to_sink
 from tests.sink import Fault, Say, Sink, Step, running
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.e2e
 SECRET = "canary-of-alices-login"
 GUESS = "canary-that-was-wrong"
 BOB = "bob@example.test"
+MARK = 'require_header = {"X-OriginatorOrg" = ["example.test"]}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ def submission(
             "submission": Listener("outbound", "relay", auth),
             "distrusted": Listener("outbound", "distrusted", auth),
             "bare": Listener("outbound", "bare", auth),
+            "shared": Listener("outbound", "service", MARK),
             "local": Listener("outbound", "service", f'auth = "local"\n{pair}'),
         }
         with serving(folder / "proxy", made.state, Design(upstreams, listeners)) as proxy:
@@ -211,6 +213,44 @@ def test_guessing_is_slowed_down(submission: Submission, listener: str) -> None:
         assert tried == codes.count(535)
         with submission.client() as client:
             assert log_in(client, ALICE).code == 235
+
+
+@pytest.mark.parametrize(
+    ("field", "code"),
+    [
+        (b"", 550),
+        (b"X-OriginatorOrg: evil.example\r\n", 550),
+        (b"X-OriginatorOrg: evil.example\r\nX-OriginatorOrg: example.test\r\n", 550),
+        (b"X-OriginatorOrg: Example.test\r\n", 250),
+    ],
+)
+def test_a_shared_network_sends_only_what_bears_our_mark(
+    submission: Submission, field: bytes, code: int
+) -> None:
+    """Row A03: another tenant of the same mail service with our From."""
+    before = len(submission.sink.messages)
+    answer = deliver(submission.proxy.ports["shared"], ALICE, (OUTSIDE,), field + mail(ALICE))
+    assert answer.code == code
+    messages = submission.sink.messages[before:]
+    assert len(messages) == (code == 250)
+    if code == 550:
+        assert (answer.status, "X-OriginatorOrg" in answer.text) == ("5.7.1", True)
+    else:
+        assert b"multipart/signed" in messages[0].content
+
+
+@pytest.mark.parametrize("verb", ["check-config", "serve"])
+def test_an_open_relay_does_not_start(tmp_path: Path, verb: str) -> None:
+    lines = 'trusted_networks = ["40.92.0.0/15"]'
+    design = Design({"sink": to_sink(25)}, {"out": Listener("outbound", "sink", lines)})
+    proxy = Proxy(tmp_path, design)
+    text = proxy.config.read_text()
+    port = proxy.ports["out"]
+    proxy.config.write_text(text.replace(f"{HOST}:{port}", f"0.0.0.0:{port}"))
+    result = proxy.command(verb)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "listeners.out.trusted_networks: 40.92.0.0/15 is public" in result.stderr
 
 
 def test_settings_that_would_send_passwords_in_clear_are_refused(tmp_path: Path) -> None:

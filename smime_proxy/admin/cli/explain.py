@@ -46,6 +46,10 @@ def explain(
         str | None,
         typer.Option(metavar="NAME", help="As if it came there; default the first outbound one."),
     ] = None,
+    login: Annotated[
+        str | None,
+        typer.Option("--login", metavar="NAME", help="As if NAME had logged in; default: trusted."),
+    ] = None,
     discover: Annotated[
         bool, typer.Option("--discover", help="Ask the directories of [discovery] too.")
     ] = False,
@@ -56,7 +60,7 @@ def explain(
     sources = adapters(context).sources(loaded) if discover else None
     envelope = Envelope(
         identifier="explain",
-        session=_session(loaded, listener),
+        session=_session(loaded, listener, login),
         reverse_path=mailbox(sender) if sender and sender != "<>" else None,
         forward_paths=tuple(ForwardPath(mailbox(text)) for text in recipients),
         content=normalise(without_mbox_line(files.read(file))),
@@ -85,8 +89,8 @@ async def _look_up(gateway: Context, envelope: Envelope) -> Found:
     return found
 
 
-def _session(settings: Settings, name: str | None) -> Session:
-    """Give the session of a trusted client of a listener."""
+def _session(settings: Settings, name: str | None, login: str | None) -> Session:
+    """Give the session of a client of a listener: one that logged in, or a trusted one."""
     outbound = [key for key, one in settings.listeners.items() if one.role is Role.OUTBOUND]
     chosen = name or next(iter(outbound), "")
     if chosen not in settings.listeners:
@@ -96,7 +100,9 @@ def _session(settings: Settings, name: str | None) -> Session:
             else "the settings have no outbound listener"
         )
     role = settings.listeners[chosen].role
-    return Session(chosen, role, peer="127.0.0.1", helo="localhost", trusted=True)
+    trusted = login is None
+    here = "127.0.0.1"
+    return Session(chosen, role, peer=here, helo="localhost", login=login, trusted=trusted)
 
 
 def _show(found: Explained) -> None:

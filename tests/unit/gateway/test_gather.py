@@ -1,5 +1,7 @@
 """The facts of a mail: who it is from, what it asks, what protects it, who can read it."""
 
+from dataclasses import replace
+
 import pytest
 from cryptography import x509
 
@@ -8,11 +10,12 @@ from smime_proxy.certs.extensions import SMIME_CAPABILITIES
 from smime_proxy.cms.capabilities import Capabilities, encode_capabilities
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.choices import RecipientChoices
-from smime_proxy.gateway.gather import gather, own_account
+from smime_proxy.gateway.gather import gather, lacking_field, own_account
 from smime_proxy.gateway.ports import KeyUnavailable
 from smime_proxy.message.errors import BadRequest
 from smime_proxy.message.parse import parse
 from smime_proxy.policy.facts import Facts
+from smime_proxy.policy.rules import ListenerRule
 from smime_proxy.smime.classify import outline
 from tests import pki
 from tests.fakes import FakeKey, World, envelope, mail
@@ -213,3 +216,34 @@ def test_what_ended_is_among_the_facts() -> None:
     assert found.lapsed == "its certificate expired on 2021-01-01"
     # What the person's own program reads says nothing of the gateway's.
     assert found.capabilities is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "lacks"),
+    [
+        ("X-Org: example.com\r\n", ""),
+        ("x-org:  Example.COM \r\n", ""),
+        ("X-Org: other.example\r\n", "X-Org"),
+        ("X-Org: example.com.evil.example\r\n", "X-Org"),
+        ("X-Org: other.example, example.com\r\n", "X-Org"),
+        ("X-Org: example.com\r\nX-Org: other.example\r\n", "X-Org"),
+        ("X-Org: example.com\r\nX-Org : other.example\r\n", "X-Org"),
+        ("X-Org-Not: example.com\r\n", "X-Org"),
+        ("", "X-Org"),
+    ],
+)
+def test_a_required_field_is_there_once_with_a_value_that_will_do(fields: str, lacks: str) -> None:
+    """Row A03."""
+    entity = parse(f"From: {ALICE}\r\n{fields}\r\nX-Org: example.com\r\n".encode())
+    assert lacking_field(entity, {"X-Org": ("example.com",)}) == lacks
+    assert lacking_field(entity, {}) == ""
+
+
+def test_what_a_listener_requires_is_asked_of_its_mail() -> None:
+    surroundings = world()
+    name = envelope(b"", ALICE, STRANGER).session.listener
+    rule = ListenerRule(require_header={"X-Org": ("example.com",)})
+    surroundings.rules = replace(surroundings.rules, listeners={name: rule})
+    found = facts(mail(ALICE, STRANGER), STRANGER, surroundings=surroundings)
+    assert found.message.lacks_field == "X-Org"
+    assert facts(mail(ALICE, STRANGER), STRANGER).message.lacks_field == ""

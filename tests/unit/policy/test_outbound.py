@@ -125,6 +125,20 @@ def test_a_granted_login_signs_from_anywhere_and_another_is_refused() -> None:
     assert refusal(outbound(to("x@y.org"), login="bob")).why is Why.FROM_NOT_GRANTED
 
 
+def test_mail_of_a_shared_network_without_our_mark_is_refused_whatever_it_is() -> None:
+    """Row A03: before any key is used, and never relayed; who authenticated needs no mark."""
+    for message in (
+        MessageFacts(lacks_field="X-Org"),
+        MessageFacts(lacks_field="X-Org", meeting="REQUEST"),
+        MessageFacts(lacks_field="X-Org", encrypted=True),
+    ):
+        refused = refusal(outbound(to("x@y.org"), message=message))
+        assert refused.why is Why.FIELD_REQUIRED
+        assert "X-Org" in refused.detail
+    known = outbound(to("x@y.org"), message=MessageFacts(lacks_field="X-Org"), login="alice")
+    assert treatments(known) == {"x@y.org": "Sign"}
+
+
 def test_a_disabled_account_signs_no_more() -> None:
     off = sender(replace(ALICE, enabled=False))
     assert treatments(outbound(to("x@y.org"), who=off)) == {"x@y.org": "Relay"}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from smime_proxy.settings import Settings
-from smime_proxy.settings.admission import auth_faults
+from smime_proxy.settings.admission import auth_faults, relay_faults
 from smime_proxy.settings.checks import check
 
 RELAY: dict[str, Any] = {"url": "smtp://relay.example"}
@@ -55,3 +55,50 @@ def test_what_cannot_check_logins_is_named(
     ((found, text),) = auth_faults(settings, settings.listeners["l"])
     assert (found, says in text) == (key, True)
     assert [str(fault) for fault in check(settings)] == [f"listeners.l.{key}: {text}"]
+
+
+OPEN: dict[str, Any] = {"role": "outbound", "bind": "0.0.0.0:25", "upstream": "relay"}
+ORG = {"require_header": {"X-OriginatorOrg": ["example.com"]}}
+
+
+@pytest.mark.parametrize(
+    ("listener", "says"),
+    [
+        ({"trusted_networks": ["0.0.0.0/0"]}, "covers all of IPv4: an open relay"),
+        ({"trusted_networks": ["::/0"]}, "covers all of IPv6: an open relay"),
+        ({"trusted_networks": ["0.0.0.0/1", "128.0.0.0/1"]}, "covers all of IPv4"),
+        ({"trusted_networks": ["0.0.0.0/0"], "bind": "127.0.0.1:25"}, "covers all of IPv4"),
+        (ORG | {"trusted_networks": ["0.0.0.0/0"]}, "covers all of IPv4"),
+        ({"trusted_networks": ["40.92.0.0/15"]}, "40.92.0.0/15 is public"),
+        ({"trusted_networks": ["10.0.0.0/7"]}, "10.0.0.0/7 is public"),
+        ({"trusted_networks": ["10.0.0.0/8", "2a01:111::/32"]}, "2a01:111::/32 is public"),
+        ({"trusted_networks": ["40.92.0.0", "40.92.0.1"]}, "40.92.0.0/31 is public"),
+        (PAIR | {"auth": "local", "trusted_networks": ["40.92.0.0/15"]}, "is public"),
+    ],
+)
+def test_an_open_relay_is_refused_and_named(listener: dict[str, Any], says: str) -> None:
+    settings = built(OPEN | listener, RELAY)
+    ((key, text),) = relay_faults(settings.listeners["l"])
+    assert (key, says in text) == ("trusted_networks", True), text
+    assert [str(fault) for fault in check(settings)] == [f"listeners.l.trusted_networks: {text}"]
+
+
+@pytest.mark.parametrize(
+    "listener",
+    [
+        {"trusted_networks": ["10.0.0.0/8", "fd00::/8", "100.64.0.0/10"]},
+        {"trusted_networks": ["40.92.0.1", "2a01:111::1"]},
+        {"trusted_networks": []},
+        {"trusted_networks": ["40.92.0.0/15"], "bind": "127.0.0.1:25"},
+        ORG | {"trusted_networks": ["40.92.0.0/15"]},
+        PAIR | {"auth": "local"},
+    ],
+)
+def test_what_lets_in_no_strangers_is_left_alone(listener: dict[str, Any]) -> None:
+    assert check(built(OPEN | listener, RELAY)) == []
+
+
+def test_a_required_field_belongs_to_outbound_listeners() -> None:
+    inbound = {"role": "inbound", "domains": ["a.example"], "trusted_networks": ["0.0.0.0/0"]}
+    settings = built(OPEN | inbound | ORG, RELAY)
+    assert [key for key, _ in relay_faults(settings.listeners["l"])] == ["require_header"]

@@ -54,6 +54,15 @@ def test_people_see_where_each_value_comes_from(cli: Cli) -> None:
     assert "alice@example.test" in shown.partition("encrypt: from ")[2].partition("\n")[0]
 
 
+def test_the_grants_of_a_login_decide_whose_address_it_may_use(cli: Cli) -> None:
+    """Row A02; the login of alice is her address."""
+    own = explained(cli, "--to", "x@example.net", "--login", "alice@example.test")
+    assert own["x@example.net"]["action"] == "sign"
+    other = explained(cli, "--to", "x@example.net", "--login", "bob")["x@example.net"]
+    assert other["action"] == "refuse"
+    assert "login bob was not granted alice@example.test" in str(other["reply"])
+
+
 def test_the_listener_must_exist(cli: Cli) -> None:
     path = cli.file("m.eml", MAIL)
     line = ("explain", "--from", "a@b.org", "--to", "x@y.org", path)
