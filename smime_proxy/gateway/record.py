@@ -118,12 +118,11 @@ def record_deliveries(context: Context, envelope: Envelope, work: Work, outcome:
         context.measures.count("exemptions", kind=exemption.partition(":")[0])
         _log.info("exemption", id=envelope.identifier, kind=exemption)
     for refused in work.plan.refused:
-        event = "reported"
+        event = "refused" if envelope.session.is_lmtp else "reported"
         if envelope.session.is_lmtp:
-            event = "refused"
-            context.measures.count(event, rule=refused.rule.partition(":")[0])
+            context.measures.count("refused", rule=refused.rule.partition(":")[0])
         else:
-            context.measures.count(event)
+            context.measures.count("reported")
         _log.info(event, id=envelope.identifier, to=[str(refused.recipient)], rule=refused.rule)
 
 
