@@ -111,3 +111,12 @@ def test_an_unreadable_master_key_is_one_line(tmp_path: Path) -> None:
 
 def test_no_repr_shows_the_key() -> None:
     assert repr(VAULT) == "Vault()"
+
+
+def test_what_is_derived_is_the_same_for_the_same_key_and_purpose_only() -> None:
+    again = Vault.from_key(bytes(range(32)))
+    other = Vault.from_key(bytes(32))
+    derived = VAULT.derive("ledger")
+    assert len(derived) == 32
+    assert again.derive("ledger") == derived
+    assert derived not in {VAULT.derive("another"), other.derive("ledger"), bytes(range(32))}
