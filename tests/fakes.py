@@ -18,8 +18,11 @@ from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.envelope import Envelope, ForwardPath, Role, Session
+from smime_proxy.gateway import ports
 from smime_proxy.gateway.choices import RecipientChoices
 from smime_proxy.gateway.context import Context, Route
+from smime_proxy.gateway.deadlines import SUBMISSION, Deadlines
+from smime_proxy.gateway.late import Late
 from smime_proxy.gateway.ports import (
     Answer,
     Directory,
@@ -27,9 +30,10 @@ from smime_proxy.gateway.ports import (
     Findings,
     FoundKey,
     KeyUnavailable,
+    LedgerError,
     MemoryUnreadable,
     SeenCapabilities,
-    UpstreamError,
+    Unconfirmed,
 )
 from smime_proxy.policy.lacking import Lack
 from smime_proxy.policy.rules import Account, Kind, Override, Rules
@@ -170,6 +174,7 @@ class FakeUpstream:
 
     Steps: open, mail, rcpt, prepare, commit, abort; with `:address` a fault is for that recipient
     only. With `lmtp` the others of its transaction are not touched by a fault of `commit`.
+    `held` steps, named alike, wait for their event first.
     """
 
     extensions: Extensions = field(default_factory=Extensions)
@@ -179,6 +184,8 @@ class FakeUpstream:
     aborted: int = 0
     settled: int = 0
     lmtp: bool = False
+    held: dict[str, asyncio.Event] = field(default_factory=dict)
+    most: int = 0  # transactions open at once
 
     @property
     def leaked(self) -> int:
@@ -187,6 +194,7 @@ class FakeUpstream:
 
     async def open(self) -> "FakeTransaction":
         self.opened += 1
+        self.most = max(self.most, self.leaked)
         fault = self.faults.get("open")
         if isinstance(fault, Exception):
             self.settled += 1
@@ -218,11 +226,13 @@ class FakeTransaction:
 
     async def prepare(self, content: Sequence[bytes]) -> Reply | None:
         self._content = b"".join(content)
+        await self._wait("prepare")
         reply = self._answer("prepare", *self._recipients)
         return None if reply.is_positive else reply
 
     async def commit(self) -> tuple[Reply, ...]:
         self._settle()
+        await self._wait("commit")
         if self._upstream.lmtp:
             replies = tuple(self._answer("commit", item) for item in self._recipients)
         else:
@@ -239,6 +249,11 @@ class FakeTransaction:
         self._settle()
         self._answer("abort")
 
+    async def _wait(self, step: str) -> None:
+        for name in (step, *(f"{step}:{mailbox}" for mailbox in self._recipients)):
+            if name in self._upstream.held:
+                await self._upstream.held[name].wait()
+
     def _settle(self) -> None:
         self._upstream.settled += not self._settled
         self._settled = True
@@ -251,6 +266,54 @@ class FakeTransaction:
         if isinstance(fault, Exception):
             raise fault
         return fault
+
+
+@dataclass
+class FakeLedger:
+    """A ledger in memory; `entries` tells who was accepted, False: about to be sent.
+
+    `failing` names operations that fail; `done` those that were done.
+    """
+
+    entries: dict[bytes, bool] = field(default_factory=dict)
+    dead: set[bytes] = field(default_factory=set)  # claimed by a process that ended
+    failing: set[str] = field(default_factory=set)
+    done: list[str] = field(default_factory=list)
+
+    def name(self, *parts: bytes) -> bytes:
+        return b"|".join(parts)
+
+    def is_empty(self) -> bool:
+        return not self.entries and "look" not in self.failing
+
+    async def look(self, names: Sequence[bytes]) -> ports.Known:
+        self._do("look")
+        served = {name for name in names if self.entries.get(name)}
+        open_ = {name for name in names if self.entries.get(name) is False}
+        return ports.Known(frozenset(served), bool(open_ - self.dead), len(open_ & self.dead))
+
+    async def claim(self, names: Sequence[bytes]) -> ports.Known:
+        self._do("claim")
+        self.done.pop()
+        known = await self.look(names)
+        self.done[-1] = "claim"
+        if not known.busy:
+            self.entries.update(dict.fromkeys(set(names) - known.served, False))
+        return known
+
+    async def accept(self, names: Sequence[bytes]) -> None:
+        self._do("accept")
+        self.entries.update(dict.fromkeys(names, True))
+
+    async def forget(self, names: Sequence[bytes]) -> None:
+        self._do("forget")
+        for name in names:
+            self.entries.pop(name, None)
+
+    def _do(self, operation: str) -> None:
+        if operation in self.failing:
+            raise LedgerError("no space left on the device")
+        self.done.append(operation)
 
 
 @dataclass
@@ -359,6 +422,10 @@ class World:
     revocation: Revocation | None = None
     statuses: FakeStatuses | None = None
     memory: FakeMemory | None = None
+    ledger: FakeLedger | None = field(default_factory=FakeLedger)
+    deadlines: Deadlines = SUBMISSION
+    late: Late = field(default_factory=Late)
+    max_parallel_copies: int = 8
 
     def context(self) -> Context:
         """Build the context of a gateway in this world."""
@@ -367,7 +434,10 @@ class World:
             hostname="proxy.example.test",
             authserv_id="proxy.example.test",
             rules=self.rules,
-            routes={"out": Route(self.outside, reports), "in": Route(self.inside, reports)},
+            routes={
+                "out": Route(self.outside, reports, self.deadlines),
+                "in": Route(self.inside, reports, self.deadlines),
+            },
             directory=lambda: self.directory,
             sent_copy=lambda _url, _address: self.copies,
             measures=self.measures,
@@ -379,6 +449,9 @@ class World:
             revocation=self.revocation,
             statuses=self.statuses,
             memory=self.memory,
+            ledger=self.ledger,
+            late=self.late,
+            max_parallel_copies=self.max_parallel_copies,
         )
 
 
@@ -407,9 +480,9 @@ def envelope(
     )
 
 
-def lost() -> UpstreamError:
+def lost() -> Unconfirmed:
     """Make the error of a connection lost after the final dot."""
-    return UpstreamError(LOST)
+    return Unconfirmed(LOST)
 
 
 def mail(

@@ -37,10 +37,16 @@ COUNTERS: Mapping[str, Meaning] = MappingProxyType(
             ("treatment", "outcome"),
         ),
         "dkim_removed": Meaning("Outbound messages that lost a DKIM signature of our own."),
+        "dup_possible": Meaning(
+            "Copies that may have been sent although no reply says so; a retry may double them."
+        ),
         "exemptions": Meaning("Deliveries exempt from what policy asks, by kind.", ("kind",)),
         "internal_errors": Meaning("Transactions answered 451 4.3.0; the log has the reason."),
         "keys_found": Meaning(
             "Keys found in signed mail and not known before, by what became of them.", ("outcome",)
+        ),
+        "ledger_failures": Meaning(
+            "Entries of the ledger that could not be read or written.", ("operation",)
         ),
         "lookups": Meaning(
             "Questions to directories for certificates, by what came of them.",

@@ -88,6 +88,7 @@ def build_context(
         choices=RecipientChoices(revocation),
         revocation=revocation,
         wording=to_wording(settings),
+        max_parallel_copies=settings.service.max_parallel_copies,
     )
 
 
@@ -132,6 +133,7 @@ def build_routes(settings: "Settings", upstreams: "Mapping[str, Upstream]") -> "
     """Find the upstream of each listener, and that of its reports."""
     from smime_proxy.envelope import Role
     from smime_proxy.gateway.context import Route
+    from smime_proxy.gateway.deadlines import MTA_SECONDS, SUBMISSION_SECONDS, Deadlines
     from smime_proxy.settings.checks import reports_upstream
 
     routes = {}
@@ -140,7 +142,8 @@ def build_routes(settings: "Settings", upstreams: "Mapping[str, Upstream]") -> "
         reports: Upstream | None = upstream
         if listener.role is Role.INBOUND:
             reports = upstreams.get(reports_upstream(settings, listener))
-        routes[name] = Route(upstream, reports)
+        usual = MTA_SECONDS if listener.role is Role.INBOUND else SUBMISSION_SECONDS
+        routes[name] = Route(upstream, reports, Deadlines.of(listener.patience or usual))
     return routes
 
 

@@ -116,7 +116,9 @@ class _Workshop:
         from smime_proxy.admin.engine import Remembering
         from smime_proxy.admin.expiry_watch import ExpiryWatch
         from smime_proxy.admin.metrics import Counters
+        from smime_proxy.gateway.late import Late
         from smime_proxy.gateway.pipeline import Gateway
+        from smime_proxy.stores.ledger import Ledger
         from smime_proxy.stores.notes import CapabilityNotes, KeyNotes
         from smime_proxy.stores.watch import SnapshotSource
 
@@ -132,6 +134,8 @@ class _Workshop:
             store, settings.policy.harvest, lambda it: measures.count("keys_found", outcome=it)
         )
         self._memory = remembering_decrypted(store)
+        self._ledger = Ledger(settings.service.state_dir, store.vault.derive("ledger"))
+        self._late = Late()
         found = fetching_revocations(settings, store, source, measures)
         self._revocation, self._fetcher = found
         self._discovery = build_discovery(settings, sources, store, measures, self._revocation)
@@ -156,6 +160,8 @@ class _Workshop:
             "decrypted mail": self._memory.write_always(),
             "revocation lists": keep_signed(self._store),
             "expiry": self._expiry.watch(),
+            "late answers": self._late.watch(),
+            "ledger": self._ledger.purge_always(),
         }
         if self._fetcher is not None:
             chores["revocation"] = self._fetcher.run()
@@ -168,7 +174,7 @@ class _Workshop:
             chores={name: loop.create_task(chore) for name, chore in chores.items()},
             gauges=self._expiry.gauges,
             reload=self._renew,
-            release=self._store.close,
+            release=self._release,
             discovery=self._discovery,
         )
 
@@ -197,7 +203,17 @@ class _Workshop:
             self._keys.note,
             self._revocation,
         )
-        return replace(context, statuses=self._fetcher, memory=self._memory)
+        return replace(
+            context,
+            statuses=self._fetcher,
+            memory=self._memory,
+            ledger=self._ledger,
+            late=self._late,
+        )
+
+    def _release(self) -> None:
+        self._store.close()
+        self._ledger.close()
 
 
 def _ways(settings: "Settings", upstreams: "Mapping[str, Remembering]") -> "dict[str, Way]":

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.revocation import Revocation
 from smime_proxy.gateway.choices import RecipientChoices
+from smime_proxy.gateway.deadlines import SUBMISSION, Deadlines
+from smime_proxy.gateway.late import Late
 from smime_proxy.gateway.ports import (
     Directory,
     Discovery,
     FoundKey,
+    Ledger,
     Measures,
     Memory,
     SeenCapabilities,
@@ -26,10 +29,14 @@ from smime_proxy.policy.rules import Rules
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where the mail of one listener goes, and its reports; None: no report may be sent."""
+    """Where the mail of one listener goes, and its reports; None: no report may be sent.
+
+    `deadlines` follow from the patience of the listener's clients.
+    """
 
     upstream: Upstream
     reports: Upstream | None = None
+    deadlines: Deadlines = SUBMISSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +47,11 @@ class Context:
     and the address it is filed for; `random(n)` n octets from the system's generator. `remember`
     takes note of capabilities and `harvest` of keys: they return at once, do no I/O and never
     raise. `slow_keys`: keys lie on a device, so that every message is worked on in a thread.
-    `wording` says what people are told in reports.
-    `revocation` are the answers at hand and what they mean; None: nothing is asked. `statuses` lets
-    mail wait for those that are not; None: none waits. `memory` knows what was decrypted here;
-    None: nothing is marked or found again.
+    `wording` says what people are told in reports. `revocation` are the answers at hand and what
+    they mean; None: nothing is asked. `statuses` lets mail wait for those that are not; None: none
+    waits. `memory` knows what was decrypted here; None: nothing is marked or found again. `ledger`
+    knows who has what from attempts before; None: nobody does. `late` is what goes on behind
+    clients that were answered. `max_parallel_copies` of one message go at once.
     """
 
     hostname: str
@@ -64,3 +72,6 @@ class Context:
     statuses: Statuses | None = None
     wording: Wording = field(default_factory=Wording)
     memory: Memory | None = None
+    ledger: Ledger | None = None
+    late: Late = field(default_factory=Late)
+    max_parallel_copies: int = 8

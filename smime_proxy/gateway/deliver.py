@@ -3,10 +3,13 @@
 RFC 5321 6.1 (responsibility), RFC 3464 (the report for those who cannot be served).
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from smime_proxy.envelope import Envelope, ForwardPath, Role
+import structlog
+
+from smime_proxy.envelope import Envelope, ForwardPath
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.delivery import (
     Group,
@@ -14,21 +17,25 @@ from smime_proxy.gateway.delivery import (
     Prepared,
     answered,
     drop,
-    kept_for_copies,
-    prepare_all,
-    prepare_opened,
+    prepare,
     verdict,
 )
-from smime_proxy.gateway.ports import Transaction
+from smime_proxy.gateway.groups import copy_of, group_of, may_report, report_of
+from smime_proxy.gateway.ledger import Entries
+from smime_proxy.gateway.ports import LedgerError, Transaction, UpstreamError
 from smime_proxy.gateway.replies import reply_for
-from smime_proxy.gateway.reports import failures, report_group, undelivered
-from smime_proxy.gateway.work import Content, Work
-from smime_proxy.message.report import may_be_answered
-from smime_proxy.message.trace import received_field
-from smime_proxy.policy.plan import Decrypt
+from smime_proxy.gateway.reports import report_group, undelivered
+from smime_proxy.gateway.sending import Attempt, Due, Sending, Unsent
+from smime_proxy.gateway.work import Work
 from smime_proxy.reply import EnhancedStatus, Reply
 
 CLIENT_GONE = Reply(451, EnhancedStatus(4, 2), "The client left before the message was sent.")
+
+
+CLIENT_GONE = Reply(451, EnhancedStatus(4, 2), "The client left before the message was sent.")
+SERVED = Reply(250, EnhancedStatus(0, 0), "The message was delivered by an attempt before")
+
+_log = structlog.get_logger("smime_proxy.gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,167 +58,30 @@ async def deliver(
     work: Work,
     opened: Transaction | None,
     client_gone: Callable[[], bool],
+    begun: float | None = None,
 ) -> Outcome:
     """Hand all groups on, then the report for refused recipients; the sent copy is prepared.
 
     `opened` is the transaction of the recipients as the client named them; it is used when there
-    is one group, else reset. Nothing is sent unless every group and the copy are prepared.
+    is one group, else reset. Nothing is sent unless every group and the copy are prepared. Those
+    who have the message from an attempt before are left out. `begun` is the loop time of the
+    client's final dot.
     """
-    groups = [group_of(context, envelope, content) for content in work.contents]
-    report = _report(context, envelope, work)
-    whole = len(groups) == 1 and len(groups[0].paths) == len(envelope.forward_paths)
-    if whole and report is None and opened is not None:
-        prepared = await prepare_opened(groups[0], opened)
-    else:
-        await drop(opened)
-        prepared = await prepare_all([*groups, *([report] if report else [])])
-    if isinstance(prepared, Reply):
-        return _nobody(prepared, groups)
     try:
-        copy = await prepare_copy(context, envelope, work)
+        delivery = _Delivery(context, envelope, work)
     except BaseException:
-        await prepared.abort()
+        await drop(opened)
         raise
-    refusal = replace(copy, code=451) if isinstance(copy, Reply) and copy.is_temporary else None
-    if client_gone():
-        refusal = CLIENT_GONE
-    if refusal is not None:
-        await prepared.abort()
-        await abort_copy(copy)
-        return _nobody(refusal, groups)
-    return await _commit(context, envelope, work, groups, prepared, copy)
+    started = asyncio.get_running_loop().time() if begun is None else begun
+    return await delivery.carry_out(opened, client_gone, started)
 
 
 async def file_copy(copy: Prepared | Reply) -> Reply:
     """File the sent copy `deliver` prepared, or give the reply that refused it for good."""
-    return copy if isinstance(copy, Reply) else verdict((await copy.commit())[0])
-
-
-async def _commit(
-    context: Context,
-    envelope: Envelope,
-    work: Work,
-    groups: Sequence[Group],
-    prepared: Prepared,
-    copy: Prepared | Reply | None,
-) -> Outcome:
     try:
-        replies = await prepared.commit()
-        of_groups = replies[: len(groups)]
-        reported = len(replies) > len(groups) and verdict(replies[-1]).is_positive
-        if reported and envelope.reverse_path is not None:
-            context.rate.note(envelope.reverse_path, envelope.received_at)
-        served = any(reply.is_positive for _, reply in replies[0])
-        if served and not all(verdict(group).is_positive for group in replies):
-            reply = await _partly(context, envelope, work, groups, replies)
-        else:
-            reply = verdict(replies[0])
-    except BaseException:
-        await abort_copy(copy)
-        raise
-    if reply.is_temporary or not served:
-        await abort_copy(copy)  # the client sends again, or nobody got it
-        return Outcome(reply, of_groups)
-    return Outcome(reply, of_groups, copy)
-
-
-async def _partly(
-    context: Context,
-    envelope: Envelope,
-    work: Work,
-    groups: Sequence[Group],
-    replies: Sequence[PathReplies],
-) -> Reply:
-    """Answer for mail that some got: the client sends again, or a report names the rest."""
-    context.measures.count("partly_sent")
-    told = [pair for group in replies[: len(groups)] for pair in group]
-    rest = [(path, reply) for path, reply in told if not reply.is_positive]
-    count = f"{len(told) - len(rest)} of {len(told)} recipients have the message"
-    if not all(reply.is_permanent for _, reply in rest) or len(replies) > len(groups):
-        return reply_for("partly_sent", count)
-    reports = context.routes[envelope.session.listener].reports
-    if reports is not None and _may_report(context, envelope, work):
-        header, failed = work.entity.header, undelivered(rest, context.wording)
-        report = report_group(reports, envelope, header, failed, context.hostname, context.wording)
-        # Without one nobody wanted to hear of it (RFC 3461 4.1).
-        if report is None or (await _send(report)).is_positive:
-            return next(reply for _, reply in told if reply.is_positive)
-    return reply_for("partly_refused", f"{count}; the rest was refused: {rest[0][1]}")
-
-
-def _may_report(context: Context, envelope: Envelope, work: Work) -> bool:
-    """Tell whether a report may be sent; outside senders get few, their server tells them more."""
-    sender = envelope.reverse_path
-    if envelope.session.role is Role.OUTBOUND or sender is None:
-        return sender is not None
-    if not may_be_answered(work.entity.header, sender):
-        return False
-    allowed = context.rate.allows(sender, envelope.received_at)
-    context.rate.note(sender, envelope.received_at)
-    return allowed
-
-
-async def _send(group: Group) -> Reply:
-    prepared = await prepare_all([group])
-    if isinstance(prepared, Reply):
-        return prepared
-    return verdict((await prepared.commit())[0])
-
-
-def group_of(context: Context, envelope: Envelope, content: Content) -> Group:
-    """Put one content behind our Received field, for its recipients as the client wrote them."""
-    session = envelope.session
-    # As the client wrote them: two that differ only in case stay two, in his spelling (E74).
-    recipients = frozenset(content.delivery.recipients)
-    paths = tuple(path for path in envelope.forward_paths if path.mailbox in recipients)
-    received = received_field(
-        helo=session.helo,
-        peer=session.peer,
-        hostname=context.hostname,
-        protocol=session.protocol,
-        identifier=envelope.identifier,
-        recipient=paths[0].mailbox if len(paths) == 1 else None,
-        at=envelope.received_at,
-    )
-    return Group(
-        context.routes[session.listener].upstream,
-        envelope.reverse_path,
-        paths,
-        (received, content.message),
-        smtputf8=envelope.smtputf8,
-        headers_only=session.role is Role.INBOUND,
-        parameters=envelope.parameters,
-        opened=isinstance(content.delivery.treatment, Decrypt),
-    )
-
-
-def _report(context: Context, envelope: Envelope, work: Work) -> Group | None:
-    reports = context.routes[envelope.session.listener].reports
-    if not work.plan.refused or reports is None:
-        return None
-    failed = failures(work.plan.refused, context.wording)
-    return report_group(
-        reports, envelope, work.entity.header, failed, context.hostname, context.wording
-    )
-
-
-async def prepare_copy(context: Context, envelope: Envelope, work: Work) -> Prepared | Reply | None:
-    """Prepare the sent copy, if there is to be one; a Reply is its refusal."""
-    plan = work.plan
-    if plan.sent_copy is None or work.sent_copy is None:
-        return None
-    address = plan.sent_copy.account.address
-    upstream = context.sent_copy(plan.sent_copy.url, address)
-    group = Group(
-        upstream,
-        envelope.reverse_path,
-        (ForwardPath(address),),
-        (work.sent_copy,),
-        smtputf8=envelope.smtputf8,
-        headers_only=True,
-        parameters=kept_for_copies(envelope.parameters),
-    )
-    return await prepare_all([group])
+        return copy if isinstance(copy, Reply) else verdict(await copy.commit())
+    except UpstreamError as error:
+        return error.reply
 
 
 async def abort_copy(copy: Prepared | Reply | None) -> None:
@@ -220,5 +90,179 @@ async def abort_copy(copy: Prepared | Reply | None) -> None:
         await copy.abort()
 
 
-def _nobody(reply: Reply, groups: Sequence[Group]) -> Outcome:
-    return Outcome(reply, tuple(answered(group, reply) for group in groups))
+class _Delivery:
+    """One attempt: what it began with, and the sent copy once that is prepared."""
+
+    def __init__(self, context: Context, envelope: Envelope, work: Work) -> None:
+        report, copy = report_of(context, envelope, work), copy_of(context, envelope, work)
+        self._context = context
+        self._envelope = envelope
+        self._work = work
+        self._groups = [group_of(context, envelope, content) for content in work.contents]
+        self._due_groups = [*self._groups, *([report] if report else [])]
+        self._copies = [copy] if copy else []
+        self._route = context.routes[envelope.session.listener]
+        self._entries = Entries(context, envelope)
+        self._copy: Prepared | Reply | None = None
+        self._due = Due(0.0, 0.0)
+        self._client_gone: Callable[[], bool] = lambda: False
+
+    async def carry_out(
+        self, opened: Transaction | None, client_gone: Callable[[], bool], begun: float
+    ) -> Outcome:
+        self._client_gone, self._due = client_gone, Due.after(begun, self._route.deadlines)
+        refusal = await self._known()
+        if refusal is not None:
+            await drop(opened)
+            return self._nobody(refusal)
+        try:
+            outcome = await self._send(opened)
+        except Unsent as unsent:
+            outcome = self._nobody(unsent.reply)
+        except BaseException:
+            await abort_copy(self._copy)
+            await self._entries.release()
+            raise
+        await self._conclude(outcome)
+        return outcome
+
+    @property
+    def _is_split(self) -> bool:
+        return len(self._due_groups) > 1
+
+    async def _known(self) -> Reply | None:
+        """Ask the ledger; of several groups it must know before any dot. A reply: nothing goes."""
+        ask = self._entries.claim if self._is_split else self._entries.look
+        try:
+            known = await ask([*self._due_groups, *self._copies])
+        except LedgerError:
+            return reply_for("ledger_failed")
+        return reply_for("being_sent") if known.busy else None
+
+    async def _send(self, opened: Transaction | None) -> Outcome:
+        rest = [self._entries.rest(group) for group in self._due_groups]
+        waiting = [group for group in rest if group.paths]
+        is_whole = len(waiting) == len(self._due_groups) == 1 and (
+            len(waiting[0].paths) == len(self._envelope.forward_paths)
+        )
+        if not is_whole:
+            await drop(opened)
+            opened = None
+        sending = Sending(self._attempt())
+        told = await sending.send(waiting, opened)
+        if not waiting:
+            await self._ready()
+        replies = _merged(self._due_groups, rest, told)
+        return Outcome(
+            await self._reply(replies, late=sending.late),
+            tuple(replies[: len(self._groups)]),
+            self._copy,
+        )
+
+    def _attempt(self) -> Attempt:
+        return Attempt(
+            self._context,
+            self._envelope.identifier,
+            self._entries,
+            self._due,
+            self._client_gone,
+            claimed=self._is_split,
+            ready=self._ready,
+        )
+
+    async def _ready(self) -> None:
+        """Do what comes last before the first dot; raises `Unsent`."""
+        try:
+            async with asyncio.timeout_at(self._due.gate):
+                for copy in map(self._entries.rest, self._copies):
+                    self._copy = await prepare(copy) if copy.paths else None
+        except TimeoutError:
+            raise Unsent(reply_for("out_of_time")) from None
+        if isinstance(self._copy, Reply) and self._copy.is_temporary:
+            raise Unsent(replace(self._copy, code=451))
+        if self._client_gone():
+            _log.info("client_gone_unwound", id=self._envelope.identifier)
+            raise Unsent(CLIENT_GONE)
+
+    async def _conclude(self, outcome: Outcome) -> None:
+        """Write down what the client's retry must know, or forget what it need not."""
+        reply = outcome.reply
+        if not reply.is_positive:
+            await abort_copy(self._copy)  # the client sends again, or nobody got it
+        if reply.is_temporary:
+            await self._entries.release()
+        elif reply.is_positive and self._client_gone():
+            for group in (*self._due_groups, *self._copies):
+                await self._entries.accept(group, group.paths)
+        else:
+            await self._entries.forget([*self._due_groups, *self._copies])
+
+    async def _reply(self, replies: Sequence[PathReplies], *, late: bool) -> Reply:
+        """Say what became of the whole message, and tell the sender of those refused for good."""
+        told = [pair for one in replies[: len(self._groups)] for pair in one]
+        reports = replies[len(self._groups) :]
+        sender = self._envelope.reverse_path
+        if any(verdict(one).is_positive for one in reports) and sender is not None:
+            self._context.rate.note(sender, self._envelope.received_at)
+        if all(reply.is_positive for one in replies for _, reply in one):
+            said = [reply for _, reply in told if reply is not SERVED]
+            return said[0] if said else SERVED
+        rest = [(path, reply) for path, reply in told if not reply.is_positive]
+        count = f"{len(told) - len(rest)} of {len(told)} recipients have the message"
+        if len(rest) < len(told):
+            self._context.measures.count("partly_sent")
+        if late:
+            return reply_for("unanswered", count if len(told) > 1 else "")
+        return await self._partly(told, rest, reports, count)
+
+    async def _partly(
+        self,
+        told: Sequence[tuple[ForwardPath, Reply]],
+        rest: Sequence[tuple[ForwardPath, Reply]],
+        reports: Sequence[PathReplies],
+        count: str,
+    ) -> Reply:
+        """Answer for mail that some got: the client sends again, or a report names the rest."""
+        unreported = [verdict(one) for one in reports if not verdict(one).is_positive]
+        refusals = [*(reply for _, reply in rest), *unreported]
+        if not all(reply.is_permanent for reply in refusals):
+            return reply_for("partly_sent", count)
+        if rest and not unreported and may_report(self._context, self._envelope, self._work):
+            reported = await self._tell(rest)
+            if reported.is_positive:
+                return next(reply for _, reply in told if reply.is_positive)
+            if reported.is_temporary:
+                return reply_for("partly_sent", count)
+        return reply_for("partly_refused", f"{count}; the rest was refused: {refusals[0]}")
+
+    async def _tell(self, rest: Sequence[tuple[ForwardPath, Reply]]) -> Reply:
+        """Send the report while the client waits, and give the upstream's reply to it.
+
+        Positive too where nobody wanted to hear of it (RFC 3461 4.1).
+        """
+        reports, header = self._route.reports, self._work.entity.header
+        if reports is None:
+            return rest[0][1]
+        hostname, wording = self._context.hostname, self._context.wording
+        failed = undelivered(rest, wording)
+        report = report_group(reports, self._envelope, header, failed, hostname, wording)
+        try:
+            async with asyncio.timeout_at(self._due.answer):
+                return SERVED if report is None else await file_copy(await prepare(report))
+        except TimeoutError:
+            return reply_for("unanswered")
+
+    def _nobody(self, reply: Reply) -> Outcome:
+        return Outcome(reply, tuple(answered(group, reply) for group in self._groups))
+
+
+def _merged(
+    groups: Sequence[Group], rest: Sequence[Group], told: Sequence[PathReplies]
+) -> list[PathReplies]:
+    """Put together who was served before and what the others were told, in the groups' order."""
+    said = iter(told)
+    replies = []
+    for group, waiting in zip(groups, rest, strict=True):
+        now = dict(next(said)) if waiting.paths else {}
+        replies.append(tuple((path, now.get(path, SERVED)) for path in group.paths))
+    return replies

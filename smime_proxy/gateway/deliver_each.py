@@ -9,17 +9,20 @@ from dataclasses import replace
 
 from smime_proxy.envelope import Envelope
 from smime_proxy.gateway.context import Context
-from smime_proxy.gateway.deliver import CLIENT_GONE, Outcome, abort_copy, group_of, prepare_copy
+from smime_proxy.gateway.deliver import CLIENT_GONE, Outcome, abort_copy
 from smime_proxy.gateway.delivery import (
     Group,
     PathReplies,
     Prepared,
+    abort_all,
     answered,
     drop,
-    prepare_all,
+    prepare,
+    prepare_each,
     prepare_opened,
 )
-from smime_proxy.gateway.ports import Transaction
+from smime_proxy.gateway.groups import copy_of, group_of
+from smime_proxy.gateway.ports import Transaction, Unconfirmed, UpstreamError
 from smime_proxy.gateway.replies import refusal_reply
 from smime_proxy.gateway.work import Work
 from smime_proxy.reply import Reply
@@ -31,27 +34,31 @@ async def deliver_each(
     work: Work,
     opened: Transaction | None,
     client_gone: Callable[[], bool],
+    begun: float | None = None,
 ) -> Outcome:
     """Hand all groups on, each for itself; `Outcome.each` has the replies in RCPT order.
 
     A sent copy that is refused for now keeps everything back, as with SMTP. It is filed once the
-    client has nothing left to send again.
+    client has nothing left to send again. `begun` is the loop time of the client's final dot.
     """
+    started = asyncio.get_running_loop().time() if begun is None else begun
+    gate = started + context.routes[envelope.session.listener].deadlines.gate
     groups = [group_of(context, envelope, content) for content in work.contents]
-    prepared = await _prepare_each(groups, envelope, opened)
+    prepared = await _prepare_each(groups, envelope, opened, gate)
     try:
-        copy = await prepare_copy(context, envelope, work)
+        filed = copy_of(context, envelope, work)
+        copy = await prepare(filed) if filed else None
     except BaseException:
-        await _abort(prepared)
+        await abort_all(prepared)
         raise
     refusal = replace(copy, code=451) if isinstance(copy, Reply) and copy.is_temporary else None
     refusal = CLIENT_GONE if client_gone() else refusal
     if refusal is not None:
-        await _abort(prepared)
+        await abort_all(prepared)
         replies = tuple(answered(group, refusal) for group in groups)
     else:
         try:
-            replies = await _commit_each(groups, prepared)
+            replies = await _commit_each(context, groups, prepared)
         except BaseException:
             await abort_copy(copy)
             raise
@@ -64,24 +71,17 @@ async def deliver_each(
 
 
 async def _prepare_each(
-    groups: Sequence[Group], envelope: Envelope, opened: Transaction | None
-) -> list[Prepared | Reply]:
+    groups: Sequence[Group], envelope: Envelope, opened: Transaction | None, gate: float
+) -> Sequence[Prepared | Reply]:
     whole = len(groups) == 1 and len(groups[0].paths) == len(envelope.forward_paths)
     if whole and opened is not None:
         return [await prepare_opened(groups[0], opened)]
     await drop(opened)
-    attempts = (prepare_all([group]) for group in groups)
-    results = await asyncio.gather(*attempts, return_exceptions=True)
-    made = [item for item in results if not isinstance(item, BaseException)]
-    for item in results:
-        if isinstance(item, BaseException):
-            await _abort(made)
-            raise item
-    return made
+    return await prepare_each(groups, gate)
 
 
 async def _commit_each(
-    groups: Sequence[Group], prepared: Sequence[Prepared | Reply]
+    context: Context, groups: Sequence[Group], prepared: Sequence[Prepared | Reply]
 ) -> tuple[PathReplies, ...]:
     replies: list[PathReplies] = []
     try:
@@ -89,17 +89,21 @@ async def _commit_each(
             if isinstance(one, Reply):
                 replies.append(answered(group, one))
             else:
-                replies += await one.commit()
+                replies.append(await _commit(context, group, one))
     except BaseException:
-        await _abort(prepared)  # of what is committed nothing is left to abort
+        await abort_all(prepared)  # of what is committed nothing is left to abort
         raise
     return tuple(replies)
 
 
-async def _abort(prepared: Sequence[Prepared | Reply]) -> None:
-    for one in prepared:
-        if isinstance(one, Prepared):
-            await one.abort()
+async def _commit(context: Context, group: Group, prepared: Prepared) -> PathReplies:
+    try:
+        return await prepared.commit()
+    except Unconfirmed as error:
+        context.measures.count("dup_possible")
+        return answered(group, error.reply)
+    except UpstreamError as error:
+        return answered(group, error.reply)
 
 
 def _in_order(

@@ -5,8 +5,9 @@ A refusal before the first accepted dot drops all transactions un-dotted, so not
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypeAlias
 
 from smime_proxy.address import Mailbox
@@ -20,6 +21,14 @@ DSN_PARAMETERS = frozenset({"RET", "ENVID", "NOTIFY", "ORCPT"})  # RFC 3461 4
 
 PathReplies: TypeAlias = tuple[tuple[ForwardPath, Reply], ...]
 """Each recipient of a group with the reply that says whether he has the message."""
+
+
+class Kind(Enum):
+    """What a group is of all that a message brings about."""
+
+    MESSAGE = "message"
+    REPORT = "report"  # tells the sender of recipients that are refused
+    COPY = "copy"  # what the sender keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,40 +48,32 @@ class Group:
     headers_only: bool = False
     parameters: tuple[str, ...] = ()
     opened: bool = False
+    kind: Kind = Kind.MESSAGE
 
 
 class Prepared:
-    """Transactions that have everything but the final dot; all are committed or aborted."""
+    """A group's transaction that has everything but the final dot; it is committed or aborted."""
 
-    def __init__(self, groups: Sequence[Group], transactions: Sequence[Transaction]) -> None:
-        """Pair groups with their prepared transactions."""
-        self._pairs = list(zip(groups, transactions, strict=True))
+    def __init__(self, group: Group, transaction: Transaction) -> None:
+        """Pair a group with its prepared transaction."""
+        self._group = group
+        self._transaction: Transaction | None = transaction
 
-    async def commit(self) -> tuple[PathReplies, ...]:
-        """Send the dots in order and give what each group's upstream said of each recipient.
+    async def commit(self) -> PathReplies:
+        """Send the dot and give what the upstream said of each recipient.
 
-        When the first group is accepted for nobody the rest is aborted and shares its verdict. A
-        lost connection is the 451 of the `UpstreamError`: in doubt, the client sends again.
+        Raises `UpstreamError` when the connection was lost, `Unconfirmed` when that was after the
+        dot.
         """
-        replies: list[PathReplies] = []
-        while self._pairs:
-            group, transaction = self._pairs.pop(0)
-            try:
-                replies.append(await _dot(group, transaction))
-            except BaseException:
-                await self.abort()
-                raise
-            if len(replies) == 1 and not _is_somebodys(replies[0]):
-                told = verdict(replies[0])
-                replies += [answered(group, told) for group, _ in self._pairs]
-                await self.abort()
-        return tuple(replies)
+        transaction, self._transaction = self._transaction, None
+        assert transaction is not None  # noqa: S101 - it is committed once
+        replies = await transaction.commit()
+        return tuple(zip(self._group.paths, replies, strict=True))
 
     async def abort(self) -> None:
-        """Drop what is not committed, without a dot; one that cannot be dropped stops no other."""
-        pairs, self._pairs = self._pairs, []
-        for _, transaction in pairs:
-            await drop(transaction)
+        """Drop it without a dot, unless it is committed."""
+        transaction, self._transaction = self._transaction, None
+        await drop(transaction)
 
 
 def answered(group: Group, reply: Reply) -> PathReplies:
@@ -139,21 +140,59 @@ def unmet(extensions: Extensions, requested: Sequence[str]) -> Reply | None:
     return None
 
 
-async def prepare_all(groups: Sequence[Group]) -> Prepared | Reply:
-    """Open and prepare one transaction a group, all at once; nothing is sent by this.
-
-    The first refusal aborts all of them and is given back.
-    """
-    results = await asyncio.gather(*map(_prepare, groups), return_exceptions=True)
-    transactions = [item for item in results if not isinstance(item, Reply | BaseException)]
-    if len(transactions) == len(groups):
-        return Prepared(groups, transactions)
-    for transaction in transactions:
+async def prepare(group: Group) -> Prepared | Reply:
+    """Open and prepare a transaction for a group, or give the refusal; nothing is sent by this."""
+    transaction = None
+    try:
+        transaction = await group.upstream.open()
+        refusal = await _converse(group, transaction)
+    except UpstreamError as error:
+        refusal = error.reply
+    except BaseException:
         await drop(transaction)
+        raise
+    if refusal is None and transaction is not None:
+        return Prepared(group, transaction)
+    await drop(transaction)
+    return refusal or reply_for("upstream_unreachable")
+
+
+async def prepare_each(groups: Sequence[Group], until: float) -> list[Prepared | Reply]:
+    """Prepare several groups at once; `until` is loop time, after which there is no more time.
+
+    What is unforeseen with one of them drops all and is raised.
+    """
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(prepare(group)) for group in groups]
+    try:
+        await asyncio.wait(tasks, timeout=max(0.0, until - loop.time()))
+    except asyncio.CancelledError:
+        await abort_all(await _ended(tasks))
+        raise
+    results = await _ended(tasks)
     for item in results:
-        if isinstance(item, BaseException):
+        if isinstance(item, BaseException) and not isinstance(item, asyncio.CancelledError):
+            await abort_all(results)
             raise item
-    return next(item for item in results if isinstance(item, Reply))
+    return [
+        reply_for("out_of_time") if isinstance(item, BaseException) else item for item in results
+    ]
+
+
+async def _ended(
+    tasks: Sequence[asyncio.Task[Prepared | Reply]],
+) -> Sequence[Prepared | Reply | BaseException]:
+    """Give what tasks came to; one that is not done is cancelled and drops its transaction."""
+    for task in tasks:
+        task.cancel()  # those that are done take no notice
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def abort_all(items: Iterable[Prepared | Reply | BaseException]) -> None:
+    """Drop what is prepared among these."""
+    for item in items:
+        if isinstance(item, Prepared):
+            await item.abort()
 
 
 async def prepare_opened(group: Group, transaction: Transaction) -> Prepared | Reply:
@@ -166,42 +205,14 @@ async def prepare_opened(group: Group, transaction: Transaction) -> Prepared | R
         refusal = await _hand_over(group, transaction)
     except UpstreamError:
         await drop(transaction)
-        return await prepare_all([group])
+        return await prepare(group)
     except BaseException:
         await drop(transaction)
         raise
     if refusal is not None:
         await drop(transaction)
         return refusal
-    return Prepared([group], [transaction])
-
-
-async def _dot(group: Group, transaction: Transaction) -> PathReplies:
-    try:
-        replies = await transaction.commit()
-    except UpstreamError as error:
-        return answered(group, error.reply)
-    return tuple(zip(group.paths, replies, strict=True))
-
-
-def _is_somebodys(replies: PathReplies) -> bool:
-    return any(reply.is_positive for _, reply in replies)
-
-
-async def _prepare(group: Group) -> Transaction | Reply:
-    transaction = None
-    try:
-        transaction = await group.upstream.open()
-        refusal = await _converse(group, transaction)
-    except UpstreamError as error:
-        refusal = error.reply
-    except BaseException:
-        await drop(transaction)
-        raise
-    if refusal is None and transaction is not None:
-        return transaction
-    await drop(transaction)
-    return refusal or reply_for("upstream_unreachable")
+    return Prepared(group, transaction)
 
 
 async def _converse(group: Group, transaction: Transaction) -> Reply | None:

@@ -30,7 +30,7 @@ LARGE = 256 * 1024  # octets; beyond this the work costs the loop more than a th
 MANY = 20  # recipients; each may cost a path to validate, or a private key to use
 _Said = TypeVar("_Said")
 _Way: TypeAlias = Callable[
-    [Context, Envelope, Work, Transaction | None, Callable[[], bool]], Awaitable[Outcome]
+    [Context, Envelope, Work, Transaction | None, Callable[[], bool], float], Awaitable[Outcome]
 ]
 COPY_SECONDS = 20.0  # for the dot of a sent copy: clients wait 60 s and send again
 
@@ -195,7 +195,7 @@ class Conversation:
     async def _deliver(
         self, envelope: Envelope, client_gone: Callable[[], bool], way: _Way
     ) -> Outcome | Refused:
-        context = self._context
+        context, begun = self._context, asyncio.get_running_loop().time()
         work = await self._work(envelope)
         if isinstance(work, Refused):
             record_refusal(context, envelope, work)
@@ -204,7 +204,7 @@ class Conversation:
             # Before it is delivered: a program may answer sooner than the upstream's 250 is here.
             context.memory.remember(work.confidential, envelope.received_at)
         opened, self._transaction = self._transaction, None
-        outcome = await way(context, envelope, work, opened, client_gone)
+        outcome = await way(context, envelope, work, opened, client_gone, begun)
         try:
             await self._finish(envelope, work, outcome)
         except Exception:  # the mail is with its recipients: only the upstream's reply is true

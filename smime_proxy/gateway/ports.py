@@ -35,6 +35,10 @@ class UpstreamError(Exception):
         self.reply = reply
 
 
+class Unconfirmed(UpstreamError):  # noqa: N818 - what is known, beside whose fault it is
+    """The final dot was sent and no reply came: the message may have been sent."""
+
+
 class LedgerError(Exception):
     """The ledger cannot be read or written now; the text says why in one line."""
 
@@ -341,6 +345,10 @@ class Ledger(Protocol):
 
     def name(self, *parts: bytes) -> bytes:
         """Give the name of an entry; touches nothing."""
+        ...
+
+    def is_empty(self) -> bool:
+        """Tell, at once and at no cost, whether nothing is known of anything; if unsure, no."""
         ...
 
     async def look(self, names: Sequence[bytes]) -> Known:

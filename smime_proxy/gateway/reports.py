@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Envelope, ForwardPath
-from smime_proxy.gateway.delivery import Group, kept_for_copies
+from smime_proxy.gateway.delivery import Group, Kind, kept_for_copies
 from smime_proxy.gateway.ports import Upstream
 from smime_proxy.gateway.replies import refusal_reply
 from smime_proxy.gateway.texts import REPORT, Language
@@ -116,6 +116,7 @@ def report_group(
         (content,),
         smtputf8=not sender.is_ascii,
         parameters=kept_for_copies(envelope.parameters),
+        kind=Kind.REPORT,
     )
 
 

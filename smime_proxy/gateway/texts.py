@@ -102,6 +102,16 @@ _ENGLISH = {
     "offer_withdrawn": Advice(
         "The next mail server no longer offers it: connect anew and try again."
     ),
+    "unanswered": Advice(
+        "The message may have been sent, the next server did not answer: send it again later."
+    ),
+    "out_of_time": Advice(
+        "The next mail server takes too long; nothing was sent, try again later."
+    ),
+    "being_sent": Advice("This very message is being sent at this moment: try again later."),
+    "ledger_failed": Advice(
+        "Who has the message could not be remembered; nothing was sent, try again later."
+    ),
     "partly_sent": Advice("Send the same message again for the rest."),
     "partly_refused": Advice("The others have the message: do not send it to them again."),
     "memory_spent": Advice("Out of memory for mail now: try again later."),
@@ -227,6 +237,21 @@ _GERMAN = {
     "offer_withdrawn": Advice(
         "Der nächste Mailserver bietet es nicht mehr an: Bitte verbinden Sie sich neu und versuchen"
         " Sie es noch einmal."
+    ),
+    "unanswered": Advice(
+        "Die Nachricht ist vielleicht gesendet, der nächste Server hat nicht geantwortet: Bitte"
+        " senden Sie sie später noch einmal."
+    ),
+    "out_of_time": Advice(
+        "Der nächste Mailserver braucht zu lange; es wurde nichts gesendet. Bitte versuchen Sie es"
+        " später erneut."
+    ),
+    "being_sent": Advice(
+        "Eben diese Nachricht wird gerade gesendet: Bitte versuchen Sie es später erneut."
+    ),
+    "ledger_failed": Advice(
+        "Wer die Nachricht hat, konnte nicht vermerkt werden; es wurde nichts gesendet. Bitte"
+        " versuchen Sie es später erneut."
     ),
     "partly_sent": Advice("Bitte senden Sie dieselbe Nachricht für die übrigen noch einmal."),
     "partly_refused": Advice(

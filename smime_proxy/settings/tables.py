@@ -29,6 +29,7 @@ from smime_proxy.settings.fields import (
 )
 
 MAX_WORKERS = 256  # processes; more than any machine's cores, a typing error otherwise
+MAX_COPIES = 64  # connections for one message; upstreams refuse as many from one client
 MAX_NOTICE_DAYS = 365  # certificates for mail last one to three years
 LOOPBACK = (read_network("127.0.0.0/8"), read_network("::1"))
 
@@ -85,6 +86,9 @@ class Service(Table):
     """Processes sharing the ports; 0 stands for one a core."""
     max_message_size: Annotated[Size, Field(gt=0)] = read_size("50MB")
     """Largest message accepted, in octets, or with a unit: 50MB, 50MiB."""
+    max_parallel_copies: Annotated[int, Field(ge=1, le=MAX_COPIES)] = 8
+    """Copies of one message handed on at once, each on an upstream connection of its own; more go
+    in waves."""
     mode: Annotated[str, AfterValidator(choice("enforce", later=("soft", "observe")))] = "enforce"
     """`enforce`: refusals are final."""
 

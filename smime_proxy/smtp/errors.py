@@ -3,7 +3,7 @@
 RFC 5321 4.2.2 (451), RFC 3463 3.5 (X.4.1 no answer from host, X.4.2 bad connection).
 """
 
-from smime_proxy.gateway.ports import UpstreamError
+from smime_proxy.gateway.ports import Unconfirmed, UpstreamError
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.reply import Reply
 
@@ -47,6 +47,6 @@ def connection_lost() -> UpstreamError:
     return UpstreamError(reply_for("upstream_lost", "Nothing was sent"))
 
 
-def may_be_sent() -> UpstreamError:
+def may_be_sent() -> Unconfirmed:
     """Give the error for a session lost after the final dot: 451 4.4.2, it may have been sent."""
-    return UpstreamError(reply_for("upstream_lost", "The message may have been sent"))
+    return Unconfirmed(reply_for("upstream_lost", "The message may have been sent"))

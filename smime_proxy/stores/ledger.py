@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import structlog
 
-from smime_proxy.gateway.ports import NOTHING_KNOWN, Known, LedgerError
+from smime_proxy.gateway.ports import Known, LedgerError
 from smime_proxy.stores.holder import Holder
 
 LEDGER_FILE = "ledger.sqlite"
@@ -78,10 +78,12 @@ class Ledger:
         framed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
         return hmac.digest(self._key, framed, hashlib.sha256)
 
+    def is_empty(self) -> bool:
+        """Tell whether it was found empty and no process has changed it since."""
+        return self._empty_at is not None and self._empty_at == self._mark()
+
     async def look(self, names: Sequence[bytes]) -> Known:
-        """Say what is known of entries, without touching the disk while the ledger is empty."""
-        if self._empty_at is not None and self._empty_at == self._mark():
-            return NOTHING_KNOWN
+        """Say what is known of entries."""
         return await self._do(lambda: self._look(names))
 
     async def claim(self, names: Sequence[bytes]) -> Known:

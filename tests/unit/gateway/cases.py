@@ -40,15 +40,18 @@ async def send(
     sender: str | None,
     *recipients: str,
     role: Role = Role.OUTBOUND,
-    gone: bool = False,
+    gone: bool | list[bool] = False,
 ) -> Reply:
-    """Send one mail; every MAIL and RCPT must be accepted."""
+    """Send one mail; every MAIL and RCPT must be accepted.
+
+    `gone`: the client has left, or what each look at it shows, which is taken from the list.
+    """
     talk = Gateway(surroundings.context()).begin(session(role))
     mailbox = parse_mailbox(sender) if sender else None
     assert (await talk.mail(mailbox, ())).code == 250
     for recipient in recipients:
         assert (await talk.rcpt(ForwardPath(parse_mailbox(recipient)))).code == 250
-    reply = await talk.data(content, AT, lambda: gone)
+    reply = await talk.data(content, AT, lambda: gone.pop(0) if isinstance(gone, list) else gone)
     assert leaks(surroundings) == 0
     return reply
 

@@ -7,6 +7,8 @@ import pytest
 from smime_proxy.address import parse_mailbox
 from smime_proxy.envelope import ForwardPath, Role
 from smime_proxy.gateway.deliver import deliver
+from smime_proxy.gateway.delivery import Group
+from smime_proxy.gateway.ledger import Entries
 from smime_proxy.gateway.pipeline import Gateway
 from smime_proxy.gateway.ports import Extensions
 from smime_proxy.gateway.work import Work, make
@@ -14,7 +16,16 @@ from smime_proxy.message.parse import parse
 from smime_proxy.policy.grouping import MAX_GROUPS
 from smime_proxy.policy.rules import Encrypt, OnMissingCertificate, Policy
 from smime_proxy.reply import Reply
-from tests.fakes import AT, World, envelope, lost, mail, session
+from tests.fakes import (
+    AT,
+    FakeLedger,
+    FakeTransaction,
+    World,
+    envelope,
+    lost,
+    mail,
+    session,
+)
 from tests.unit.gateway.cases import (
     ALICE,
     BOB,
@@ -34,6 +45,15 @@ BOTH = (PARTNER, STRANGER)  # one group each: encrypted and clear
 TO_BOTH = mail(ALICE, *BOTH)
 COPIES = Policy(sent_copy="maildir:///sent")
 THOSE = Policy(encrypt=Encrypt.REQUIRED, on_missing_certificate=OnMissingCertificate.REJECT_THOSE)
+
+
+def entries(surroundings: World) -> dict[bytes, bool]:
+    assert surroundings.ledger is not None
+    return surroundings.ledger.entries
+
+
+def paths_of(*addresses: str) -> tuple[ForwardPath, ...]:
+    return tuple(ForwardPath(parse_mailbox(address)) for address in addresses)
 
 
 @pytest.mark.parametrize("step", ["open", "mail", "rcpt", "prepare"])
@@ -73,14 +93,164 @@ async def test_r03_in_doubt_the_client_is_told_to_send_again() -> None:
 
 
 async def test_partial_success_that_may_pass_says_how_many_have_it() -> None:
+    """I11: and the client's retry goes to the rest only."""
     surroundings = world()
     for fault in (BUSY, lost()):
         surroundings.outside.faults[f"commit:{PARTNER}"] = fault
         reply = await send(surroundings, TO_BOTH, ALICE, *BOTH)
         assert reply.code == 451
         assert "1 of 2 recipients" in reply.text
-    assert got(surroundings) == [[STRANGER], [STRANGER]]
+    assert got(surroundings) == [[STRANGER]]
     assert ("partly_sent", {}) in surroundings.measures.counted
+    surroundings.outside.faults.clear()
+    assert (await send(surroundings, TO_BOTH, ALICE, *BOTH)).code == 250
+    assert got(surroundings) == [[STRANGER], [PARTNER]]
+
+
+async def test_r27_what_was_answered_is_forgotten_and_the_same_again_is_new_mail() -> None:
+    """R27: another Message-ID, and the very same octets."""
+    surroundings = world()
+    for content in (TO_BOTH, TO_BOTH.replace(b"<1@", b"<2@"), TO_BOTH):
+        assert (await send(surroundings, content, ALICE, *BOTH)).code == 250
+    assert got(surroundings) == [[STRANGER], [PARTNER]] * 3
+    assert entries(surroundings) == {}
+
+
+async def test_r27_twins_sent_while_one_is_half_sent_are_two_messages() -> None:
+    surroundings = world()
+    surroundings.outside.faults[f"commit:{PARTNER}"] = BUSY
+    assert (await send(surroundings, TO_BOTH, ALICE, *BOTH)).code == 451
+    surroundings.outside.faults.clear()
+    assert (await send(surroundings, TO_BOTH.replace(b"<1@", b"<2@"), ALICE, *BOTH)).code == 250
+    assert got(surroundings) == [[STRANGER], [STRANGER], [PARTNER]]
+
+
+async def test_r15_several_copies_need_the_ledger_and_one_does_not() -> None:
+    """R15: nothing was sent."""
+    surroundings = world()
+    surroundings.ledger = FakeLedger(failing={"look", "claim"})
+    reply = await send(surroundings, TO_BOTH, ALICE, *BOTH)
+    assert (reply.code, reply.enhanced) == (451, "4.3.0")
+    assert got(surroundings) == []
+    assert (await send(surroundings, mail(ALICE, STRANGER), ALICE, STRANGER)).code == 250
+    assert got(surroundings) == [[STRANGER]]
+    counted = [labels for name, labels in surroundings.measures.counted if "ledger" in name]
+    assert counted == [{"operation": "claim"}, {"operation": "look"}]
+
+
+@pytest.mark.parametrize("failing", ["accept", "forget"])
+async def test_r16_a_ledger_that_fails_after_an_acceptance_changes_no_reply(failing: str) -> None:
+    """R16, I20."""
+    surroundings = world()
+    surroundings.ledger = FakeLedger(failing={failing})
+    assert (await send(surroundings, TO_BOTH, ALICE, *BOTH)).code == 250
+    assert got(surroundings) == [[STRANGER], [PARTNER]]
+    assert ("ledger_failures", {"operation": failing}) in surroundings.measures.counted
+
+
+async def test_r18_what_another_attempt_is_sending_waits() -> None:
+    """R18: until its process ends; then it is sent, and counted."""
+    surroundings = world()
+    stopped = surroundings.context()
+    other = Entries(stopped, envelope(TO_BOTH, ALICE, *BOTH))
+    await other.claim([Group(surroundings.outside, None, paths_of(*BOTH), ())])
+    for content, recipients in ((TO_BOTH, BOTH), (TO_BOTH, BOTH[:1]), (TO_BOTH, BOTH[1:])):
+        reply = await send(surroundings, content, ALICE, *recipients)
+        assert (reply.code, reply.enhanced) == (451, "4.4.2")
+        assert "being sent" in reply.text
+    assert got(surroundings) == []
+    assert surroundings.ledger is not None
+    surroundings.ledger.dead = set(surroundings.ledger.entries)
+    assert (await send(surroundings, TO_BOTH, ALICE, *BOTH)).code == 250
+    assert got(surroundings) == [[STRANGER], [PARTNER]]
+    assert ("dup_possible", {}) in surroundings.measures.counted
+
+
+async def test_every_entry_is_durable_before_the_dot_it_is_for() -> None:
+    surroundings = world()
+    ledger = surroundings.ledger
+    assert ledger is not None
+    seen = []
+    commit = FakeTransaction.commit
+
+    async def noted(transaction: FakeTransaction) -> tuple[Reply, ...]:
+        seen.append(sorted(ledger.entries.values()))
+        return await commit(transaction)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeTransaction, "commit", noted)
+        assert (await send(surroundings, TO_BOTH, ALICE, *BOTH)).code == 250
+    assert seen == [[False, False], [False, True]]
+
+
+@pytest.mark.parametrize("step", ["prepare", "commit"])
+@pytest.mark.parametrize("fault", [BUSY, UNKNOWN, RuntimeError("x")])
+async def test_when_nobody_got_it_nothing_is_remembered(
+    step: str, fault: Reply | Exception
+) -> None:
+    surroundings = world()
+    surroundings.outside.faults[step] = fault
+    assert (await send(surroundings, TO_BOTH, ALICE, *BOTH)).code >= 400
+    assert entries(surroundings) == {}
+
+
+async def test_a_client_that_left_before_it_was_answered_finds_it_done() -> None:
+    for recipients in (BOTH, BOTH[:1]):
+        surroundings = world(COPIES)
+        content = mail(ALICE, *recipients)
+        looks = [False, True]  # at first, and when it comes to the answer
+        reply = await send(surroundings, content, ALICE, *recipients, gone=looks)
+        assert (reply.code, looks) == (250, [])
+        before = got(surroundings)
+        assert len(before) == len(recipients)
+        assert set(entries(surroundings).values()) == {True}
+        reply = await send(surroundings, content, ALICE, *recipients)
+        assert (reply.code, got(surroundings)) == (250, before)
+        assert len(surroundings.copies.sent) == 1
+        assert entries(surroundings) == {}
+        assert (await send(surroundings, content, ALICE, *recipients)).code == 250
+        assert got(surroundings) == before * 2
+        assert len(surroundings.copies.sent) == 2
+
+
+async def test_who_is_refused_while_others_have_it_from_before_is_reported() -> None:
+    """R07 after I11: a permanent refusal of the rest, at any step."""
+    for step in ("rcpt", "prepare", "commit"):
+        surroundings = world()
+        surroundings.outside.faults[f"commit:{PARTNER}"] = BUSY
+        assert (await send(surroundings, TO_BOTH, ALICE, *BOTH)).code == 451
+        surroundings.outside.faults = {f"{step}:{PARTNER}": UNKNOWN} if step != "rcpt" else {}
+        context = surroundings.context()
+        sealed = envelope(TO_BOTH, ALICE, *BOTH)
+        work = make(context, sealed)
+        assert isinstance(work, Work)
+        if step == "rcpt":
+            surroundings.outside.faults = {f"rcpt:{PARTNER}": UNKNOWN}
+        assert (await deliver(context, sealed, work, None, lambda: False)).reply.code == 250
+        assert got(surroundings) == [[STRANGER], [ALICE]]
+        assert entries(surroundings) == {}
+
+
+async def test_a_report_is_sent_once_though_the_mail_comes_again() -> None:
+    surroundings = world(THOSE)
+    recipients = (*BOTH, "friend@example.org")
+    content = mail(ALICE, *recipients)
+    surroundings.outside.faults[f"commit:{ALICE}"] = BUSY
+    assert (await send(surroundings, content, ALICE, *recipients)).code == 451
+    assert got(surroundings) == [[PARTNER]]
+    surroundings.outside.faults.clear()
+    assert (await send(surroundings, content, ALICE, *recipients)).code == 250
+    assert got(surroundings) == [[PARTNER], [ALICE]]
+
+
+async def test_a_report_that_must_wait_makes_the_client_send_again() -> None:
+    surroundings = world()
+    surroundings.outside.faults = {f"commit:{PARTNER}": UNKNOWN, f"commit:{ALICE}": BUSY}
+    reply = await send(surroundings, TO_BOTH, ALICE, *BOTH)
+    assert (reply.code, "1 of 2" in reply.text) == (451, True)
+    del surroundings.outside.faults[f"commit:{ALICE}"]
+    assert (await send(surroundings, TO_BOTH, ALICE, *BOTH)).code == 250
+    assert got(surroundings) == [[STRANGER], [ALICE]]
 
 
 async def test_r07_a_group_refused_for_good_is_reported_before_the_client_gets_250() -> None:

@@ -1,5 +1,6 @@
-"""Groups handed on: prepared all at once, committed one after another, dropped without a trace."""
+"""Groups handed on: prepared all at once, committed one by one, dropped without a trace."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -9,17 +10,19 @@ from smime_proxy.envelope import ForwardPath
 from smime_proxy.gateway.delivery import (
     Group,
     Prepared,
+    abort_all,
     drop,
     kept_for_copies,
     mail_parameters,
-    prepare_all,
+    prepare,
+    prepare_each,
     prepare_opened,
     unmet,
     verdict,
 )
-from smime_proxy.gateway.ports import Extensions
+from smime_proxy.gateway.ports import Extensions, Unconfirmed
 from smime_proxy.reply import EnhancedStatus, Reply
-from tests.fakes import OK, FakeUpstream, lost
+from tests.fakes import OK, FakeTransaction, FakeUpstream, lost
 
 NO = Reply(550, EnhancedStatus(1, 1), "no")
 
@@ -29,64 +32,75 @@ def group(upstream: FakeUpstream, *names: str, size: int = 10) -> Group:
     return Group(upstream, parse_mailbox("z@y.org"), paths, (b"x" * size,))
 
 
-async def ready(*groups: Group) -> Prepared:
-    prepared = await prepare_all(groups)
+SOON = 60.0  # seconds that nothing here takes
+
+
+def until(seconds: float = SOON) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def ready(group: Group) -> Prepared:
+    prepared = await prepare(group)
     assert isinstance(prepared, Prepared)
     return prepared
 
 
-async def test_nothing_is_sent_before_the_dots_and_all_of_it_by_them() -> None:
+async def test_nothing_is_sent_before_the_dot_and_all_of_it_by_it() -> None:
     upstream = FakeUpstream()
-    prepared = await ready(group(upstream, "a", "b"), group(upstream, "c"))
+    prepared = await ready(group(upstream, "a", "b"))
     assert upstream.sent == []
-    a, b, c = (ForwardPath(parse_mailbox(f"{name}@y.org")) for name in "abc")
-    assert await prepared.commit() == (((a, OK), (b, OK)), ((c, OK),))
-    assert [[item.local for item in sent.recipients] for sent in upstream.sent] == [
-        ["a", "b"],
-        ["c"],
-    ]
+    a, b = (ForwardPath(parse_mailbox(f"{name}@y.org")) for name in "ab")
+    assert await prepared.commit() == ((a, OK), (b, OK))
+    (sent,) = upstream.sent
+    assert [item.local for item in sent.recipients] == ["a", "b"]
     assert upstream.leaked == 0
 
 
 async def test_an_aborted_preparation_sends_nothing_and_is_over() -> None:
     upstream = FakeUpstream(faults={"abort": lost()})
-    prepared = await ready(group(upstream, "a"), group(upstream, "b"))
-    await prepared.abort()
-    assert await prepared.commit() == ()
+    items = await prepare_each([group(upstream, "a"), group(upstream, "b")], until())
+    await abort_all([*items, NO])
+    await abort_all(items)
     assert (upstream.sent, upstream.leaked) == ([], 0)
 
 
-@pytest.mark.parametrize("fault", [NO, lost()])
-async def test_r05_the_first_dot_decides_for_all(fault: Reply | Exception) -> None:
-    """R05."""
-    upstream = FakeUpstream(faults={"commit:a@y.org": fault})
-    replies = await (await ready(group(upstream, "a"), group(upstream, "b"))).commit()
-    assert len({verdict(group) for group in replies}) == 1
-    assert not verdict(replies[0]).is_positive
-    assert (upstream.sent, upstream.leaked) == ([], 0)
+async def test_a_lost_connection_at_the_dot_is_raised() -> None:
+    upstream = FakeUpstream(faults={"commit": lost()})
+    with pytest.raises(Unconfirmed):
+        await (await ready(group(upstream))).commit()
 
 
-async def test_after_the_first_acceptance_each_has_its_own_reply() -> None:
-    upstream = FakeUpstream(faults={"commit:b@y.org": NO})
-    prepared = await ready(*(group(upstream, name) for name in "abc"))
-    assert [verdict(replies) for replies in await prepared.commit()] == [OK, NO, OK]
-    assert upstream.leaked == 0
+async def test_what_takes_too_long_is_dropped_and_the_rest_is_ready() -> None:
+    class Slow(FakeUpstream):
+        async def open(self) -> FakeTransaction:
+            transaction = await super().open()
+            transaction.mail = self._mail  # type: ignore[method-assign, assignment]
+            return transaction
 
+        async def _mail(self, *_: object) -> Reply:
+            await asyncio.sleep(SOON)
+            return OK
 
-async def test_the_unforeseen_at_a_dot_drops_the_rest() -> None:
-    upstream = FakeUpstream(faults={"commit:a@y.org": RuntimeError("x")})
-    prepared = await ready(group(upstream, "a"), group(upstream, "b"))
-    with pytest.raises(RuntimeError):
-        await prepared.commit()
-    assert (upstream.sent, upstream.leaked) == ([], 0)
+    slow, quick = Slow(), FakeUpstream()
+    late, item = await prepare_each([group(slow), group(quick)], until(0.05))
+    assert isinstance(late, Reply)
+    assert (late.code, late.enhanced) == (451, "4.4.2")
+    assert isinstance(item, Prepared)
+    await item.abort()
+    assert (slow.leaked, quick.leaked) == (0, 0)
+    task = asyncio.create_task(prepare_each([group(slow), group(quick)], until()))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (slow.leaked, quick.leaked) == (0, 0)
 
 
 @pytest.mark.parametrize("step", ["open", "mail", "rcpt", "prepare"])
 @pytest.mark.parametrize("fault", [NO, lost(), RuntimeError("x")])
-async def test_i10_one_group_that_cannot_be_prepared_drops_all(
+async def test_one_group_that_cannot_be_prepared_stops_no_other_unless_it_is_unforeseen(
     step: str, fault: Reply | Exception
 ) -> None:
-    """I10."""
     good = FakeUpstream()
     bad = FakeUpstream(faults={step: fault})
     groups = [group(good), group(bad), group(good)]
@@ -94,11 +108,13 @@ async def test_i10_one_group_that_cannot_be_prepared_drops_all(
         return
     if isinstance(fault, RuntimeError):
         with pytest.raises(RuntimeError):
-            await prepare_all(groups)
+            await prepare_each(groups, until())
     else:
-        answer = await prepare_all(groups)
+        one, answer, other = await prepare_each(groups, until())
         assert isinstance(answer, Reply)
         assert not answer.is_positive
+        assert isinstance(one, Prepared)
+        await abort_all([one, other])
     assert (good.sent, good.leaked, bad.leaked) == ([], 0, 0)
 
 
@@ -126,12 +142,12 @@ async def test_the_unforeseen_on_an_opened_transaction_drops_it() -> None:
 async def test_e43_what_is_too_big_is_refused_before_it_is_sent() -> None:
     """E43."""
     upstream = FakeUpstream(Extensions(size=100))
-    assert isinstance(await prepare_all([group(upstream, size=100)]), Prepared)
-    refused = await prepare_all([group(upstream, size=101)])
+    assert isinstance(await prepare(group(upstream, size=100)), Prepared)
+    refused = await prepare(group(upstream, size=101))
     assert isinstance(refused, Reply)
     assert "101 octets" in refused.text
     utf8 = replace(group(FakeUpstream(Extensions(smtputf8=False))), smtputf8=True)
-    answer = await prepare_all([utf8])
+    answer = await prepare(utf8)
     assert isinstance(answer, Reply)
     assert answer.enhanced == "5.6.7"
 
@@ -175,13 +191,14 @@ def test_what_is_no_longer_offered_is_refused_for_now(asked: str) -> None:
 async def test_each_group_asks_for_its_own_notifications() -> None:
     upstream = FakeUpstream(Extensions(dsn=True))
     asked = replace(group(upstream), parameters=("ENVID=x", "RET=FULL"))
-    await (await ready(asked, replace(asked, headers_only=True))).commit()
+    for one in (asked, replace(asked, headers_only=True)):
+        await (await ready(one)).commit()
     assert [sent.parameters[1:] for sent in upstream.sent] == [
         ("RET=FULL", "ENVID=x"),
         ("RET=HDRS", "ENVID=x"),
     ]
     bare = replace(asked, upstream=FakeUpstream())
-    answer = await prepare_all([bare])
+    answer = await prepare(bare)
     assert isinstance(answer, Reply)
     assert answer.code == 451
 
@@ -196,7 +213,7 @@ async def test_8_bit_content_without_8bitmime_is_refused_or_what_we_opened_encod
     asked = replace(group(upstream), content=content, opened=opened)
     transaction = await upstream.open()
     await transaction.rcpt(asked.paths[0])
-    for answer in (await prepare_all([asked]), await prepare_opened(asked, transaction)):
+    for answer in (await prepare(asked), await prepare_opened(asked, transaction)):
         if opened:
             assert isinstance(answer, Prepared)
             await answer.commit()
@@ -211,9 +228,10 @@ async def test_what_must_go_by_tls_goes_no_other_way() -> None:
     """RFC 8689 4.2.1."""
     upstream = FakeUpstream(Extensions(requiretls=True))
     asked = replace(group(upstream), parameters=("REQUIRETLS",))
-    await (await ready(asked, asked)).commit()
+    for _ in range(2):
+        await (await ready(asked)).commit()
     assert [sent.parameters for sent in upstream.sent] == [("BODY=8BITMIME", "REQUIRETLS")] * 2
-    refused = await prepare_all([asked, replace(asked, upstream=FakeUpstream())])
+    refused = await prepare(replace(asked, upstream=FakeUpstream()))
     assert isinstance(refused, Reply)
     assert (refused.code, refused.enhanced) == (550, "5.7.30")
     assert len(upstream.sent) == 2

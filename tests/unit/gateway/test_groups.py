@@ -1,0 +1,71 @@
+"""What is handed on: groups as the client named them, a report and a copy where there is one."""
+
+import pytest
+
+from smime_proxy.envelope import Role
+from smime_proxy.gateway.delivery import Kind
+from smime_proxy.gateway.groups import copy_of, group_of, may_report, report_of
+from smime_proxy.gateway.work import Work, make
+from smime_proxy.policy.rules import Encrypt, OnMissingCertificate, Policy
+from tests.fakes import World, envelope, mail
+from tests.unit.gateway.cases import ALICE, PARTNER, STRANGER, world
+
+BOTH = (PARTNER, STRANGER)
+THOSE = Policy(encrypt=Encrypt.REQUIRED, on_missing_certificate=OnMissingCertificate.REJECT_THOSE)
+
+
+def work_of(surroundings: World) -> Work:
+    made = make(surroundings.context(), envelope(mail(ALICE, *BOTH), ALICE, *BOTH))
+    assert isinstance(made, Work)
+    return made
+
+
+def test_a_group_has_its_recipients_and_names_a_single_one_in_received() -> None:
+    surroundings = world()
+    sealed = envelope(mail(ALICE, *BOTH), ALICE, *BOTH)
+    groups = [
+        group_of(surroundings.context(), sealed, content)
+        for content in work_of(surroundings).contents
+    ]
+    named = [[str(path.mailbox) for path in group.paths] for group in groups]
+    assert named == [[STRANGER], [PARTNER]]
+    assert f"for <{STRANGER}>".encode() in groups[0].content[0]
+    assert {group.kind for group in groups} == {Kind.MESSAGE}
+
+
+def test_there_is_a_report_only_for_who_is_refused_and_where_it_can_go() -> None:
+    sealed = envelope(mail(ALICE, *BOTH), ALICE, *BOTH)
+    plain, those = world(), world(THOSE)
+    assert report_of(plain.context(), sealed, work_of(plain)) is None
+    report = report_of(those.context(), sealed, work_of(those))
+    assert report is not None
+    assert (report.kind, report.reverse_path) == (Kind.REPORT, None)
+    made = work_of(those)
+    those.with_reports = False
+    assert report_of(those.context(), sealed, made) is None
+
+
+def test_there_is_a_copy_only_where_one_is_wanted() -> None:
+    sealed = envelope(mail(ALICE, *BOTH), ALICE, *BOTH)
+    plain, kept = world(), world(Policy(sent_copy="maildir:///sent"))
+    assert copy_of(plain.context(), sealed, work_of(plain)) is None
+    copy = copy_of(kept.context(), sealed, work_of(kept))
+    assert copy is not None
+    assert (copy.kind, [str(path.mailbox) for path in copy.paths]) == (Kind.COPY, [ALICE])
+
+
+@pytest.mark.parametrize(
+    ("sender", "role", "expected"),
+    [
+        (ALICE, Role.OUTBOUND, [True, True]),
+        (None, Role.OUTBOUND, [False, False]),
+        (STRANGER, Role.INBOUND, [True, False]),  # one an hour
+        (None, Role.INBOUND, [False, False]),
+    ],
+)
+def test_r28_who_may_be_sent_a_report(sender: str | None, role: Role, expected: list[bool]) -> None:
+    """R28, I12."""
+    surroundings = world()
+    context, made = surroundings.context(), work_of(surroundings)
+    sealed = envelope(mail(ALICE, *BOTH), sender, ALICE, role=role)
+    assert [may_report(context, sealed, made) for _ in range(2)] == expected

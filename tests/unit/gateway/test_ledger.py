@@ -1,0 +1,150 @@
+"""A message is known again by what it is, and what the ledger cannot do costs no mail."""
+
+import pytest
+
+from smime_proxy.address import parse_mailbox
+from smime_proxy.envelope import Envelope, ForwardPath
+from smime_proxy.gateway.delivery import Group, Kind
+from smime_proxy.gateway.ledger import LARGE, Entries, digest
+from smime_proxy.gateway.ports import LedgerError
+from tests.fakes import FakeLedger, FakeUpstream, World, envelope, mail
+
+SENDER, ONE, TWO = "s@example.test", "one@y.org", "two@y.org"
+CONTENT = mail(SENDER, ONE, TWO)
+RECEIVED = b"Received: from a by b with ESMTP id 1;\r\n\tMon, 01 Jun 2026 12:00:00 +0000\r\n"
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        RECEIVED,
+        RECEIVED * 2,
+        b"Authentication-Results: mx; spf=pass\r\n" + RECEIVED,
+        b"DKIM-Signature: v=1; t=17;\r\n b=abc\r\n",
+        b"received : x\r\nReturn-Path: <a@b>\r\n",
+        b"ARC-Seal: i=1\r\nReceived-SPF: pass\r\n",
+    ],
+)
+def test_trace_fields_in_front_make_no_other_message(front: bytes) -> None:
+    assert digest(front + CONTENT) == digest(CONTENT)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        CONTENT + b".",
+        CONTENT.replace(b"<1@", b"<2@"),
+        CONTENT.replace(b"12:00:00", b"12:00:01"),
+        CONTENT.replace(b"Hello", b"hello"),
+        CONTENT.replace(b"Subject", RECEIVED + b"Subject"),
+        b"X-Received: 1\r\n" + CONTENT,
+        b"\r\n" + CONTENT,
+        b"",
+    ],
+)
+def test_all_else_does(other: bytes) -> None:
+    assert digest(other) != digest(CONTENT)
+
+
+@pytest.mark.parametrize("content", [b"", b"\r\n", b"x", b":", b"Received: x", b"Received: x\r\n "])
+def test_any_octets_have_a_digest(content: bytes) -> None:
+    assert len(digest(content)) == 32
+
+
+def sealed(world: World, *, content: bytes = CONTENT, sender: str | None = SENDER) -> Envelope:
+    return envelope(content, sender, ONE, TWO)
+
+
+def group(*addresses: str, kind: Kind = Kind.MESSAGE) -> Group:
+    paths = tuple(ForwardPath(parse_mailbox(address)) for address in addresses)
+    return Group(FakeUpstream(), None, paths, (b"",), kind=kind)
+
+
+def entries(ledger: FakeLedger | None, **more: object) -> tuple[World, Entries]:
+    world = World(ledger=ledger)
+    return world, Entries(world.context(), sealed(world, **more))  # type: ignore[arg-type]
+
+
+async def test_an_attempt_knows_what_one_before_has_written() -> None:
+    ledger = FakeLedger()
+    _, first = entries(ledger)
+    both = group(ONE, TWO)
+    await first.claim([both])
+    await first.accept(both, both.paths[:1])
+    await first.release()
+    _, second = entries(ledger)
+    await second.look([both])
+    assert [str(path.mailbox) for path in second.rest(both).paths] == [TWO]
+    await second.forget([both])
+    assert ledger.entries == {}
+
+
+async def test_senders_recipients_listeners_and_reports_have_entries_of_their_own() -> None:
+    ledger = FakeLedger()
+    for more in ({}, {"sender": None}, {"content": CONTENT + b"x"}):
+        _, one = entries(ledger, **more)
+        await one.claim([group(ONE, kind=kind) for kind in Kind])
+    assert len(ledger.entries) == 9
+
+
+async def test_what_somebody_else_settles_is_not_released() -> None:
+    ledger = FakeLedger()
+    _, one = entries(ledger)
+    left, other = group(ONE), group(TWO)
+    await one.claim([left, other])
+    one.leave(left)
+    await one.release()
+    (name,) = ledger.entries
+    assert ONE.encode() in name
+
+
+async def test_only_a_claim_fails_with_the_ledger() -> None:
+    """I20."""
+    ledger = FakeLedger(failing={"look", "claim", "accept", "forget"})
+    world, one = entries(ledger)
+    both = group(ONE, TWO)
+    assert not (await one.look([both])).served
+    with pytest.raises(LedgerError):
+        await one.claim([both])
+    await one.accept(both, both.paths)
+    await one.forget([both])
+    counted = [labels["operation"] for name, labels in world.measures.counted]
+    assert counted == ["look", "claim", "accept", "forget"]
+
+
+async def test_without_a_ledger_nothing_is_known() -> None:
+    _, one = entries(None)
+    both = group(ONE, TWO)
+    assert not (await one.claim([both])).served
+    await one.accept(both, both.paths)
+    await one.release()
+    await one.forget([both])
+    assert one.rest(both) == both
+
+
+async def test_an_entry_of_a_process_that_ended_may_mean_a_duplicate() -> None:
+    ledger = FakeLedger()
+    _, first = entries(ledger)
+    await first.claim([group(ONE)])
+    ledger.dead = set(ledger.entries)
+    world, second = entries(ledger)
+    await second.claim([group(ONE)])
+    assert ("dup_possible", {}) in world.measures.counted
+
+
+async def test_an_empty_ledger_costs_one_copy_nothing() -> None:
+    ledger = FakeLedger()
+    _, one = entries(ledger)
+    await one.look([group(ONE)])
+    await one.forget([group(ONE)])
+    await one.release()
+    assert ledger.done == []
+
+
+async def test_large_mail_is_digested_in_a_thread_to_the_same() -> None:
+    large = CONTENT + b"x" * LARGE
+    ledger = FakeLedger()
+    _, one = entries(ledger, content=large)
+    await one.claim([group(ONE)])
+    (name,) = ledger.entries
+    assert name.endswith(digest(large))
