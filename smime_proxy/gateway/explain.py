@@ -21,7 +21,6 @@ from smime_proxy.policy.choice import Algorithms, readable
 from smime_proxy.policy.decide import decide
 from smime_proxy.policy.effective import Effective, minimum_source, partner_rule
 from smime_proxy.policy.facts import Facts
-from smime_proxy.policy.grouping import MAX_GROUPS
 from smime_proxy.policy.lacking import Lack
 from smime_proxy.policy.outbound import policy_of
 from smime_proxy.policy.plan import Plan, Refusal
@@ -110,10 +109,11 @@ def _decided(context: Context, envelope: Envelope, facts: Facts) -> Explained:
         refused = refusal_reply(decision.why, decision.detail, decision.instead)
         reply = context.wording.reply(refused)
         return Explained(_nobody(facts, decision.rule, reply), sources)
-    if envelope.session.role is Role.OUTBOUND and len(decision.deliveries) > MAX_GROUPS:
-        return Explained(
-            _nobody(facts, TOO_MANY_GROUPS, context.wording.reply(too_many_groups())), sources
-        )
+    if envelope.session.role is Role.OUTBOUND and len(decision.deliveries) > (
+        context.rules.max_groups
+    ):
+        reply = context.wording.reply(too_many_groups(context.rules))
+        return Explained(_nobody(facts, TOO_MANY_GROUPS, reply), sources)
     wanted = {
         item.mailbox: algorithms_for(item, chosen, context.rules) for item in facts.recipients
     }

@@ -34,14 +34,14 @@ from smime_proxy.message.parse import parse
 from smime_proxy.message.trace import MAX_RECEIVED, received_count
 from smime_proxy.policy.decide import decide
 from smime_proxy.policy.facts import Facts
-from smime_proxy.policy.grouping import MAX_GROUPS
 from smime_proxy.policy.lacking import Lack, lacking
 from smime_proxy.policy.plan import Delivery, Plan, Refusal, SigningKey
-from smime_proxy.policy.rules import subject_words
+from smime_proxy.policy.rules import Rules, subject_words
 from smime_proxy.reply import Reply
 from smime_proxy.smime.classify import outline
 from smime_proxy.smime.verify import Trust
 
+MAX_COPIES_OCTETS = 400_000_000  # of one message in memory; eight copies of the largest
 TOO_MANY_GROUPS = "too many groups"  # the rule in log and `explain`
 
 
@@ -110,7 +110,7 @@ def make(context: Context, envelope: Envelope, found: Found | None = None) -> Wo
             reply = refusal_reply(decision.why, decision.detail, decision.instead)
             return Refused(reply, decision.rule)
         transform = Transform(_material(context, envelope, entity, directory))
-        return _carry_out(decision, transform, directory, facts)
+        return _carry_out(decision, transform, directory, facts, context.rules)
     except MemoryUnreadable as error:
         return Refused(reply_for("memory_unreadable", str(error)), "memory unreadable")
     except BadRequest as error:
@@ -157,9 +157,9 @@ def facts_of(
     return with_conversation(facts, envelope, entity, context.rules, context.memory)
 
 
-def too_many_groups() -> Reply:
-    """Refuse a message of more copies than may be held at once."""
-    return reply_for("too_many_groups", f"more than {MAX_GROUPS} copies")
+def too_many_groups(rules: Rules) -> Reply:
+    """Refuse a message of more copies than it may have."""
+    return reply_for("too_many_groups", f"more than {rules.max_groups} copies")
 
 
 def _may_report(context: Context, envelope: Envelope) -> bool:
@@ -211,14 +211,18 @@ def _material(
 
 
 def _carry_out(
-    plan: Plan, transform: Transform, directory: Directory, facts: Facts
+    plan: Plan, transform: Transform, directory: Directory, facts: Facts, rules: Rules
 ) -> Work | Refused:
     contents: list[Content] = []
     try:
         for delivery in plan.deliveries:
             _add(contents, Content(delivery, transform.content(delivery.treatment)))
-            if len(contents) > MAX_GROUPS:  # before the next one is made: they may be large
-                return Refused(too_many_groups(), TOO_MANY_GROUPS)
+            # Before the next one is made: they may be large.
+            if len(contents) > rules.max_groups:
+                return Refused(too_many_groups(rules), TOO_MANY_GROUPS)
+            if len(contents) > 1 and sum(len(one.message) for one in contents) > MAX_COPIES_OCTETS:
+                detail = f"{len(contents)} copies have more than {MAX_COPIES_OCTETS} octets"
+                return Refused(reply_for("too_many_groups", detail), TOO_MANY_GROUPS)
         copy = transform.sent_copy(plan.sent_copy) if plan.sent_copy else None
     except CmsError as error:
         # What should be signed or encrypted cannot be: never sent any other way (invariant I5).

@@ -30,9 +30,9 @@ from smime_proxy.policy.plan import (
     SignThenEncrypt,
     Treatment,
 )
+from smime_proxy.policy.rules import MAX_GROUPS
 from smime_proxy.policy.wish import Wish
 
-MAX_GROUPS = 8  # copies of one message, in memory and as upstream transactions held open at once
 _ONLY_SCHEME = Signature.RSASSA_PKCS1V15  # stands for the one scheme of keys that are not RSA
 
 
@@ -47,15 +47,21 @@ class _Content:
 
 
 def group(
-    wishes: tuple[Wish, ...], key: SigningKey | None, unsigned: str, *, untouched: bool
+    wishes: tuple[Wish, ...],
+    key: SigningKey | None,
+    unsigned: str,
+    *,
+    untouched: bool,
+    most: int = MAX_GROUPS,
 ) -> tuple[Delivery, ...]:
     """Part the served recipients into deliveries, first-named first.
 
     `unsigned` says why there is no `key`; `untouched`: what is relayed keeps its Subject too, and
-    nothing is written into what is encrypted.
+    nothing is written into what is encrypted. `most` is how many there may be, if that can be had
+    without giving up what somebody demands.
     """
     groups = _parted(wishes, key, untouched=untouched)
-    if len(groups) > MAX_GROUPS:
+    if len(groups) > most:
         # What recipients say that they can read must not be why a mail cannot be sent.
         groups = _parted([_as_set(wish) for wish in wishes], key, untouched=untouched)
     return tuple(

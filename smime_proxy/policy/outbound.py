@@ -57,7 +57,9 @@ def decide_outbound(envelope: Envelope, facts: Facts, rules: Rules) -> Decision:
     # 5. Each recipient by himself, then all together.
     listener = rules.listeners.get(envelope.session.listener, ListenerRule())
     key, key_rule = _signing_key(envelope, facts, listener)
-    return _join(facts, wishes_for(settled, facts, rules), settled.chosen, key, key_rule)
+    return _join(
+        facts, wishes_for(settled, facts, rules), settled.chosen, key, key_rule, rules.max_groups
+    )
 
 
 def settle_early(envelope: Envelope, facts: Facts, rules: Rules) -> Decision | Open:
@@ -197,6 +199,7 @@ def _join(
     chosen: Effective,
     key: SigningKey | None,
     key_rule: str,
+    most: int,
 ) -> Decision:
     refused = settle_missing(facts, wishes, chosen)
     if isinstance(refused, Refusal):
@@ -218,7 +221,7 @@ def _join(
     why = f"{key_rule}: {facts.sender.key_problem}" if key_rule == _NO_KEY else key_rule
     exemptions = [f"unsigned: {why}"] if unsigned and not facts.message.signed else []
     exemptions += [*lapses(served), *unreached(served)]
-    deliveries = group(served, key, key_rule, untouched=untouched)
+    deliveries = group(served, key, key_rule, untouched=untouched, most=most)
     return Plan(
         deliveries,
         refused,

@@ -196,6 +196,9 @@ def subject_words(words: RequestWords) -> Mapping[str, Request]:
     return {word.lower(): request for word, request in named.items() if word}
 
 
+MAX_GROUPS = 64  # copies of one message; each has a dot that the client waits for
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """All policy of one settings file; keys of `domains` and `partners` are folded.
@@ -204,7 +207,7 @@ class Rules:
     `unwrap` says which verified signatures inbound mail is delivered without. `gateways` are the
     partners' gateways that sign in place of people, by their domain. `harvest` says what becomes
     of the certificates in signed mail, `subject_address` whether an address in the subject of one
-    counts where it names no other.
+    counts where it names no other. `max_groups` copies of one message are made at most.
     """
 
     default: Policy = field(default_factory=Policy)
@@ -216,3 +219,4 @@ class Rules:
     gateways: Mapping[str, GatewaySigner] = field(default_factory=dict)
     harvest: Harvest = Harvest.ASK
     subject_address: bool = False
+    max_groups: int = MAX_GROUPS

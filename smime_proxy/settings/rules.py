@@ -32,6 +32,7 @@ def to_rules(settings: Settings) -> Rules:
         gateways=to_gateways(settings),
         harvest=settings.policy.harvest,
         subject_address=settings.trust.subject_address,
+        max_groups=settings.service.max_groups,
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from smime_proxy.certs.revocation_mode import Mode
 from smime_proxy.gateway.spelling import MAX_CONTACT, read_line
 from smime_proxy.gateway.texts import Language
+from smime_proxy.policy.rules import MAX_GROUPS
 from smime_proxy.settings.fields import (
     AccountPattern,
     Bind,
@@ -29,6 +30,7 @@ from smime_proxy.settings.fields import (
 )
 
 MAX_WORKERS = 256  # processes; more than any machine's cores, a typing error otherwise
+MAX_RECIPIENTS = 1000  # of one message; each may get a copy of his own
 MAX_COPIES = 64  # connections for one message; upstreams refuse as many from one client
 MAX_NOTICE_DAYS = 365  # certificates for mail last one to three years
 LOOPBACK = (read_network("127.0.0.0/8"), read_network("::1"))
@@ -86,6 +88,8 @@ class Service(Table):
     """Processes sharing the ports; 0 stands for one a core."""
     max_message_size: Annotated[Size, Field(gt=0)] = read_size("50MB")
     """Largest message accepted, in octets, or with a unit: 50MB, 50MiB."""
+    max_groups: Annotated[int, Field(ge=1, le=MAX_RECIPIENTS)] = MAX_GROUPS
+    """Copies one message may have; of more recipients whose copies differ it is refused."""
     max_parallel_copies: Annotated[int, Field(ge=1, le=MAX_COPIES)] = 8
     """Copies of one message handed on at once, each on an upstream connection of its own; more go
     in waves."""

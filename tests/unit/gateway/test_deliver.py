@@ -13,8 +13,7 @@ from smime_proxy.gateway.pipeline import Gateway
 from smime_proxy.gateway.ports import Extensions
 from smime_proxy.gateway.work import Work, make
 from smime_proxy.message.parse import parse
-from smime_proxy.policy.grouping import MAX_GROUPS
-from smime_proxy.policy.rules import Encrypt, OnMissingCertificate, Policy
+from smime_proxy.policy.rules import MAX_GROUPS, Encrypt, OnMissingCertificate, Policy
 from smime_proxy.reply import Reply
 from tests.fakes import (
     AT,
@@ -336,7 +335,7 @@ async def test_r20_a_client_that_left_before_the_dots_gets_nothing_sent() -> Non
     assert (got(surroundings), surroundings.copies.sent) == ([], [])
 
 
-async def test_more_groups_than_are_held_at_once_are_refused() -> None:
+async def test_more_groups_than_a_message_may_have_are_refused() -> None:
     surroundings = world()
     hidden = [f"h{number}@example.org" for number in range(MAX_GROUPS)]
     for address in (PARTNER, *hidden):
@@ -348,7 +347,7 @@ async def test_more_groups_than_are_held_at_once_are_refused() -> None:
     content = mail(ALICE, PARTNER)
     reply = await send(surroundings, content, ALICE, PARTNER, *hidden)
     assert (reply.code, reply.enhanced) == (550, "5.5.3")
-    assert "more than 8 copies" in reply.text
+    assert f"more than {MAX_GROUPS} copies" in reply.text
     assert got(surroundings) == []
     assert (await send(surroundings, content, ALICE, PARTNER, *hidden[1:])).code == 250
     assert len(got(surroundings)) == MAX_GROUPS

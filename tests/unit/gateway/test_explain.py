@@ -11,8 +11,8 @@ from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.gateway.explain import THE_MESSAGE, explain, to_look_up
 from smime_proxy.gateway.ports import Answer, Findings, Silence
 from smime_proxy.policy.algorithms import HeaderProtection, Signature
-from smime_proxy.policy.grouping import MAX_GROUPS
 from smime_proxy.policy.rules import (
+    MAX_GROUPS,
     Encrypt,
     Internal,
     OnMissingCertificate,
@@ -121,7 +121,7 @@ def test_more_copies_than_a_message_may_have_are_told_as_the_refusal_they_end_in
     hidden = envelope(mail(ALICE, STRANGER), ALICE, *addresses)
     rows = explain(surroundings.context(), hidden).recipients
     assert {(row.action, row.rule, row.group) for row in rows} == {("refuse", "too many groups", 0)}
-    assert all(row.reply.startswith("550 5.5.3 more than 8 copies") for row in rows)
+    assert all(row.reply.startswith(f"550 5.5.3 more than {MAX_GROUPS} copies") for row in rows)
     fewer = envelope(mail(ALICE, STRANGER), ALICE, *addresses[1:])
     rows = explain(surroundings.context(), fewer).recipients
     assert [row.group for row in rows] == list(range(1, MAX_GROUPS + 1))

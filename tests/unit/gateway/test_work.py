@@ -13,8 +13,14 @@ from smime_proxy.gateway.ports import SeenCapabilities
 from smime_proxy.gateway.work import Lacking, Refused, Work, make
 from smime_proxy.message.parse import parse
 from smime_proxy.policy.algorithms import ContentEncryption
-from smime_proxy.policy.grouping import MAX_GROUPS
-from smime_proxy.policy.rules import AfterDecryption, Encrypt, PartnerRule, Policy, Rules
+from smime_proxy.policy.rules import (
+    MAX_GROUPS,
+    AfterDecryption,
+    Encrypt,
+    PartnerRule,
+    Policy,
+    Rules,
+)
 from smime_proxy.smime.classify import Protection, classify
 from smime_proxy.smime.gateway_signer import GatewaySigner
 from tests.fakes import FakeDiscovery, FakeMemory, World, envelope, mail
@@ -124,7 +130,7 @@ def test_i15_not_all_copies_are_made_of_mail_that_needs_too_many() -> None:
     """I15: a thousand hidden recipients of a large message are no thousand large messages."""
     surroundings = world()
     found = surroundings.directory.partners[parse_mailbox(PARTNER)][0]
-    hidden = [f"h{number}@example.org" for number in range(50)]
+    hidden = [f"h{number}@example.org" for number in range(4 * MAX_GROUPS)]
     for address in hidden:
         mailbox = parse_mailbox(address)
         surroundings.directory.partners[mailbox] = [replace(found, bound_to=(mailbox,))]
@@ -139,6 +145,24 @@ def test_i15_not_all_copies_are_made_of_mail_that_needs_too_many() -> None:
     content = mail(ALICE, PARTNER)
     assert refused(content, *hidden, surroundings=surroundings) == (550, "5.5.3")
     assert 0 < len(drawn) < 4 * MAX_GROUPS
+
+
+def test_i15_copies_that_are_large_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    surroundings = world()
+    content = mail(ALICE, PARTNER, STRANGER, body="text\r\n" * 1000)
+    made = make(surroundings.context(), envelope(content, ALICE, PARTNER, STRANGER))
+    assert isinstance(made, Work)
+    together = sum(len(one.message) for one in made.contents)
+    limit = "smime_proxy.gateway.work.MAX_COPIES_OCTETS"
+    monkeypatch.setattr(limit, together)
+    made = make(surroundings.context(), envelope(content, ALICE, PARTNER, STRANGER))
+    assert isinstance(made, Work)
+    monkeypatch.setattr(limit, together - 1)
+    assert refused(content, PARTNER, STRANGER, surroundings=surroundings) == (550, "5.5.3")
+    monkeypatch.setattr(limit, 1)
+    alone = mail(ALICE, STRANGER)
+    made = make(surroundings.context(), envelope(alone, ALICE, STRANGER))
+    assert isinstance(made, Work)
 
 
 def seen(content: bytes, sender: str, to: str = BOB) -> SeenCapabilities | None:

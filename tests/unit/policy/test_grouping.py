@@ -12,7 +12,7 @@ from smime_proxy.policy.algorithms import (
 )
 from smime_proxy.policy.effective import effective
 from smime_proxy.policy.facts import Facts, MessageFacts, RecipientFacts
-from smime_proxy.policy.grouping import MAX_GROUPS, group, sent_copy
+from smime_proxy.policy.grouping import group, sent_copy
 from smime_proxy.policy.plan import (
     Delivery,
     Encrypt,
@@ -24,7 +24,7 @@ from smime_proxy.policy.plan import (
     SigningKey,
     SignThenEncrypt,
 )
-from smime_proxy.policy.rules import PartnerRule, Policy, Rules
+from smime_proxy.policy.rules import MAX_GROUPS, PartnerRule, Policy, Rules
 from smime_proxy.policy.wish import Wish, wish_for
 from tests.unit.policy.cases import (
     ALICE,
