@@ -84,12 +84,14 @@ async def test_r18_what_somebody_is_sending_is_left_alone(ledger: Ledger, other:
     assert await other.claim([A, B]) == NOTHING_KNOWN
 
 
-async def test_a_lease_ends_with_its_process(tmp_path: Path, ledger: Ledger) -> None:
+async def test_a_lease_ends_with_its_process(tmp_path: Path) -> None:
     """R18, I11: at once, and what was accepted stays so."""
     line = [sys.executable, "-c", CLAIM_AND_DIE, str(tmp_path)]
     done = await asyncio.to_thread(lambda: subprocess.run(line, check=False, timeout=60))
     assert done.returncode == -9
+    ledger = Ledger(tmp_path, KEY)  # by the clock the lease would go on
     assert await ledger.claim([A, B]) == Known(frozenset({A}), doubtful=1)
+    ledger.close()
 
 
 async def test_r26_a_lease_ends_by_uptime_and_not_by_the_time_of_day(
@@ -201,6 +203,7 @@ async def test_a_ledger_that_cannot_be_written_says_so_and_recovers(
     await ledger.accept([A])
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     full = (tmp_path / f"{LEDGER_FILE}-wal").stat().st_size
+    before = ledger._connection
     resource.setrlimit(resource.RLIMIT_FSIZE, (full, limits[1]))
     try:
         with pytest.raises(LedgerError):
@@ -208,6 +211,7 @@ async def test_a_ledger_that_cannot_be_written_says_so_and_recovers(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (await ledger.claim([A, B])).served == {A}
+    assert ledger._connection is not before
 
 
 async def test_a_ledger_that_cannot_be_had_is_tried_again(tmp_path: Path, clocks: Clocks) -> None:
