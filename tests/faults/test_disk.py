@@ -40,15 +40,22 @@ def designed(running: Sinks) -> Design:
     return Design({"sink": to_sink(running.lanes[0].port)}, listeners)
 
 
-def send_all(proxy: Proxy, state: State, journal: Journal, count: int, first: int = 0) -> None:
-    """Send mail of every kind; each must be accepted."""
+def send_all(
+    proxy: Proxy, state: State, journal: Journal, count: int, first: int = 0, *, space: bool = True
+) -> None:
+    """Send mail of every kind; each must be accepted.
+
+    Without `space` what goes in several copies may be refused for now: the ledger needs some (R15).
+    """
     for number in range(first, first + count):
         way = WAYS[number % len(WAYS)]
         letter = way.letter(f"{number}-{way}@client.example", state)
         with connect(proxy.ports["mx" if way.role is Role.MX else "out"]) as client:
             offer(client, journal, letter, letter.recipients)
         for one in letter.recipients:
-            assert journal.said[Word.ACK][letter.identifier, one] == 1, proxy.log()[-2000:]
+            words = [Word.ACK] if space or way.copies == 1 else [Word.ACK, Word.NACK]
+            said = sum(journal.said[word][letter.identifier, one] for word in words)
+            assert said == 1, proxy.log()[-2000:]
 
 
 def test_a_log_that_cannot_be_written_costs_no_mail_and_doubles_none(
@@ -110,7 +117,7 @@ def fill(folder: Path) -> Path:
     return filler
 
 
-def test_r16_a_full_state_directory_costs_no_mail_and_mends_itself(
+def test_r16_a_full_state_directory_loses_no_mail_and_mends_itself(
     tmp_path: Path, state: State, running: Sinks, small: Path
 ) -> None:
     """I20: what is noted behind the mail is lost, and nothing else."""
@@ -124,7 +131,7 @@ def test_r16_a_full_state_directory_costs_no_mail_and_mends_itself(
         for number in range(4):
             answer = deliver(proxy.ports["mx"], PARTNER, OPENERS[:1], signed(state, number))
             assert answer.code == 250, proxy.log()
-        send_all(proxy, state, journal, LETTERS, first=4)
+        send_all(proxy, state, journal, LETTERS, first=4, space=False)
         assert shutil.disk_usage(small).free == 0
         filler.unlink()
         send_all(proxy, state, journal, 4, first=2 * LETTERS)
@@ -138,7 +145,7 @@ def test_r16_a_full_state_directory_costs_no_mail_and_mends_itself(
     assert check(journal, taken, windows=0).duplicates == 0
 
 
-def test_files_that_may_not_grow_cost_no_mail(tmp_path: Path, state: State, running: Sinks) -> None:
+def test_files_that_may_not_grow_lose_no_mail(tmp_path: Path, state: State, running: Sinks) -> None:
     """RLIMIT_FSIZE: each write behind the limit fails, in the store and in the log."""
     journal = Journal(tmp_path / "journal")
     wrapper = ("prlimit", f"--fsize={FILE_OCTETS}")
@@ -146,7 +153,7 @@ def test_files_that_may_not_grow_cost_no_mail(tmp_path: Path, state: State, runn
         for number in range(4):
             answer = deliver(proxy.ports["mx"], PARTNER, OPENERS[:1], signed(state, number))
             assert answer.code == 250, proxy.log()
-        send_all(proxy, state, journal, LETTERS)
+        send_all(proxy, state, journal, LETTERS, space=False)
         assert proxy.stop() == 0
         assert proxy.log_file.stat().st_size <= FILE_OCTETS
     taken = [one for one in running.accepted(0) if b"<signed-" not in one.wire]
