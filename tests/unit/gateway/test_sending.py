@@ -13,9 +13,11 @@ from smime_proxy.reply import Reply
 from tests.fakes import FakeLedger, World, lost, mail
 from tests.unit.gateway.cases import (
     ALICE,
+    BOB,
     BUSY,
     PARTNER,
     STRANGER,
+    TEAM,
     UNKNOWN,
     got,
     leaks,
@@ -239,3 +241,38 @@ async def test_a_fault_in_the_first_wave_before_its_dots_sends_nothing() -> None
     surroundings.outside.faults[f"prepare:{everybody[1]}"] = BUSY
     assert await send(surroundings, mail(ALICE, PARTNER), ALICE, *everybody) == BUSY
     assert (got(surroundings), entries(surroundings)) == ([], [])
+
+
+async def test_by_lmtp_those_refused_for_good_are_reported_and_the_others_have_it() -> None:
+    """RFC 2033 4.2: one transaction, a reply for each."""
+    surroundings = World()
+    surroundings.outside.lmtp = True
+    surroundings.outside.faults[f"commit:{BOB}"] = UNKNOWN
+    reply = await send(surroundings, mail("x@y.org", BOB), "x@y.org", BOB, TEAM)
+    assert reply.code == 250
+    first, report = surroundings.outside.sent
+    assert [str(item) for item in first.recipients] == [TEAM]
+    assert [str(item) for item in report.recipients] == ["x@y.org"]
+    assert f"Final-Recipient: rfc822; {BOB}\r\n".encode() in report.content
+    assert TEAM.encode() not in report.content
+
+
+async def test_by_lmtp_those_refused_for_now_are_tried_again() -> None:
+    surroundings = World()
+    surroundings.outside.lmtp = True
+    surroundings.outside.faults[f"commit:{TEAM}"] = UNKNOWN
+    surroundings.outside.faults[f"commit:{BOB}"] = BUSY
+    reply = await send(surroundings, mail("x@y.org", BOB), "x@y.org", TEAM, BOB, ALICE)
+    assert (reply.code, "1 of 3 recipients" in reply.text) == (451, True)
+    assert got(surroundings) == [[ALICE]]
+
+
+async def test_by_lmtp_a_first_group_that_nobody_got_stops_the_others() -> None:
+    """I10: the reply is the one that may pass."""
+    surroundings = world()
+    surroundings.outside.lmtp = True
+    surroundings.outside.faults[f"commit:{STRANGER}"] = UNKNOWN
+    surroundings.outside.faults["commit:other@example.org"] = BUSY
+    clear = (STRANGER, "other@example.org")
+    reply = await send(surroundings, mail(ALICE, *clear, PARTNER), ALICE, *clear, PARTNER)
+    assert (reply, got(surroundings)) == (BUSY, [])
