@@ -54,7 +54,7 @@ def arrives(house: House, raw: bytes, listener: str = "in") -> bytes:
     ],
 )
 @pytest.mark.parametrize("listener", ["in", "stranger"])
-def test_a_stranger_cannot_relay(house: House, listener: str, path: str) -> None:
+def test_a01_a_stranger_cannot_relay(house: House, listener: str, path: str) -> None:
     """Row A01, invariant I8."""
     before = len(house.sink.messages)
     with Client(house.port(listener)) as client:
@@ -67,8 +67,7 @@ def test_a_stranger_cannot_relay(house: House, listener: str, path: str) -> None
 
 
 @pytest.mark.parametrize("command", ["XCLIENT ADDR=127.0.0.1", "XFORWARD ADDR=127.0.0.1"])
-def test_a_stranger_cannot_say_who_he_is(house: House, command: str) -> None:
-    """Row A06."""
+def test_a06_a_stranger_cannot_say_who_he_is(house: House, command: str) -> None:
     with Client(house.port("stranger")) as client:
         client.say("EHLO stranger.example")
         assert client.say(command).code == 500
@@ -87,8 +86,7 @@ def test_a_key_is_used_only_for_its_owner(house: House) -> None:
         assert content_of(house.sink.messages[-1]) == raw
 
 
-def test_forged_results_are_removed_and_those_of_others_stay(house: House) -> None:
-    """Row A07."""
+def test_a07_forged_results_are_removed_and_those_of_others_stay(house: House) -> None:
     forged = (
         b"Authentication-Results: proxy.example.test; smime=pass\r\n"
         b"X-SMIME-Signature: pass; integrity=intact; chain=trusted; identity=match\r\n"
@@ -210,7 +208,7 @@ def test_a_mail_over_the_limit_is_refused_as_soon_as_it_is_known(house: House) -
     assert len(house.sink.messages) == before + 1
 
 
-def test_a_request_to_encrypt_that_cannot_be_met_sends_nothing(house: House) -> None:
+def test_r11_a_request_to_encrypt_that_cannot_be_met_sends_nothing(house: House) -> None:
     """Row R11, invariant I5."""
     before = len(house.sink.messages)
     raw = f"From: {ALICE}\r\nTo: {OUTSIDE}, {PARTNER}\r\nX-SMIME-Encrypt: yes\r\n\r\nsecret\r\n"
@@ -221,8 +219,7 @@ def test_a_request_to_encrypt_that_cannot_be_met_sends_nothing(house: House) -> 
     assert len(house.sink.messages) == before
 
 
-def test_a_loop_is_cut_once(house: House) -> None:
-    """Row R29."""
+def test_r29_a_loop_is_cut_once(house: House) -> None:
     before = len(house.sink.messages)
     raw = b"Received: from a by b; Mon, 1 Jun 2026 12:00:00 +0000\r\n" * 60 + HEADER + b"\r\nx\r\n"
     answer = deliver(house.port("in"), OUTSIDE, (ALICE,), raw)
@@ -230,8 +227,7 @@ def test_a_loop_is_cut_once(house: House) -> None:
     assert len(house.sink.messages) == before
 
 
-def test_the_same_text_sent_twice_on_purpose_arrives_twice(house: House) -> None:
-    """Row R27."""
+def test_r27_the_same_text_sent_twice_on_purpose_arrives_twice(house: House) -> None:
     before = len(house.sink.messages)
     for number in (1, 2):
         arrives(house, HEADER + f"Message-ID: <{number}@x.example>\r\n\r\nsame\r\n".encode())

@@ -225,7 +225,7 @@ REFUSED: tuple[tuple[Callable[[pki.Identity], bytes], str], ...] = (
 )
 
 
-def test_what_is_slipped_in_is_not_used_and_mail_goes_on_to_the_old_key(
+def test_a13_what_is_slipped_in_is_not_used_and_mail_goes_on_to_the_old_key(
     tmp_path: Path, made: Made
 ) -> None:
     known = Path(made.files, "partner.key").read_bytes()

@@ -245,7 +245,7 @@ def test_in_hard_mode_a_stale_list_says_nothing(
         assert (b"smime=temperror" in message.content) is (wanted == "yellow")
 
 
-def test_nobody_is_asked_on_the_word_of_strangers(
+def test_a14_nobody_is_asked_on_the_word_of_strangers(
     tmp_path: Path, made: Made, sink: Sink, lists: Lists
 ) -> None:
     """A14: no trusted issuer, or an address inside: not one connection, and the mail passes."""

@@ -60,7 +60,7 @@ def designed(sink: Sink, workers: int) -> Design:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_sigterm_under_load_loses_nothing_and_doubles_nothing(
+def test_r14_sigterm_under_load_loses_nothing_and_doubles_nothing(
     tmp_path: Path, made: Made, workers: int
 ) -> None:
     """Invariant I18."""
@@ -84,8 +84,9 @@ def test_sigterm_under_load_loses_nothing_and_doubles_nothing(
     check(journal, sink.messages, windows=0)
 
 
-def test_a_drain_lets_a_transaction_finish_and_takes_no_new_one(tmp_path: Path, made: Made) -> None:
-    """Row R14."""
+def test_r14_a_drain_lets_a_transaction_finish_and_takes_no_new_one(
+    tmp_path: Path, made: Made
+) -> None:
     with (
         running(Sink()) as sink,
         serving(tmp_path / "proxy", made.state, designed(sink, 1)) as proxy,

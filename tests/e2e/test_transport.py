@@ -40,10 +40,9 @@ def test_a_client_turns_to_tls_and_its_session_begins_anew(
     assert b" with ESMTPS id " in house.sink.messages[-1].content
 
 
-def test_commands_injected_behind_starttls_are_never_obeyed(
+def test_a05_commands_injected_behind_starttls_are_never_obeyed(
     house: House, trusting: ssl.SSLContext
 ) -> None:
-    """Row A05."""
     with Client(house.port("starttls")) as client:
         client.say("EHLO client.example.test")
         client.send(b"STARTTLS\r\nEHLO mallory.example\r\nMAIL FROM:<mallory@example.test>\r\n")
@@ -82,8 +81,7 @@ def test_an_upstream_proves_itself_before_it_gets_password_or_mail(house: House)
 
 
 @pytest.mark.parametrize("listener", ["distrusted", "plain"])
-def test_an_upstream_without_tls_or_trust_gets_nothing(house: House, listener: str) -> None:
-    """Row R32."""
+def test_r32_an_upstream_without_tls_or_trust_gets_nothing(house: House, listener: str) -> None:
     sink = house.secured if listener == "distrusted" else house.sink
     messages, connections = len(sink.messages), sink.connections
     answer = deliver(house.port(listener), ALICE, (OUTSIDE,), MAIL)
@@ -104,8 +102,8 @@ def test_an_upstream_without_tls_or_trust_gets_nothing(house: House, listener: s
         b"220 2.0.0 Go\r\n250-sink.example\r\n250 AUTH PLAIN\r\n235 2.7.0 In\r\n",
     ],
 )
-def test_an_upstream_that_plays_with_starttls_gets_nothing(house: House, reply: bytes) -> None:
-    """Rows A05, R32; the mail after it goes through."""
+def test_a05_r32_an_upstream_that_plays_with_tls_gets_nothing(house: House, reply: bytes) -> None:
+    """The mail after it goes through."""
     messages = len(house.secured.messages)
     connected = house.secured.connections
     # An idle session would be used instead of a new one.

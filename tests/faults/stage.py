@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from smime_proxy.smime.encrypt import encrypt_entity, recipient_of
 from tests.e2e.conftest import ALICE, FRIEND, PARTNER, command
-from tests.e2e.proxy import HOST, Design, Listener, Proxy, serving, to_sink
+from tests.e2e.proxy import Design, Listener, Proxy, serving, to_sink
 from tests.fakes import Octets
 from tests.faults.journal import Letter
 from tests.faults.sinks import LOGIN, Sinks, sinks
@@ -160,11 +160,15 @@ def staged(folder: Path, state: State, lanes: int, timeout: float) -> Iterator[S
             yield Stage(proxy, running, state)
 
 
+def patience(seconds: float) -> str:
+    """Write how long an upstream is waited for, the same at each step."""
+    steps = ("connect", "greeting", "command", "mail", "rcpt", "data", "block", "dot")
+    return "{ " + ", ".join(f"{step} = {seconds}" for step in steps) + " }"
+
+
 def _design(folder: Path, running: Sinks, tls: TlsFiles, timeout: float) -> Design:
     password = folder / "password"
     password.write_text(LOGIN[1] + "\n")
-    steps = ("connect", "greeting", "command", "mail", "rcpt", "data", "block", "dot")
-    patience = "{ " + ", ".join(f"{step} = {timeout}" for step in steps) + " }"
     upstreams, listeners = {}, {}
     for number, lane in enumerate(running.lanes):
         secure = (
@@ -172,12 +176,9 @@ def _design(folder: Path, running: Sinks, tls: TlsFiles, timeout: float) -> Desi
             f'username = "{LOGIN[0]}"\npassword_file = "{password}"'
         )
         table = secure if lane.tls else to_sink(lane.port)
-        upstreams[f"sink{number}"] = f"{table}\ntimeouts = {patience}"
+        upstreams[f"sink{number}"] = f"{table}\ntimeouts = {patience(timeout)}"
         more = f'domains = ["example.test"]\nreports = "sink{number}"'
         for role, lines in (("outbound", ""), ("inbound", more)):
             name = _listener(number, Role.MX if role == "inbound" else Role.SUBMISSION)
             listeners[name] = Listener(role, f"sink{number}", lines)
     return Design(upstreams, listeners)
-
-
-__all__ = ["HOST", "Role", "Stage", "State", "Way", "make_state", "staged"]

@@ -24,7 +24,7 @@ from tests.peers import require
 pytestmark = pytest.mark.e2e
 
 WAYS = tuple(Way(role, copies) for role in (Role.SUBMISSION, Role.MX) for copies in (1, 2))
-LETTERS = 40
+LETTERS = 20
 FILE_OCTETS = 65_536  # less than the store has, enough to start
 
 

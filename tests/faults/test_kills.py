@@ -15,7 +15,7 @@ from tests.faults.stage import State
 
 pytestmark = pytest.mark.e2e
 
-KILLS = 4
+KILLS = 3
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -19,7 +19,7 @@ from tests.faults.driver import Sender, connect, offer
 from tests.faults.journal import Journal, Pair, Word, check, verdict
 from tests.faults.letters import GROUPS, Shared, letters
 from tests.faults.sinks import Sinks, sinks
-from tests.faults.stage import Role, State, Way
+from tests.faults.stage import Role, State, Way, patience
 
 pytestmark = pytest.mark.e2e
 
@@ -90,9 +90,7 @@ def test_r22_an_upstream_that_stops_is_given_up_and_the_mail_goes_through_later(
     """SIGSTOP: its kernel goes on taking octets, and nobody answers."""
     journal = Journal(tmp_path / "journal")
     said = journal.said
-    steps = ("connect", "greeting", "command", "mail", "rcpt", "data", "block", "dot")
-    timeouts = ", ".join(f"{step} = {PATIENCE}" for step in steps)
-    design = designed(running, more=f"timeouts = {{ {timeouts} }}")
+    design = designed(running, more=f"timeouts = {patience(PATIENCE)}")
     with serving(tmp_path / "proxy", state.folder, design) as proxy:
         source = Shared(letters())
         senders = [Sender(proxy.ports["out"], journal, source) for _ in range(CLIENTS)]
