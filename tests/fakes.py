@@ -214,6 +214,10 @@ class FakeTransaction:
         self._content = b""
         self._settled = False
 
+    @property
+    def is_lost(self) -> bool:
+        return "session" in self._upstream.faults
+
     async def mail(self, reverse_path: Mailbox | None, parameters: Sequence[str]) -> Reply:
         self._sender, self._parameters = reverse_path, tuple(parameters)
         return self._answer("mail")

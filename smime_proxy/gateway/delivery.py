@@ -59,6 +59,11 @@ class Prepared:
         self._group = group
         self._transaction: Transaction | None = transaction
 
+    @property
+    def is_lost(self) -> bool:
+        """Tell whether the session is known to have ended, so that a dot would reach nobody."""
+        return self._transaction is not None and self._transaction.is_lost
+
     async def commit(self) -> PathReplies:
         """Send the dot and give what the upstream said of each recipient.
 

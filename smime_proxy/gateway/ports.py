@@ -209,6 +209,11 @@ class Transaction(Protocol):
         """What this upstream session offers."""
         ...
 
+    @property
+    def is_lost(self) -> bool:
+        """Tell whether it is known that no dot can be sent any more."""
+        ...
+
     async def mail(self, reverse_path: Mailbox | None, parameters: Sequence[str]) -> Reply:
         """Send MAIL and give the upstream's reply."""
         ...

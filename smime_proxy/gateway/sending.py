@@ -133,6 +133,9 @@ class Sending:
         if not self._is_ready:
             await self._attempt.ready()
             self._is_ready = True
+        # Where one session ended meanwhile no dot is sent: nobody has the mail, and nobody twice.
+        if not self.started and any(isinstance(one, Prepared) and one.is_lost for one in items):
+            raise Unsent(reply_for("upstream_lost"))
 
     async def _commit(
         self, wave: Sequence[Group], items: Sequence[Prepared | Reply], *, is_last: bool

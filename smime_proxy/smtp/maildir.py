@@ -71,6 +71,11 @@ class MaildirTransaction:
         """What a file can hold: everything but DSN requests, which nobody would act on."""
         return _EXTENSIONS
 
+    @property
+    def is_lost(self) -> bool:
+        """Say no: a file has no session."""
+        return False
+
     async def mail(self, reverse_path: Mailbox | None, parameters: Sequence[str]) -> Reply:
         """Accept any sender; a file has no envelope."""
         del reverse_path, parameters

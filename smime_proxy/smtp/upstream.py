@@ -91,6 +91,11 @@ class SmtpTransaction:
         """What this upstream session offers."""
         return self._session.extensions
 
+    @property
+    def is_lost(self) -> bool:
+        """Tell whether the session ended, by whatever the upstream did."""
+        return bool(self._session.fault)
+
     async def mail(self, reverse_path: Mailbox | None, parameters: Sequence[str]) -> Reply:
         """Send MAIL, `<>` for None; a session closed while idle is replaced first.
 

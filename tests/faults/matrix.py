@@ -91,6 +91,11 @@ class Case:
         return self.step in SECURED or (self.step != "ehlo" and chosen % 2 == 1)
 
     @property
+    def foreseeable(self) -> bool:
+        """Tell whether the session is seen to be lost before the first dot is due."""
+        return self.step == "before-dot" and self.way.copies > 1 and not self.timed
+
+    @property
     def large(self) -> bool:
         return self.step == "body"
 
@@ -107,7 +112,8 @@ class Case:
             case "rcptn":
                 fault = replace(fault, at=max(2, copies))
             case "before-dot" if copies > 1:
-                held = Fault(Step.DATA, Wait(AWAIT_SILENCE), at=copies)
+                # `last`: the copy whose dot would be the first is the one that is held up.
+                held = Fault(Step.DATA, Wait(AWAIT_SILENCE), at=1 if self.last else copies)
                 return [replace(fault, at=1), held]
         if self.last:
             # Two or more copies: the client's transaction names all, then each has its own.
@@ -177,7 +183,7 @@ def is_possible(case: Case) -> bool:
     if fault in ("surplus", "2yz") and step == "before-dot" and copies == 1:
         return False  # a lie too: nothing parts the content from its dot
     if case.last:
-        return copies > 1 and step not in ("rcpt1", "before-dot", "rset", "quit")
+        return copies > 1 and step not in ("rcpt1", "rset", "quit")
     return True
 
 
@@ -204,4 +210,8 @@ def sample() -> list[Case]:
         Case(step, fault, Way(Role.SUBMISSION, 1))
         for step, fault in itertools.product(("connect", "banner", "mail", "dot-no-reply"), TIMED)
     ]
-    return [case for case in (*chosen, *timed) if is_possible(case)]
+    last = [
+        Case(step, "fin", Way(role, 2), last=True)
+        for step, role in itertools.product(("before-dot", "dot"), Role)
+    ]
+    return [case for case in (*chosen, *timed, *last) if is_possible(case)]

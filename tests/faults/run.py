@@ -173,7 +173,7 @@ class Trial:
             self.fail(f"I9: the client heard {decisive}")
         if case.fault != "5yz" and any(answer.code >= 500 for answer in refusals):
             self.fail(f"I9: refused for good: {decisive}")
-        if any(map(in_doubt, refusals)) and case.step not in WINDOW:
+        if any(map(in_doubt, refusals)) and (case.step not in WINDOW or case.foreseeable):
             self.fail(f"in doubt although no dot was at risk: {decisive}")
         self._check_now(letter)
 

@@ -190,6 +190,13 @@ async def test_no_first_dot_is_sent_when_there_is_no_time_for_an_answer(
     assert (await send(surroundings, mail(ALICE, *recipients), ALICE, *recipients)).code == 250
 
 
+async def test_i10_a_session_lost_while_others_were_prepared_stops_the_first_dot() -> None:
+    surroundings = world()
+    surroundings.outside.faults["session"] = lost()
+    assert code(await send(surroundings, TO_BOTH, ALICE, *BOTH)) == NOT_NOW
+    assert (got(surroundings), entries(surroundings)) == ([], [])
+
+
 def hidden(surroundings: World, number: int) -> list[str]:
     """Make recipients that each get a copy of their own."""
     addresses = [f"h{n}@example.org" for n in range(number)]

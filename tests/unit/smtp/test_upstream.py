@@ -315,7 +315,9 @@ async def test_an_abort_after_data_closes_without_the_dot() -> None:
         transaction = await envelope(upstream)
         await transaction.prepare(CONTENT)
         await asyncio.sleep(0.05)
+        assert not transaction.is_lost
         await transaction.abort()
+        assert transaction.is_lost
         await settled(sink, 0)
         assert sink.messages == []
         assert len(sink.events("lost")) == 1
