@@ -3,15 +3,17 @@
 Each test is named after its row of the list of faults; the matrix beside has all steps and faults.
 """
 
+import base64
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from cryptography import x509
 
 from tests.e2e.client import Answer, Client, deliver
-from tests.e2e.conftest import ALICE, OUTSIDE, PARTNER, House
+from tests.e2e.conftest import ALICE, FRIEND, OUTSIDE, PARTNER, House, Made
 from tests.e2e.proxy import eventually
 from tests.sink import Action, Close, Endless, Fault, Reset, Say, Sink, Step, Wait, running
 
@@ -197,3 +199,30 @@ def test_r20_a_client_that_leaves_before_the_dot_is_sent_on_sends_nothing(scene:
     eventually(lambda: bool(scene.sink.events("lost")))
     assert len(scene.sink.messages) == 0
     assert "The client left" in scene.house.proxy.log()
+
+
+def test_a17_a_blind_copy_is_alone_and_no_other_copy_knows_of_it(house: House, made: Made) -> None:
+    """I6: by address, by field, by recipientInfo."""
+    before = len(house.sink.messages)
+    raw = (
+        f"From: {ALICE}\r\nTo: {PARTNER}\r\nBcc: {FRIEND}\r\nX-SMIME-Encrypt: yes\r\n\r\nHello\r\n"
+    )
+    recipients = (PARTNER, FRIEND)
+    assert deliver(house.port("out"), ALICE, recipients, raw.encode()).code == 250
+    copies = {message.recipients: message.content for message in house.sink.messages[before:]}
+    assert set(copies) == {(PARTNER,), (FRIEND,)}
+    for name, other in (recipients, recipients[::-1]):
+        content = copies[name,]
+        header, _, body = content.partition(b"\r\n\r\n")
+        assert b"\nbcc:" not in header.lower()
+        assert FRIEND.encode() not in content.replace(f"for <{name}>".encode(), b"")
+        octets = base64.b64decode(body)
+        assert serial(made, name) in octets
+        assert serial(made, other) not in octets
+
+
+def serial(made: Made, address: str) -> bytes:
+    """Give the serial number of somebody's certificate as a recipientInfo has it."""
+    file = made.files / f"{address.partition('@')[0]}.pem"
+    number = x509.load_pem_x509_certificate(file.read_bytes()).serial_number
+    return number.to_bytes(number.bit_length() // 8 + 1, "big")
