@@ -81,7 +81,7 @@ def letter(sender: str, *to: str, text: str = "Hello") -> bytes:
     return f"From: {sender}\r\nTo: {', '.join(to)}\r\nSubject: x\r\n\r\n{text}\r\n".encode()
 
 
-def test_each_group_has_its_own_reply_in_the_order_of_the_recipients(place: Place) -> None:
+def test_r09_each_group_has_its_own_reply_in_the_order_of_the_recipients(place: Place) -> None:
     """Row R09: one refused, one put off, one accepted; no report, and the mail is signed."""
     friend = "friend@example.org"
     before = len(place.sink.messages)
