@@ -15,6 +15,7 @@ from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.source import Source
 from smime_proxy.stores import certificates, pending, schema
 from smime_proxy.stores.connection import Act, Store, Writing
+from smime_proxy.stores.partners import own_domains
 
 BATCH = 1000  # certificates in one transaction: some MB, and one wait for the disk
 _NAMED = 500  # values in one query; SQLite takes some thousand
@@ -31,13 +32,15 @@ class Candidate:
 def import_batch(store: Store, act: Act, candidates: Sequence[Candidate]) -> list[bool]:
     """Take in partner certificates in one transaction; tells of each whether it was new.
 
-    Each serves the addresses it carries. What is there already is extended, and nothing of it
+    Each serves the addresses it carries; one that is pinned already gets none in our own domains,
+    which are pinned by name only (ADR 16). What is there already is extended, and nothing of it
     taken away. Raises `StoreError` when the store cannot be written.
     """
     with store.writing(act) as writing:
         known = _numbers(writing.connection, [one.certificate for one in candidates])
         numbers = _keep_all(writing.connection, candidates, known)
-        is_new = _partners(writing, candidates, numbers)
+        own = own_domains(writing.connection, store.own_domains)
+        is_new = _partners(writing, candidates, numbers, own)
         for some in _portions({one.certificate.fingerprint for one in candidates}):
             pending.settle_all(writing.connection, some)
         for nth, candidate in enumerate(candidates):
@@ -96,17 +99,22 @@ def _keep_all(
 
 
 def _partners(
-    writing: Writing, candidates: Sequence[Candidate], numbers: dict[str, int]
+    writing: Writing,
+    candidates: Sequence[Candidate],
+    numbers: dict[str, int],
+    own: frozenset[str],
 ) -> list[bool]:
     """Make partners of the certificates, as far as they are none; tells of each what changed."""
     connection, table = writing.connection, schema.partner
     ids = [numbers[one.certificate.fingerprint] for one in candidates]
-    sources, served = _known_partners(connection, set(ids))
+    sources, served, pinned = _known_partners(connection, set(ids))
     manual = Source.MANUAL.value
     by_hand = {"source": manual, "decided_by": writing.act.who}
     partners, addresses, said, is_new = [], [], [], []
     for number, candidate in zip(ids, candidates, strict=True):
         mailboxes = candidate.certificate.identities()
+        if number in pinned:
+            mailboxes = tuple(one for one in mailboxes if one.domain not in own)
         missing = [one for one in mailboxes if one.key not in served[number]]
         found = [one.key for one in mailboxes if served[number].get(one.key, manual) != manual]
         source = sources.get(number)
@@ -150,19 +158,21 @@ def _claim(connection: Connection, number: int, keys: Sequence[str]) -> None:
 
 def _known_partners(
     connection: Connection, ids: Iterable[int]
-) -> tuple[dict[int, str], defaultdict[int, dict[str, str]]]:
-    """Give the sources of those that are partners, and of the addresses they serve."""
+) -> tuple[dict[int, str], defaultdict[int, dict[str, str]], frozenset[int]]:
+    """Give the sources of those that are partners, of the addresses they serve, and the pinned."""
     table, names = schema.partner, schema.partner_address
     sources: dict[int, str] = {}
+    pinned: set[int] = set()
     served: defaultdict[int, dict[str, str]] = defaultdict(dict)
     for some in _portions(ids):
-        found = select(table.c.certificate_id, table.c.source)
+        found = select(table.c.certificate_id, table.c.source, table.c.pinned)
         rows = connection.execute(found.where(table.c.certificate_id.in_(some))).all()
         sources |= {row[0]: row[1] for row in rows}
+        pinned |= {row[0] for row in rows if row[2]}
         known = select(names.c.certificate_id, names.c.key, names.c.source)
         for row in connection.execute(known.where(names.c.certificate_id.in_(some))).all():
             served[row[0]][row[1]] = row[2]
-    return sources, served
+    return sources, served, frozenset(pinned)
 
 
 def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:

@@ -272,14 +272,19 @@ def _pins(partner: StoredPartner) -> frozenset[Mailbox]:
 
 def _refuse_own(connection: Connection, pinned: Collection[Mailbox], own: Iterable[str]) -> None:
     """Refuse to pin for addresses in our own domains, by the settings or by an account."""
-    keys = connection.execute(select(schema.account_address.c.key)).scalars()
-    domains = {*own, *(key.rpartition("@")[2] for key in keys)}
+    domains = own_domains(connection, own)
     name = min((one.text for one in pinned if one.domain in domains), default="")
     if name:
         raise StoreError(
             f"the certificate carries {name}, an address in our own domains: pinned, whatever it"
             f" signs in that name counts as genuine; if that is meant, say --address {name}"
         )
+
+
+def own_domains(connection: Connection, served: Iterable[str]) -> frozenset[str]:
+    """Give the domains that are ours: those `served` by listeners, and those of accounts."""
+    keys = connection.execute(select(schema.account_address.c.key)).scalars()
+    return frozenset((*served, *(key.rpartition("@")[2] for key in keys)))
 
 
 def _stands_for(domain: str) -> ColumnElement[bool]:

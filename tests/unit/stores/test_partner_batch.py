@@ -1,10 +1,12 @@
 """Many at once come out as one by one: the same rows, nothing twice, nothing taken away."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, event, insert, select, update
 
+from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.source import Source
 from smime_proxy.stores import partners, schema
 from smime_proxy.stores.connection import Act, Store
@@ -139,3 +141,18 @@ def test_the_number_of_statements_does_not_grow(store: Store, act: Act, known: b
     counted.clear()
     import_batch(store, act, bare)
     assert len(counted) <= few + 2
+
+
+def test_a_pinned_certificate_gets_no_address_in_our_own_domains(store: Store, act: Act) -> None:
+    ours = replace(store, own_domains=frozenset({"example.org"}))
+    both = pki.person(MIDDLE, "ceo@example.org", "them@example.net", kind="p256").certificate
+    them = parse_mailbox("them@example.net")
+    partners.import_certificate(store, act, [both], them)
+    with store.writing(act) as writing:
+        writing.connection.execute(update(schema.partner).values(pinned=True))
+        gone = schema.partner_address.c.bound.is_(False)
+        writing.connection.execute(delete(schema.partner_address).where(gone))
+        writing.record("pinned", "them")
+    assert import_batch(ours, act, [Candidate(both)]) == [False]
+    (known,) = partners.listing(ours)
+    assert (known.pinned, known.addresses) == (True, (them,))
