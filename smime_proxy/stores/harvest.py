@@ -93,7 +93,8 @@ def accept(
     """Take in waiting certificates, each for all addresses it waits for, or for `mailboxes` only.
 
     One that had no trusted chain and has none is pinned: somebody decided for exactly this one. It
-    must be said for whom when it waits for several, since its owner wrote them into it himself.
+    must be said for whom when it waits for several, since its owner wrote them into it himself, and
+    when it waits for an address in our own domains (ADR 16).
     Raises `StoreError` for that, and unless each id is the start of one fingerprint; then none is
     taken in.
     """
@@ -106,7 +107,10 @@ def accept(
             for one in dict.fromkeys(chosen)
         )
         if not mailboxes:
-            _refuse_for_many([one.key for one in accepted if one.pinned])
+            pinned = [one.key for one in accepted if one.pinned]
+            _refuse_for_many(pinned)
+            names = [one.mailbox for one in pinned]
+            partners.refuse_own(writing.connection, names, store.own_domains)
         for one in accepted:
             _take_in(writing, one)
         return accepted

@@ -114,7 +114,7 @@ def import_certificate(
         pending.settle(writing.connection, certificate)
         after = load(writing.connection, schema.certificate.c.id == number)[0]
         fresh = _pins(after).difference(*map(_pins, before))
-        _refuse_own(writing.connection, fresh, store.own_domains)
+        refuse_own(writing.connection, fresh, store.own_domains)
         if changed or before != (after,):
             served = (*(m.text for m in after.addresses), *after.domains)
             words = (after.certificate.fingerprint, *served)
@@ -270,8 +270,11 @@ def _pins(partner: StoredPartner) -> frozenset[Mailbox]:
     return frozenset(partner.addresses) - set(partner.bound) if partner.pinned else frozenset()
 
 
-def _refuse_own(connection: Connection, pinned: Collection[Mailbox], own: Iterable[str]) -> None:
-    """Refuse to pin for addresses in our own domains, by the settings or by an account."""
+def refuse_own(connection: Connection, pinned: Collection[Mailbox], own: Iterable[str]) -> None:
+    """Refuse to pin for addresses in our own domains, by the settings or by an account.
+
+    Raises `StoreError` that names one (ADR 16).
+    """
     domains = own_domains(connection, own)
     name = min((one.text for one in pinned if one.domain in domains), default="")
     if name:

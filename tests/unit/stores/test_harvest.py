@@ -306,6 +306,17 @@ def test_a_certificate_for_two_addresses_serves_those_it_was_found_for(
     assert known.chain == (MIDDLE.certificate,)
 
 
+def test_pinning_for_an_address_in_our_own_domains_must_be_said(trusting: Store, act: Act) -> None:
+    found = alone()
+    taken(trusting, found)
+    ours = replace(trusting, own_domains=frozenset({PARTNER.domain}))
+    ids = [found.certificate.fingerprint]
+    with pytest.raises(StoreError, match=r"an address in our own domains.*--address"):
+        harvest.accept(ours, act, ids)
+    assert (len(waiting(trusting)), partners.listing(trusting)) == (1, ())
+    assert harvest.accept(ours, act, ids, [PARTNER])[0].pinned
+
+
 def test_one_wrong_id_accepts_and_rejects_nothing(trusting: Store, act: Act) -> None:
     found = key()
     taken(trusting, found)
