@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(sys.executable).with_name("smime-proxy")
@@ -61,6 +62,26 @@ def to_sink(port: int) -> str:
     return f'url = "smtp://{HOST}:{port}"\ntls = "never"'
 
 
+class Running(Protocol):
+    """A process as `subprocess.Popen` shows it."""
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+
+    def poll(self) -> int | None:
+        """Give the exit code, None while it runs."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal."""
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end; gives the exit code."""
+
+
 @dataclass
 class Proxy:
     """A service in a folder of its own; `start` runs it, the ports stay the same."""
@@ -68,7 +89,7 @@ class Proxy:
     folder: Path
     design: Design
     ports: dict[str, int] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    process: Running | None = None
     wrapper: Sequence[str | Path] = ()  # a command that runs the service as its last arguments
 
     def __post_init__(self) -> None:
@@ -182,7 +203,13 @@ def serving(
     folder: Path, template: Path, design: Design, wrapper: Sequence[str | Path] = ()
 ) -> Iterator[Proxy]:
     """Run a service on a copy of a state directory until the block ends."""
-    proxy = Proxy(folder, design, wrapper=wrapper)
+    with running(Proxy(folder, design, wrapper=wrapper), template) as proxy:
+        yield proxy
+
+
+@contextlib.contextmanager
+def running(proxy: Proxy, template: Path) -> Iterator[Proxy]:
+    """Run this service on a copy of a state directory until the block ends."""
     shutil.copytree(template, proxy.state)
     try:
         proxy.start()

@@ -4,17 +4,19 @@ Each part prints its counts: cases, lost, unexpected, duplicates, by step.
 """
 
 import argparse
+import multiprocessing
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from tests.e2e.canary import files, leaks
 from tests.faults.failpoints import enumerate_deaths
 from tests.faults.journal import Journal
-from tests.faults.kills import Rampage, rampage
+from tests.faults.kills import Outcome, Rampage, rampage
 from tests.faults.matrix import FAULTS, STEPS, cases
 from tests.faults.run import Run, Tally, quit_under_fault, without_residue
 from tests.faults.stage import CANARY, Role, State, Way, make_state, staged
@@ -61,10 +63,19 @@ def _counters(tally: Tally) -> tuple[Counter[str], ...]:
 
 
 def kills(folder: Path, state: State, options: argparse.Namespace) -> bool:
-    """Kill at random under load."""
-    for workers in (1, 2):
-        told = Rampage(workers, options.kills // 2, options.seed)
-        print(rampage(_made(folder / str(workers)), state, told), flush=True)
+    """Kill at random under load, several services at once."""
+    shares = [options.kills // options.jobs] * options.jobs
+    shares[0] += options.kills % options.jobs
+    started: dict[Future[Outcome], Rampage] = {}
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
+        for number, share in enumerate(shares):
+            told = Rampage(1 + number % 2, share, options.seed + number)
+            started[pool.submit(rampage, _made(folder / str(number)), state, told)] = told
+        total = Outcome(0, 0, 0, 0, 0, 0)
+        for done in as_completed(started):
+            print(f"{started[done]}: {done.result()}", flush=True)
+            total += done.result()
+    print(f"all: {total}")
     return True
 
 
@@ -115,6 +126,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--lanes", type=int, default=32, help="of the matrix, at once")
     parser.add_argument("--only", default="", help="cases of the matrix whose name has this")
     parser.add_argument("--kills", type=int, default=100, help="how many deaths")
+    parser.add_argument("--jobs", type=int, default=2, help="services that are killed at once")
     parser.add_argument("--seed", type=int, default=1, help="the same moments again")
     return parser.parse_args()
 

@@ -13,9 +13,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing.queues import Queue
 from pathlib import Path
 
 from cryptography import x509
@@ -37,7 +37,6 @@ from tests.perf.service import RECIPIENT, command, prepare, serving
 SIZES = (100, 10_000, 100_000)
 MESSAGES, SIZE = 1000, 4096
 LOOKUPS = 1000
-_WAIT_SECONDS = 1200
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def write_certificates(folder: Path, number: int) -> None:
         )
     )
     for nth in range(number):
-        address = RECIPIENT if nth == number // 2 else address_of(nth)
+        address = address_of(nth, number)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
         san = x509.SubjectAlternativeName([x509.RFC822Name(address)])
         one = base.subject_name(name).serial_number(nth + 1).add_extension(san, critical=False)
@@ -89,7 +88,10 @@ def write_certificates(folder: Path, number: int) -> None:
     (folder.parent / "root.pem").write_bytes(issuer.pem())
 
 
-def address_of(nth: int) -> str:
+def address_of(nth: int, number: int) -> str:
+    """Give the address of the nth of so many; one in the middle is whom the mail goes to."""
+    if nth == number // 2:
+        return RECIPIENT
     return f"someone.with.a.name{nth}@example{nth % 100}.org"
 
 
@@ -131,18 +133,11 @@ def _timed(words: list[str]) -> float:
 
 def _looked_at(state: Path, number: int) -> tuple[float, int, float, float, float]:
     """Load a snapshot in a process that has done nothing else."""
-    context = multiprocessing.get_context("spawn")
-    answer: Queue[tuple[float, int, float, float, float]] = context.Queue()
-    process = context.Process(target=_look, args=(state, number, answer))
-    process.start()
-    found = answer.get(timeout=_WAIT_SECONDS)
-    process.join()
-    return found
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_look, state, number).result()
 
 
-def _look(
-    state: Path, number: int, answer: "Queue[tuple[float, int, float, float, float]]"
-) -> None:
+def _look(state: Path, number: int) -> tuple[float, int, float, float, float]:
     store = open_store("sqlite", state, None, migrate=False).store
     with store.reading() as connection:
         revision(connection)
@@ -154,11 +149,12 @@ def _look(
     begin = time.perf_counter()
     snapshot = _load(store, snapshot)
     reloading = time.perf_counter() - begin
-    wanted = [parse_mailbox(address_of(n)) for n in range(0, number, max(1, number // LOOKUPS))]
+    step = max(1, number // LOOKUPS)
+    wanted = [parse_mailbox(address_of(nth, number)) for nth in range(0, number, step)]
     at = datetime.now(UTC)
     first = _each(lambda n: _choose(snapshot, wanted[n], at), len(wanted))
     later = _each(lambda n: snapshot.partner_certificates(wanted[n]), len(wanted))
-    answer.put((loading, memory, reloading, first, later))
+    return loading, memory, reloading, first, later
 
 
 def _load(store: Store, before: Snapshot | None = None) -> Snapshot:
