@@ -1,9 +1,11 @@
-"""A private Postfix whose mail passes a content filter by LMTP and comes back on a second port.
+"""A private Postfix of the test's own: ports where mail comes in, and where all of it goes.
 
-    with filtering(filter_port, Ways(back=..., onward=...)) as port:
-        ...  # SMTP on 127.0.0.1:port; what the filter hands to `back` goes on to `onward`
+    with filtering(filter_port, back, onward) as postfix:
+        ...  # SMTP on 127.0.0.1:postfix.port; what the filter hands to `back` goes on to `onward`
+    with postfix_with([Entry(port, ("content_filter=lmtp:[127.0.0.1]:2525",)), Entry(back)], MAIN):
+        ...
 
-Documented in Postfix's FILTER_README, "Advanced content filter". It needs root.
+Ways to filter are documented in Postfix's SMTPD_PROXY_README and FILTER_README. It needs root.
 """
 
 import contextlib
@@ -13,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from tests.peers import require
 from tests.sink import unused_port
 
 SECONDS = 30  # until it listens, on a busy machine
+QUEUES = ("maildrop", "incoming", "active", "deferred")  # in the order mail moves through them
 
 _MAIN = """
 compatibility_level = 3.6
@@ -37,17 +40,12 @@ inet_protocols = ipv4
 myhostname = postfix.example.test
 mydestination =
 mynetworks = 127.0.0.0/8
-relayhost = [127.0.0.1]:{onward}
 disable_dns_lookups = yes
 smtp_dns_support_level = disabled
 alias_maps =
-minimal_backoff_time = 3600s
+in_flow_delay = 0
 """
 _MASTER = """
-{port} inet n - n - - smtpd
-  -o content_filter=lmtp:[127.0.0.1]:{filter}
-{back} inet n - n - - smtpd
-  -o content_filter= -o receive_override_options=no_header_body_checks
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -72,6 +70,19 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """A port where mail comes in; `options` hold for it alone, `name=value`."""
+
+    port: int
+    options: tuple[str, ...] = ()
+
+    def line(self) -> str:
+        """Write it for master.cf."""
+        told = "".join(f"\n  -o {option}" for option in self.options)
+        return f"{self.port} inet n - n - - smtpd{told}\n"
+
+
+@dataclass(frozen=True, slots=True)
 class Postfix:
     """A running Postfix: the port clients use, and its log so far."""
 
@@ -82,12 +93,44 @@ class Postfix:
         path = self.folder / "log"
         return path.read_text(errors="replace") if path.exists() else ""
 
+    def queued(self, name: str) -> int:
+        """Count the messages in one of `QUEUES`."""
+        folder = self.folder / "queue" / name
+        return sum(path.is_file() for path in folder.rglob("*"))
+
+    def is_idle(self) -> bool:
+        """Tell whether all that was taken is delivered or bounced.
+
+        Looked at twice: what a filter hands back is a new message, there before the old one goes.
+        """
+        return not any(self.queued(name) for name in QUEUES + QUEUES)
+
+    def flush(self) -> None:
+        """Try all deferred mail now."""
+        command = [str(require("postfix")), "-c", str(self.folder / "etc"), "flush"]
+        subprocess.run(command, check=True, capture_output=True)
+
 
 @contextlib.contextmanager
 def filtering(filter_port: int, back: int, onward: int) -> Iterator[Postfix]:
-    """Run Postfix until the block ends; all ports are on the loopback interface.
+    """Run one whose mail passes a content filter by LMTP; all ports are on the loopback interface.
 
     It listens on `back` for what the filter hands back, and sends that on to `onward`.
+    """
+    entries = (
+        Entry(unused_port(), (f"content_filter=lmtp:[127.0.0.1]:{filter_port}",)),
+        Entry(back, ("receive_override_options=no_header_body_checks",)),
+    )
+    main = f"relayhost = [127.0.0.1]:{onward}\nminimal_backoff_time = 3600s\n"
+    with postfix_with(entries, main) as postfix:
+        yield postfix
+
+
+@contextlib.contextmanager
+def postfix_with(entries: Sequence[Entry], main: str) -> Iterator[Postfix]:
+    """Run Postfix until the block ends; `main` are further lines of main.cf.
+
+    The first entry is the one clients use.
     """
     program = require("postfix")
     folder = Path(tempfile.mkdtemp(prefix="postfix-"))
@@ -96,22 +139,24 @@ def filtering(filter_port: int, back: int, onward: int) -> Iterator[Postfix]:
         (folder / name).mkdir()
     owner = pwd.getpwnam("postfix")
     shutil.chown(folder / "data", owner.pw_uid, grp.getgrgid(owner.pw_gid).gr_gid)
-    postfix = Postfix(unused_port(), folder)
-    (folder / "etc" / "main.cf").write_text(_MAIN.format(folder=folder, onward=onward))
-    ports = {"port": postfix.port, "filter": filter_port, "back": back}
-    (folder / "etc" / "master.cf").write_text(_MASTER.format(**ports))
+    postfix = Postfix(entries[0].port, folder)
+    (folder / "etc" / "main.cf").write_text(_MAIN.format(folder=folder) + main)
+    (folder / "etc" / "master.cf").write_text("".join(one.line() for one in entries) + _MASTER)
     command = [str(program), "-c", str(folder / "etc")]
-    subprocess.run([*command, "start"], check=True, capture_output=True)
     try:
-        _await(folder / "queue" / "pid" / "master.pid", postfix)
+        _start(command, postfix)
         yield postfix
     finally:
         subprocess.run([*command, "stop"], check=False, capture_output=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _await(path: Path, postfix: Postfix) -> None:
+def _start(command: Sequence[str], postfix: Postfix) -> None:
+    """Start it, again while one of its ports is in passing use by somebody's connection."""
     until = time.monotonic() + SECONDS
-    while not path.exists():
+    while subprocess.run([*command, "start"], check=False, capture_output=True).returncode:
+        assert time.monotonic() < until, postfix.log()
+        time.sleep(1)
+    while not (postfix.folder / "queue" / "pid" / "master.pid").exists():
         assert time.monotonic() < until, postfix.log()
         time.sleep(0.05)
