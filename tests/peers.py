@@ -55,6 +55,7 @@ PEERS: Mapping[str, Peer] = {
         ("softhsm2", "opensc"),
     ),
     "postfix": Peer(("postfix", "smtp-sink", "smtp-source"), ("postfix",)),
+    "opendkim": Peer(("opendkim",), ("opendkim",)),
     "dovecot": Peer(("dovecot", "/usr/lib/dovecot/lmtp"), ("dovecot-core", "dovecot-lmtpd")),
     "swaks": Peer(("swaks",), ("swaks",)),
     "slapd": Peer(("slapd", "slapadd", "/etc/ldap/schema/inetorgperson.schema"), ("slapd",)),
