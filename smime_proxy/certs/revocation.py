@@ -136,7 +136,8 @@ def _revoked(certificate: Certificate, entry: Entry) -> Standing:
 def _holds(this_update: datetime, next_update: datetime | None, at: datetime) -> bool:
     if this_update > at + CLOCK_SKEW:
         return False
-    return next_update is not None and at <= next_update + CLOCK_SKEW
+    # Not `next_update + CLOCK_SKEW`: the last second of the year 9999 means that it never ends.
+    return next_update is not None and at - CLOCK_SKEW <= next_update
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,7 @@ class _ByLists:
         elif crl.issuer_key != self.certificate.issuer_key:
             return False
         named = _scope_names(crl)
-        return not named or not named.isdisjoint(point.names or point.issuers)
+        return named is None or not named.isdisjoint(point.names or point.issuers)
 
     def _objection(self, crl: Crl) -> str:
         """Say why a list may not be used at all: steps (f) and (g), and its own problem."""
@@ -239,8 +240,13 @@ class _ByLists:
         named = dict.fromkeys((self.issuer, *self.signers(crl.issuer_key)))
         of_name = (signer for signer in named if signer.subject_key == crl.issuer_key)
         # Each try hashes the list, which is long; the key identifier is a hint (RFC 5280 5.2.1).
-        likelier = sorted(of_name, key=lambda signer: signer.ski != crl.authority_key)
-        yield from likelier[:MAX_SIGNERS_TRIED]
+        # One that the list does not give says nothing: mail can bring any number of one name.
+        hint = crl.authority_key
+        likelier = sorted(of_name, key=lambda signer: hint is not None and signer.ski != hint)
+        tried = likelier[:MAX_SIGNERS_TRIED]
+        if self.issuer in likelier[MAX_SIGNERS_TRIED:]:
+            tried[-1] = self.issuer  # whatever else has its name and the key identifier
+        yield from tried
 
     def _adds_to(self, delta: Crl, crl: Crl) -> bool:
         """Tell whether a delta may be laid over a complete list: steps (c) and (h)."""
@@ -309,11 +315,14 @@ def _point(certificate: Certificate, point: x509.DistributionPoint) -> _Point:
     return _Point(names, issuers, reasons)
 
 
-def _scope_names(crl: Crl) -> frozenset[bytes]:
-    """Give the names of the distribution point a list is for; none: for all."""
+def _scope_names(crl: Crl) -> frozenset[bytes] | None:
+    """Give the names of the distribution point a list is for; None: for all.
+
+    A list for a point that has only names of other kinds is about nobody we could tell.
+    """
     scope = crl.scope
-    if scope is None:
-        return frozenset()
+    if scope is None or (scope.relative_name is None and scope.full_name is None):
+        return None
     if scope.relative_name is not None:
         return frozenset({crl.issuer_key + _relative(scope.relative_name)})
     return frozenset(_keys(scope.full_name or ()))

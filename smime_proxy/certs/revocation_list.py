@@ -266,14 +266,23 @@ def _entry(der: bytes, at: int) -> Entry:
     """Read one entry; the library has seen that all can be read."""
     _, inside, after = read_element(der, at)
     behind = read_element(der, inside)[2]
-    tag, first, last = read_element(der, behind)
-    form = "%y%m%d%H%M%SZ" if tag == _UTC_TIME else "%Y%m%d%H%M%SZ"
-    day = datetime.strptime(der[first:last].decode("ascii"), form).replace(tzinfo=UTC)
+    day = _day(*read_element(der, behind), der)
     reason = "unspecified"
     for oid, _, value in _entry_extensions(der, behind, after):
         if oid == _REASON_CODE:
             reason = _REASONS.get(value, reason)
     return Entry(day, reason)
+
+
+def _day(tag: int, first: int, last: int, der: bytes) -> datetime:
+    """Read a Time; a year that Python has no date for is the first there is, long ago."""
+    text = der[first:last].decode("ascii")
+    if tag == _UTC_TIME:  # RFC 5280 4.1.2.5.1: 50 is 1950, where `strptime` takes it for 2050
+        text = ("19" if text >= "50" else "20") + text
+    try:
+        return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _encoded(serial: int) -> bytes:

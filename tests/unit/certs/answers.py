@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
 from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.definite import encoded
+from smime_proxy.certs.names import read_element
 from smime_proxy.certs.ocsp import OcspAnswer
 from smime_proxy.certs.revocation_list import Crl
 from tests import pki
@@ -71,6 +73,33 @@ def crl_der(
     edwards = isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
     digest = None if edwards else hashes.SHA256()
     return builder.sign(key, digest).public_bytes(Encoding.DER)  # type: ignore[arg-type]  # kinds that sign
+
+
+def crl_of_day(issuer: pki.Identity, revoked: pki.Identity, day: bytes) -> Crl:
+    """Make a list with one entry whose date is this encoded Time, which no library writes."""
+    written = b"\x17\x0d010203040506Z"
+    made = crl_der(issuer, revoked, at=datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC))
+    _, start, _ = read_element(made, 0)
+    _, _, end = read_element(made, start)
+    signed = _with(made[start:end], made.index(written) - start, day)
+    assert isinstance(issuer.key, ec.EllipticCurvePrivateKey)
+    signature = issuer.key.sign(signed, ec.ECDSA(hashes.SHA256()))
+    algorithm = made[end : read_element(made, end)[2]]
+    return Crl.from_der(encoded(0x30, signed + algorithm + encoded(0x03, b"\0" + signature)))
+
+
+def _with(der: bytes, place: int, new: bytes, at: int = 0) -> bytes:
+    """Give the element at `at` with another in place of the one inside it at `place`."""
+    tag, start, end = read_element(der, at)
+    if at == place:
+        return new
+    if not start <= place < end:
+        return der[at:end]
+    members = []
+    while start < end:
+        members.append(_with(der, place, new, start))
+        start = read_element(der, start)[2]
+    return encoded(tag, b"".join(members))
 
 
 def crl(issuer: pki.Identity, *revoked: pki.Identity, **declared: object) -> Crl:

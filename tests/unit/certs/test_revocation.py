@@ -1,5 +1,6 @@
 """Whether somebody was revoked, by lists and answers; RFC 5280 6.3, E81. PKITS has many more."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -60,6 +61,38 @@ def test_a_list_that_does_not_hold_clears_nobody(declared: dict[str, Any], why: 
     assert why in reason
 
 
+def test_what_never_ends_holds() -> None:
+    """RFC 5280 4.1.2.5: the last second that can be written stands for no end."""
+    never = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert told(Known([crl(ISSUING, next_update=never)])) == (Status.GOOD, "")
+    assert told(Known([crl(ISSUING, ALICE, next_update=never)]))[0] is Status.REVOKED
+    assert told(Known([], [answer(ALICE, ISSUING, next_update=never)])) == (Status.GOOD, "")
+
+
+@pytest.mark.parametrize("of_list", [b"", b"what they say their key is"])
+def test_what_mail_brings_does_not_crowd_the_issuer_out(of_list: bytes) -> None:
+    """Whoever was revoked would bring certificates with the name of his issuer."""
+    name = ISSUING.certificate.x509().subject
+    brought = [
+        pki.certify(
+            None,
+            label=f"twin {number}",
+            subject=name,
+            ca=True,
+            kind="p256",
+            identifiers=False,
+            extra=[(x509.SubjectKeyIdentifier(of_list), False)] if of_list else [],
+        ).certificate
+        for number in range(MAX_SIGNERS_TRIED)
+    ]
+    hint = [(x509.AuthorityKeyIdentifier(of_list, None, None), False)] if of_list else []
+    known = Known([crl(ISSUING, ALICE, extra=hint)])
+    found = standing(
+        ALICE.certificate, ISSUING.certificate, known, NOW, signers=lambda _name: brought
+    )
+    assert found.status is Status.REVOKED
+
+
 def test_an_old_list_still_revokes_and_a_forged_one_does_not() -> None:
     old = crl(ISSUING, ALICE, next_update=NOW - DAY / 2, this_update=NOW - 2 * DAY)
     assert told(Known([old]))[0] is Status.REVOKED
@@ -97,6 +130,7 @@ def scope(**declared: Any) -> tuple[x509.ExtensionType, bool]:
         ({"only_contains_attribute_certs": True}, Status.UNKNOWN),
         ({"only_some_reasons": frozenset({x509.ReasonFlags.key_compromise})}, Status.UNKNOWN),
         ({"full_name": [x509.UniformResourceIdentifier("http://a.test/1.crl")]}, Status.UNKNOWN),
+        ({"full_name": [x509.DNSName("a.test")]}, Status.UNKNOWN),
     ],
 )
 def test_a_list_clears_only_what_it_is_about(declared: dict[str, Any], status: Status) -> None:

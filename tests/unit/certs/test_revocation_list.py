@@ -12,7 +12,7 @@ from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.revocation_list import Crl
 from tests import pki
 
-from .answers import DAY, NOW, crl, crl_der
+from .answers import DAY, NOW, crl, crl_der, crl_of_day
 
 ROOT = pki.root(kind="p256")
 OTHER = pki.root("Other root", kind="p256")
@@ -112,6 +112,23 @@ def test_days_of_either_form_are_read() -> None:
     entry = crl(ROOT, ALICE, at=late).entry(ALICE.certificate)
     assert entry is not None
     assert entry.at == late
+
+
+@pytest.mark.parametrize(
+    ("day", "year"),
+    [
+        (b"\x17\x0d500101000000Z", 1950),
+        (b"\x17\x0d680101000000Z", 1968),
+        (b"\x17\x0d491231235959Z", 2049),
+        (b"\x18\x0f19500101000000Z", 1950),
+        (b"\x18\x0f00000101000000Z", 1),
+    ],
+)
+def test_days_are_of_the_century_that_is_meant(day: bytes, year: int) -> None:
+    """RFC 5280 4.1.2.5.1; a year Python has no date for is long ago, and no fault."""
+    entry = crl_of_day(ROOT, ALICE, day).entry(ALICE.certificate)
+    assert entry is not None
+    assert entry.at.year == year
 
 
 def test_an_entry_takes_a_small_multiple_of_its_size() -> None:
