@@ -18,12 +18,13 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 from smime_proxy.certs.certificate import LIBRARY_ERRORS, Certificate
 
 MAX_URLS = 4  # of each kind in one certificate; more would make us ask for others
+MAX_URL = 2048  # characters; distribution points have about 100, and answers are kept by them
 REMEMBERED = 4096  # certificates; bounds memory
 
 
 @dataclass(frozen=True, slots=True)
 class StatusSources:
-    """URLs as they stand in a certificate, in its order."""
+    """URLs as they stand in a certificate, in its order; only such as are fetched (RFC 9110)."""
 
     ocsp: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
@@ -69,6 +70,11 @@ def ocsp_name(certificate: Certificate, issuer: Certificate) -> str:
 
 
 def _urls(names: Iterable[x509.GeneralName]) -> Iterator[str]:
+    # Nothing but web addresses: answers are kept by other names too, which no URL may look like.
     for name in names:
-        if isinstance(name, x509.UniformResourceIdentifier):
+        if isinstance(name, x509.UniformResourceIdentifier) and _is_fetched(name.value):
             yield name.value
+
+
+def _is_fetched(url: str) -> bool:
+    return len(url) <= MAX_URL and url.lower().startswith(("http://", "https://"))

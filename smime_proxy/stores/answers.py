@@ -31,6 +31,7 @@ MAX_OCTETS = 1_000_000_000  # of all answers; large authorities' lists have up t
 MAX_KEPT = 20_000  # answers of all kinds; an organisation's correspondents have some thousand
 
 _NONE: Mapping[str, Crl] = {}
+_NO_LIST: tuple[int, Crl | None] = (-1, None)  # numbers begin with 0
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)  # when what is only claimed was fetched
 
 _log = structlog.get_logger(__name__)
@@ -57,7 +58,8 @@ class AnswerShelf:
         self._lists: dict[str, Crl] = {}
         self._by_issuer: dict[bytes, dict[str, Crl]] = {}
         self._ocsp: dict[str, OcspAnswer] = {}
-        self._own: dict[str, int] = {}
+        # Apart, so that nothing fetched takes their names or their place.
+        self._own: dict[int, tuple[int, Crl | None]] = {}
         self._version = 0
 
     @property
@@ -66,12 +68,17 @@ class AnswerShelf:
         return self._version
 
     def lists(self, certificate: Certificate, issuer: Certificate) -> Sequence[Crl]:
-        """Give the lists its distribution points have, and others of its issuer."""
+        """Give our own authority's, those its distribution points have, and others of its issuer.
+
+        In this order: only so many are looked at, and of the last anybody may put some there.
+        """
         del issuer
+        signed = [crl for _, crl in self._own.values() if crl is not None]
+        own = [crl for crl in signed if crl.issuer_key == certificate.issuer_key]
         named = [self._lists.get(url) for url in status_sources(certificate).lists]
         # A copy in one step: another thread may be taking new ones over.
-        own = tuple(self._by_issuer.get(certificate.issuer_key, _NONE).values())
-        return list(dict.fromkeys(one for one in (*named, *own) if one is not None))
+        others = tuple(self._by_issuer.get(certificate.issuer_key, _NONE).values())
+        return list(dict.fromkeys(one for one in (*own, *named, *others) if one is not None))
 
     def ocsp(self, certificate: Certificate, issuer: Certificate) -> Sequence[OcspAnswer]:
         """Give the OCSP answer about a certificate."""
@@ -100,16 +107,27 @@ class AnswerShelf:
         """Take over the lists of the built-in authority; nobody need fetch them from us."""
         table = schema.authority
         signed = select(table.c.id, table.c.crl_number).where(table.c.crl.is_not(None))
-        numbers = {f"own:{row.id}": row.crl_number for row in connection.execute(signed)}
-        for name in self._own.keys() - numbers.keys():
-            self._drop_list(name)
+        numbers = {int(row.id): int(row.crl_number) for row in connection.execute(signed)}
+        own = {
+            one: self._own[one]
+            for one in numbers
+            if self._own.get(one, _NO_LIST)[0] == numbers[one]
+        }
+        changed = numbers.keys() - own.keys()
+        for one in changed:
+            wanted = select(table.c.crl).where(table.c.id == one)
+            own[one] = (numbers[one], self._readable(connection.execute(wanted).scalar_one()))
+        if changed or self._own.keys() - numbers.keys():
+            self._own = own  # in one step: mail is judged meanwhile
             self._version += 1
-        changed = [name for name, number in numbers.items() if self._own.get(name) != number]
-        for name in changed:
-            wanted = select(table.c.crl).where(table.c.id == int(name.removeprefix("own:")))
-            self._take_list(name, connection.execute(wanted).scalar_one())
-        self._own = numbers
         return len(changed)
+
+    def _readable(self, der: bytes) -> Crl | None:
+        try:
+            return Crl.from_der(der)
+        except CertificateError as error:
+            _log.warning("answer not read", name="our own authority's list", reason=str(error))
+            return None
 
     def claim(self, name: str, at: datetime) -> Claim:
         """Tell whether this process is to fetch something now: nobody else does, and it is time."""
@@ -235,7 +253,9 @@ class AnswerShelf:
 
     def _take_list(self, name: str, der: bytes) -> None:
         crl = Crl.from_der(der)
-        self._drop_list(name)
+        before = self._lists.get(name)
+        if before is not None and before.issuer_key != crl.issuer_key:
+            self._drop_list(name)
+        # In the place of the one before: at no moment is there none.
         self._lists[name] = crl
         self._by_issuer.setdefault(crl.issuer_key, {})[name] = crl
-        self._version += 1

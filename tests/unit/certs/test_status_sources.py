@@ -5,6 +5,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from smime_proxy.certs.status_sources import (
+    MAX_URL,
     MAX_URLS,
     StatusSources,
     ocsp_name,
@@ -43,10 +44,10 @@ def person(*extra: tuple[x509.ExtensionType, bool]) -> pki.Identity:
 
 def test_responders_and_lists_are_read_in_order() -> None:
     made = person(
-        access("http://o.test/1", "http://o.test/2"), points("http://l.test/1", "ldap://l")
+        access("http://o.test/1", "http://o.test/2"), points("http://l.test/1", "HTTPS://l.test/2")
     )
     expected = StatusSources(
-        ("http://o.test/1", "http://o.test/2"), ("http://l.test/1", "ldap://l")
+        ("http://o.test/1", "http://o.test/2"), ("http://l.test/1", "HTTPS://l.test/2")
     )
     assert status_sources(made.certificate) == expected
     assert status_sources(person().certificate) == StatusSources()
@@ -56,6 +57,16 @@ def test_no_more_of_them_than_anybody_has() -> None:
     many = [f"http://l.test/{number}" for number in range(50)]
     found = status_sources(person(access(*many), points(*many)).certificate)
     assert (len(found.ocsp), len(found.lists)) == (MAX_URLS, MAX_URLS)
+
+
+def test_only_what_is_fetched_counts() -> None:
+    """Answers are kept by their URLs, beside others that have names of another kind."""
+    names = ["own:1", "ocsp:" + "0" * 64, "ldap://l.test/", "", "http:", "file:///etc/passwd"]
+    too_long = f"http://l.test/{'x' * MAX_URL}"
+    found = status_sources(
+        person(access(*names, too_long), points(*names, too_long, "http://l.test/")).certificate
+    )
+    assert found == StatusSources((), ("http://l.test/",))
 
 
 def test_a_request_names_the_certificate_and_is_the_same_for_everybody() -> None:

@@ -5,17 +5,18 @@ from dataclasses import fields
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs import authority
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.crl import Reason
 from smime_proxy.certs.ocsp import OcspAnswer
-from smime_proxy.certs.revocation import Status, standing
+from smime_proxy.certs.revocation import MAX_LISTS, Status, standing
 from smime_proxy.certs.revocation_list import Crl
 from smime_proxy.certs.status_sources import ocsp_name
 from smime_proxy.gateway.ports import Claim
-from smime_proxy.stores import answers, issued, revocation_lists
+from smime_proxy.stores import answers, issued, revocation_lists, schema
 from smime_proxy.stores import authority as stored_authority
 from smime_proxy.stores.answers import CLAIM, FIRST_RETRY, KEPT, LAST_RETRY, AnswerShelf
 from smime_proxy.stores.connection import Act, Store
@@ -267,3 +268,73 @@ def test_the_lists_of_the_built_in_authority_need_no_fetching(store: Store, act:
     issued.revoke(store, act, "2", Reason.KEY_COMPROMISE)
     assert shelf.refresh() == 1
     assert standing(alice, root, shelf, act.at + DAY / 24).status is Status.REVOKED
+
+
+def own_root(store: Store, act: Act) -> tuple[authority.Issuer, Certificate]:
+    issuer = authority.Issuer(authority.create_authority("Own", NOW, 10, KEY, serial=1), KEY)
+    stored_authority.init(store, act, issuer)
+    revocation_lists.sign_due(store, NOW)
+    return issuer, authority.issue(issuer, ALICE_HERE, KEY.public_key(), NOW, 30, serial=2)
+
+
+@pytest.mark.parametrize("name", ["own:1", "1"])
+def test_nothing_fetched_takes_the_place_of_our_own_list(store: Store, act: Act, name: str) -> None:
+    issuer, alice = own_root(store, act)
+    shelf = AnswerShelf(store)
+    shelf.claim(name, NOW)
+    shelf.keep(name, crl_der(ROOT), NOW, NOW + DAY)
+    shelf.refresh()
+    assert standing(alice, issuer.certificate, shelf, NOW).status is Status.GOOD
+    shelf.forget_old(NOW + 3 * KEPT)
+    shelf.refresh()
+    assert standing(alice, issuer.certificate, shelf, NOW).status is Status.GOOD
+
+
+def test_our_own_list_is_looked_at_however_many_have_its_name(store: Store, act: Act) -> None:
+    issuer, alice = own_root(store, act)
+    shelf = AnswerShelf(store)
+    named = issuer.certificate.x509().subject
+    impostor = pki.certify(None, label="impostor", subject=named, ca=True, kind="p256")
+    for number in range(MAX_LISTS + 1):
+        url = f"http://lists.test/{number}"
+        shelf.claim(url, NOW)
+        shelf.keep(url, crl_der(impostor, number=number), NOW, NOW + DAY)
+    shelf.refresh()
+    revocation_lists.sign_due(store, NOW + 5 * DAY)
+    shelf.refresh()
+    at = NOW + 5 * DAY
+    assert standing(alice, issuer.certificate, shelf, at).status is Status.GOOD
+
+
+def test_our_own_list_that_is_damaged_is_none(store: Store, act: Act) -> None:
+    issuer, alice = own_root(store, act)
+    with store.noticing() as noticing:
+        noticing.connection.execute(update(schema.authority).values(crl=b"nonsense"))
+        noticing.written = True
+    shelf = AnswerShelf(store)
+    assert shelf.refresh() == 1
+    assert shelf.refresh() == 0
+    assert standing(alice, issuer.certificate, shelf, NOW).status is Status.UNKNOWN
+
+
+def test_a_list_is_never_away_while_a_newer_one_comes(store: Store) -> None:
+    shelf = AnswerShelf(store)
+    shelf.claim(URL, NOW)
+    shelf.keep(URL, crl_der(ROOT, ALICE), NOW, NOW + DAY)
+    shelf.refresh()
+    seen: list[int] = []
+
+    class Watched(dict[str, Crl]):
+        """Looks whenever something is taken out of it."""
+
+        def __delitem__(self, name: str) -> None:
+            super().__delitem__(name)
+            seen.append(len(shelf.lists(ALICE.certificate, ROOT.certificate)))
+
+    of_issuer = shelf._by_issuer[ROOT.certificate.subject_key]
+    shelf._by_issuer[ROOT.certificate.subject_key] = Watched(of_issuer)
+    shelf.keep(URL, crl_der(ROOT, ALICE, number=8), NOW + DAY, NOW + 2 * DAY)
+    shelf.refresh()
+    assert 0 not in seen
+    (found,) = shelf.lists(ALICE.certificate, ROOT.certificate)
+    assert found.number == 8
