@@ -144,13 +144,24 @@ def _delegate_objection(delegate: Certificate, issuer: Certificate, at: datetime
         return "is not in its dates"
     if delegate.weak:
         return f"is not believed: {delegate.weak}"
+    try:
+        return _unfit(delegate.x509().extensions)
+    except LIBRARY_ERRORS:
+        return "has extensions that cannot be read"
+
+
+def _unfit(extensions: x509.Extensions) -> str:
     purposes, unchecked = False, False
-    for extension in delegate.x509().extensions:
+    for extension in extensions:
         match extension.value:
             case x509.ExtendedKeyUsage() as usage:
                 purposes = ExtendedKeyUsageOID.OCSP_SIGNING in usage
             case x509.OCSPNoCheck():
                 unchecked = True
+            case x509.KeyUsage(digital_signature=False, content_commitment=False):
+                return "has a key that may not sign"
+            case x509.UnrecognizedExtension() if extension.critical:  # RFC 5280 4.2
+                return f"has the unknown critical extension {extension.oid.dotted_string}"
             case _:
                 pass
     if not purposes:

@@ -123,7 +123,7 @@ def _by_ocsp(
         return _revoked(certificate, Entry(answer.revoked_at, answer.reason))
     if not answer.known:
         return Standing(Status.UNKNOWN, "the OCSP responder does not know it")
-    if not _holds(answer.this_update, answer.next_update, at):
+    if not holds(answer.this_update, answer.next_update, at):
         return Standing(Status.UNKNOWN, "the OCSP answer is out of date")
     return Standing(Status.GOOD)
 
@@ -133,7 +133,11 @@ def _revoked(certificate: Certificate, entry: Entry) -> Standing:
     return Standing(Status.REVOKED, f"{certificate.subject}: revoked on {when} ({entry.reason})")
 
 
-def _holds(this_update: datetime, next_update: datetime | None, at: datetime) -> bool:
+def holds(this_update: datetime, next_update: datetime | None, at: datetime) -> bool:
+    """Tell whether an answer or a list is believed at a time, aware UTC, clocks being as they are.
+
+    RFC 5280 5.1.2.5: a list without an end holds never.
+    """
     if this_update > at + CLOCK_SKEW:
         return False
     # Not `next_update + CLOCK_SKEW`: the last second of the year 9999 means that it never ends.
@@ -268,7 +272,7 @@ class _ByLists:
 
     def _staleness(self, crl: Crl, deltas: Sequence[Crl]) -> str:
         # A delta that holds makes a base of before current again (RFC 5280 5.2.4).
-        if deltas or _holds(crl.this_update, crl.next_update, self.at):
+        if deltas or holds(crl.this_update, crl.next_update, self.at):
             return ""
         return f"its revocation list of {crl.this_update:%Y-%m-%d} is out of date"
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.ocsp import OcspAnswer
+from smime_proxy.certs.revocation import CLOCK_SKEW
 from smime_proxy.certs.revocation_list import Crl
 from smime_proxy.lookup.errors import LookupFailed
 
@@ -29,6 +30,7 @@ def read_answer(
     objection = answer.objection(issuer, at)
     if objection:
         raise LookupFailed(f"an answer that does not count: {objection}")
+    _check_day(answer, at)
     _check_younger(answer, kept)
     return answer
 
@@ -47,6 +49,7 @@ def read_list(
     crl = Crl.from_der(der)
     if not (crl.is_indirect or crl.issuer_key == certificate.issuer_key):
         raise LookupFailed("a list of another issuer")
+    _check_day(crl, at)
     # A list of the issuer's own that holds is not taken away by what anybody on the way to the
     # server may have put in its place. Once it ended, another key may have come to sign.
     holds = isinstance(kept, Crl) and kept.next_update is not None and kept.next_update >= at
@@ -55,6 +58,12 @@ def read_list(
         if not crl.signed_by(issuer):
             raise LookupFailed("a list that is not the issuer's, in place of one that is")
     return crl
+
+
+def _check_day(found: Crl | OcspAnswer, at: datetime) -> None:
+    """Refuse an answer of a day to come: it says nothing yet, and none before it would be taken."""
+    if found.this_update > at + CLOCK_SKEW:
+        raise LookupFailed(f"an answer of {found.this_update:%Y-%m-%d}, a day to come")
 
 
 def _check_younger(found: Crl | OcspAnswer, kept: Crl | OcspAnswer | None) -> None:

@@ -16,6 +16,7 @@ import structlog
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.ocsp import MAX_OCSP_OCTETS, OcspAnswer
+from smime_proxy.certs.revocation import holds
 from smime_proxy.certs.revocation_list import Crl
 from smime_proxy.certs.status_sources import ocsp_name, ocsp_request, status_sources
 from smime_proxy.gateway.ports import Claim, Measures
@@ -130,9 +131,9 @@ class RevocationFetcher:
 
     def want(self, certificate: Certificate, issuer: Certificate) -> None:
         """Take note that nothing is known of a certificate; returns at once."""
+        name, wanted = ocsp_name(certificate, issuer), _Wanted(certificate, issuer)
         if len(self._wanted) < MAX_WANTED:
-            wanted = _Wanted(certificate, issuer)
-            self._wanted.setdefault(ocsp_name(certificate, issuer), wanted)
+            self._wanted.setdefault(name, wanted)
 
     async def wait(
         self, wanted: Collection[tuple[Certificate, Certificate]], seconds: float
@@ -203,7 +204,8 @@ class RevocationFetcher:
             if at <= now and self._begin(wanted):
                 del self._watched[name]
         wanted_now, self._wanted = self._wanted, {}
-        for wanted in wanted_now.values():
+        # A copy in one step: a thread may still be adding to what it found before.
+        for wanted in list(wanted_now.values()):
             self._begin(wanted)
 
     def _begin(self, wanted: _Wanted) -> bool:
@@ -249,7 +251,7 @@ class RevocationFetcher:
         name = ocsp_name(wanted.certificate, wanted.issuer)
         if not await self._claim(name, job):
             kept = self.shelf.kept(name)
-            return job.fresh and isinstance(kept, OcspAnswer) and kept.known
+            return job.fresh and isinstance(kept, OcspAnswer) and self._decides(kept)
         for url in urls:
             try:
                 request = ocsp_request(wanted.certificate, wanted.issuer)
@@ -267,9 +269,14 @@ class RevocationFetcher:
                 self._tell(name, url, error)
                 continue
             await self._keep(name, der, answer.next_update, job)
-            return answer.known
+            return self._decides(answer)
         await asyncio.to_thread(self.shelf.fail, name, self.now())
         return False
+
+    def _decides(self, answer: OcspAnswer) -> bool:
+        """Tell whether no list need be fetched: one that is over leaves all to the lists."""
+        over = not holds(answer.this_update, answer.next_update, self.now())
+        return answer.revoked_at is not None or (answer.known and not over)
 
     async def _fetch_list(self, url: str, job: _Job) -> None:
         if not await self._claim(url, job):

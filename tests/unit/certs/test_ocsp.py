@@ -28,6 +28,9 @@ BOB = pki.person(ROOT, "bob@example.test", kind="p256")
 NO_CHECK = (x509.OCSPNoCheck(), False)
 
 
+STRANGE = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+
+
 def responder(issuer: pki.Identity, **declared: Any) -> pki.Identity:
     """Make a delegated responder."""
     values = {"eku": (ExtendedKeyUsageOID.OCSP_SIGNING,), "extra": [NO_CHECK], "kind": "p256"}
@@ -78,6 +81,8 @@ def test_so_may_whom_it_delegated_that_to(kind: str) -> None:
         ({"extra": []}, "has no id-pkix-ocsp-nocheck"),
         ({"not_after": NOW - DAY}, "is not in its dates"),
         ({"kind": "rsa1024"}, "is not believed"),
+        ({"usage": ("key_agreement",)}, "has a key that may not sign"),
+        ({"extra": [NO_CHECK, (STRANGE, True)]}, "has the unknown critical extension 1.2.3.4"),
     ],
 )
 def test_nobody_else_may(declared: dict[str, Any], reason: str) -> None:
@@ -85,6 +90,14 @@ def test_nobody_else_may(declared: dict[str, Any], reason: str) -> None:
     given = answer(ALICE, ROOT, responder=responder(ROOT, **declared))
     assert not given.is_given_by(ROOT.certificate, NOW)
     assert reason in given.objection(ROOT.certificate, NOW)
+
+
+def test_a_delegate_whose_extensions_nobody_can_read_is_none() -> None:
+    """Whoever has an authority below an anchor could end the fetching with one."""
+    unreadable = x509.UnrecognizedExtension(x509.ExtendedKeyUsage.oid, b"\x04\x00")
+    made = responder(ROOT, eku=None, extra=[NO_CHECK, (unreadable, False)])
+    given = answer(ALICE, ROOT, responder=made)
+    assert "cannot be read" in given.objection(ROOT.certificate, NOW)
 
 
 def test_a_delegate_of_another_authority_may_not() -> None:

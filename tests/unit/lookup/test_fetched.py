@@ -27,6 +27,7 @@ def test_an_answer_of_the_issuer_is_taken() -> None:
         (ocsp_der(pki.person(ROOT, "b@x.y", kind="p256"), ROOT), "about another certificate"),
         (ocsp_der(ALICE, ROOT, responder=OTHER), "does not count: its responder"),
         (ocsp_der(ALICE, ROOT, this_update=NOW - 2 * DAY), "an older answer"),
+        (ocsp_der(ALICE, ROOT, this_update=NOW + DAY, next_update=NOW + 2 * DAY), "day to come"),
         (b"no", "not a readable"),
     ],
 )
@@ -47,6 +48,7 @@ ENDED = Crl.from_der(crl_der(ROOT, next_update=NOW - DAY / 2))
         (crl_der(OTHER), "another issuer"),
         (crl_der(ROOT, signer=IMPOSTOR), "in place of one that is"),
         (crl_der(ROOT, this_update=NOW - 2 * DAY), "an older answer"),
+        (crl_der(ROOT, this_update=NOW + DAY, next_update=NOW + 2 * DAY), "day to come"),
     ],
 )
 def test_a_list_that_holds_is_not_taken_away(der: bytes, why: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -136,6 +136,38 @@ async def test_without_one_the_lists_are_fetched(wrong: dict[str, bytes]) -> Non
     assert list(shelf.stored) == [LIST]
     assert shelf.failed == [NAME]
     assert [outcome for _, _, outcome in counted.counts] == ["failed", "kept"]
+
+
+async def test_an_answer_that_is_over_leaves_it_to_the_lists() -> None:
+    """It is kept, as it may say of what it revoked; a responder may have stopped to renew."""
+    over = ocsp_der(BOTH, ROOT, this_update=NOW - 3 * DAY, next_update=NOW - DAY)
+    made, web, shelf, _ = fetcher({OCSP: over, LIST: crl_der(ROOT)})
+    made.want(BOTH.certificate, ROOT.certificate)
+    await run(made)
+    assert web.asked == [OCSP, LIST]
+    assert list(shelf.stored) == [NAME, LIST]
+
+
+async def test_what_a_thread_wants_meanwhile_is_no_fault() -> None:
+    made, web, _, _ = fetcher({LIST: crl_der(ROOT)})
+
+    class Meanwhile(Certificate):
+        """Is wanted by a thread that found the dictionary before it was taken away."""
+
+        __slots__ = ()
+
+        def __getattribute__(self, name: str) -> object:
+            if name == "fingerprint":
+                found[str(len(found))] = found[min(found)]
+            return super().__getattribute__(name)
+
+    plain = BOTH.certificate
+    seen = Meanwhile(**{f.name: getattr(plain, f.name) for f in fields(Certificate)})
+    found = made._wanted
+    made.want(ONLY_LIST.certificate, ROOT.certificate)
+    made.want(seen, ROOT.certificate)
+    await run(made)
+    assert sorted(set(web.asked)) == [LIST, OCSP]
 
 
 @pytest.mark.parametrize(
