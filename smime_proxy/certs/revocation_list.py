@@ -4,7 +4,7 @@ RFC 5280 5 (profile); what a list means for a certificate is decided in `certs.r
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from cryptography import x509
 
 from smime_proxy.certs.certificate import LIBRARY_ERRORS, Certificate
+from smime_proxy.certs.entry_index import EntryIndex
 from smime_proxy.certs.errors import CertificateError, one_line
 from smime_proxy.certs.names import name_key, read_element
 from smime_proxy.certs.signature import verifies
@@ -20,8 +21,8 @@ from smime_proxy.certs.signature import verifies
 MAX_CRL_OCTETS = 64_000_000  # the largest of a public authority seen had 20 MB
 REMEMBERED_SIGNATURES = 256  # (list, signer) pairs; an organisation meets some dozens
 
-# (key of the issuer's name, "" for that of the list itself; serial number as encoded)
-_Where: TypeAlias = tuple[bytes, bytes]
+# (key of the issuer's name, "" for that of the list itself; serial number as encoded; place)
+_Entry: TypeAlias = tuple[bytes, bytes, int]
 
 _BOOLEAN, _INTEGER, _SEQUENCE = 0x01, 0x02, 0x30
 _UTC_TIME, _GENERALIZED_TIME = 0x17, 0x18
@@ -87,7 +88,7 @@ class Crl:
     problem: str
     _parsed: x509.CertificateRevocationList = field(repr=False)
     _der: bytes = field(repr=False)
-    _places: Mapping[_Where, int] = field(repr=False)
+    _entries: EntryIndex = field(repr=False)
 
     @classmethod
     def from_der(cls, der: bytes) -> "Crl":
@@ -101,7 +102,7 @@ class Crl:
 
     def __len__(self) -> int:
         """How many certificates it names."""
-        return len(self._places)
+        return len(self._entries)
 
     @property
     def is_indirect(self) -> bool:
@@ -112,9 +113,9 @@ class Crl:
         """Look a certificate up by issuer and serial number; None when it is not named."""
         serial = _encoded(certificate.serial)
         own = certificate.issuer_key == self.issuer_key
-        place = self._places.get((certificate.issuer_key, serial))
+        place = self._entries.place(certificate.issuer_key, serial)
         if place is None and own:
-            place = self._places.get((b"", serial))
+            place = self._entries.place(b"", serial)
         return None if place is None else _entry(self._der, place)
 
     def _signed_octets(self) -> bytes:
@@ -151,18 +152,18 @@ def _is_signed(crl: Crl, signer: Certificate, unsafe_weak: bool) -> bool:  # noq
 
 def _read(der: bytes) -> Crl:
     parsed = x509.load_der_x509_crl(der)
-    issuer, entries = _cut(der)
+    issuer, (start, end) = _cut(der)
     extensions = list(parsed.extensions)
     values = {type(extension.value): extension.value for extension in extensions}
     unknown = [e.oid.dotted_string for e in extensions if e.critical and e.oid not in _UNDERSTOOD]
     problem = f"unknown critical extension {unknown[0]}" if unknown else ""
     scope: Any = values.get(x509.IssuingDistributionPoint)
-    start, end = entries
     if (scope is not None and scope.indirect_crl) or der.find(_CRITICAL, start, end) >= 0:
-        places, odd = _places_with_extensions(der, start, end)
-        problem = problem or odd
+        problems: list[str] = []
+        entries = EntryIndex.of(der, _with_extensions(der, start, end, problems))
+        problem = problem or "".join(problems)
     else:
-        places = dict(_places(der, start, end))
+        entries = EntryIndex.of(der, _plain(der, start, end))
     number: Any = values.get(x509.CRLNumber)
     delta: Any = values.get(x509.DeltaCRLIndicator)
     authority: Any = values.get(x509.AuthorityKeyIdentifier)
@@ -179,7 +180,7 @@ def _read(der: bytes) -> Crl:
         problem=problem,
         _parsed=parsed,
         _der=der,
-        _places=places,
+        _entries=entries,
     )
 
 
@@ -205,35 +206,36 @@ def _cut(der: bytes) -> tuple[bytes, tuple[int, int]]:
     return issuer, (at, at)
 
 
-def _places(der: bytes, at: int, end: int) -> Iterator[tuple[_Where, int]]:
+def _plain(der: bytes, at: int, end: int) -> Iterator[_Entry]:
     """Give serial number and place of each entry; written for hundreds of thousands of them."""
     while at < end:
         length, serial = der[at + 1], der[at + 3]
         if length >= _SHORT or serial >= _SHORT:
             _, inside, after = read_element(der, at)
             _, first, last = read_element(der, inside)
-            yield (b"", der[first:last]), at
+            yield b"", der[first:last], at
             at = after
         else:
-            yield (b"", der[at + 4 : at + 4 + serial]), at
+            yield b"", der[at + 4 : at + 4 + serial], at
             at += 2 + length
 
 
-def _places_with_extensions(der: bytes, at: int, end: int) -> tuple[dict[_Where, int], str]:
-    """Read the extensions of each entry too: whose certificates they are (RFC 5280 5.3.3)."""
-    places: dict[_Where, int] = {}
-    issuer, problem = b"", ""
+def _with_extensions(der: bytes, at: int, end: int, problems: list[str]) -> Iterator[_Entry]:
+    """Read the extensions of each entry too: whose certificates they are (RFC 5280 5.3.3).
+
+    `problems` gets the first thing that makes the list unusable.
+    """
+    issuer = b""
     while at < end:
         _, inside, after = read_element(der, at)
         _, first, last = read_element(der, inside)
         for oid, critical, value in _entry_extensions(der, last, after):
             if oid == _CERTIFICATE_ISSUER:
                 issuer = _directory_name(value)
-            elif critical and oid not in _UNDERSTOOD_OF_ENTRIES:
-                problem = "unknown critical extension of an entry"
-        places[(issuer, der[first:last])] = at
+            elif critical and oid not in _UNDERSTOOD_OF_ENTRIES and not problems:
+                problems.append("unknown critical extension of an entry")
+        yield issuer, der[first:last], at
         at = after
-    return places, problem
 
 
 def _entry_extensions(der: bytes, at: int, end: int) -> Iterator[tuple[bytes, bool, bytes]]:

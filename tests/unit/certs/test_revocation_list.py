@@ -131,7 +131,7 @@ def test_days_are_of_the_century_that_is_meant(day: bytes, year: int) -> None:
     assert entry.at.year == year
 
 
-def test_an_entry_takes_a_small_multiple_of_its_size() -> None:
+def test_an_entry_takes_less_than_its_size_once_more() -> None:
     """Twenty thousand entries in place of two hundred thousand; both are linear."""
     builder = (
         x509.CertificateRevocationListBuilder()
@@ -151,4 +151,4 @@ def test_an_entry_takes_a_small_multiple_of_its_size() -> None:
     finally:
         tracemalloc.stop()
     assert len(read) == 20_000
-    assert kept < 8 * len(der)
+    assert kept < len(der)  # beside the octets themselves
