@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.anchors import Anchors
+from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.path import ChainStatus, Purpose, validate
 from smime_proxy.certs.pool import Issuers, Pool
 from smime_proxy.certs.selection import PartnerCertificate
@@ -20,13 +21,13 @@ from smime_proxy.certs.source import Source
 from smime_proxy.certs.succession import succession
 from smime_proxy.gateway.ports import FoundKey
 from smime_proxy.policy import harvest as policy
-from smime_proxy.policy.harvest import Accept, Pend, decide_key
+from smime_proxy.policy.harvest import Accept, Caution, Pend, decide_key
 from smime_proxy.policy.rules import Harvest
 from smime_proxy.smime.status import ID_DIGITS
 from smime_proxy.stores import anchors, certificates, partners, pending, schema
 from smime_proxy.stores.connection import Act, Noticing, Store, Writing, audit
 from smime_proxy.stores.errors import StoreError
-from smime_proxy.stores.partners import Provenance
+from smime_proxy.stores.partners import Provenance, StoredPartner
 from smime_proxy.stores.pending import PendingKey
 
 BY_ITSELF = "harvest"  # who took in what no person decided about
@@ -92,9 +93,10 @@ def accept(
 ) -> tuple[AcceptedKey, ...]:
     """Take in waiting certificates, each for all addresses it waits for, or for `mailboxes` only.
 
-    One that had no trusted chain and has none is pinned: somebody decided for exactly this one. It
-    must be said for whom when it waits for several, since its owner wrote them into it himself, and
-    when it waits for an address in our own domains (ADR 16).
+    One that had no trusted chain and has none is pinned: somebody decided for exactly this one; so
+    is one that was pinned for another address. It must be said for whom when it waits for several,
+    since its owner wrote them into it himself, when it waits for an address in our own domains
+    (ADR 16), and when it serves others already that it was not pinned for.
     Raises `StoreError` for that, and unless each id is the start of one fingerprint; then none is
     taken in.
     """
@@ -102,10 +104,17 @@ def accept(
         # All are found before any goes, so that one named twice is taken once.
         chosen = [one for key in ids for one in _waiting(writing.connection, key, mailboxes)]
         roots, issuers = _trust(writing.connection)
+        known = {one.certificate: _known(writing.connection, one.certificate) for one in chosen}
         accepted = tuple(
-            AcceptedKey(one, pinned=not _is_trusted(one, roots, issuers, act.at))
+            AcceptedKey(
+                one,
+                pinned=_is_pinned(known[one.certificate])
+                or not _is_trusted(one, roots, issuers, act.at),
+            )
             for one in dict.fromkeys(chosen)
         )
+        for one in accepted:
+            _refuse_to_spread(one, known[one.key.certificate], mailboxes)
         if not mailboxes:
             pinned = [one.key for one in accepted if one.pinned]
             _refuse_for_many(pinned)
@@ -128,6 +137,32 @@ def _waiting(
     return chosen
 
 
+def _known(connection: Connection, certificate: Certificate) -> StoredPartner | None:
+    same = schema.certificate.c.fingerprint == certificate.fingerprint
+    return next(iter(partners.load(connection, same)), None)
+
+
+def _is_pinned(known: StoredPartner | None) -> bool:
+    return known is not None and known.pinned
+
+
+def _refuse_to_spread(
+    accepted: AcceptedKey, known: StoredPartner | None, mailboxes: Collection[Mailbox]
+) -> None:
+    """A pin is for all addresses of a certificate: none may get it that nobody named."""
+    if known is None or known.pinned or not accepted.pinned:
+        return
+    others = [one.text for one in known.addresses if one not in mailboxes]
+    if others:
+        key = accepted.key
+        digits = key.certificate.fingerprint[:ID_DIGITS]
+        raise StoreError(
+            f"{digits} would be pinned, and serves {', '.join(others)} by its chain, which is not"
+            f" trusted now: `cert remove {digits}` first, or name them with --address beside"
+            f" {key.mailbox}"
+        )
+
+
 def _refuse_for_many(pinned: Sequence[PendingKey]) -> None:
     """A13: who signs as himself first, and then as somebody else, would be taken for both."""
     times = Counter(one.certificate for one in pinned)
@@ -135,7 +170,7 @@ def _refuse_for_many(pinned: Sequence[PendingKey]) -> None:
         if times[one.certificate] > 1:
             names = ", ".join(o.mailbox.text for o in pinned if o.certificate == one.certificate)
             raise StoreError(
-                f"{one.certificate.fingerprint[:ID_DIGITS]} has no trusted chain and waits for"
+                f"{one.certificate.fingerprint[:ID_DIGITS]} would be pinned and waits for"
                 f" {names}: name whose it is with --address"
             )
 
@@ -191,6 +226,8 @@ class _Judge:
         full = policy.is_full(known, found.at)
         decision = decide_key(self._harvest, trusted=anchor is not None, stands=stands, full=full)
         if isinstance(decision, Accept):
+            if _is_pinned(_known(connection, certificate)):
+                return Pend(Caution.NONE)  # taken, it would be pinned for this address too
             self._make_room(policy.harvested(known))
         return decision
 

@@ -317,6 +317,63 @@ def test_pinning_for_an_address_in_our_own_domains_must_be_said(trusting: Store,
     assert harvest.accept(ours, act, ids, [PARTNER])[0].pinned
 
 
+def verdicts(store: Store, identity: pki.Identity, *addresses: str) -> list[ChainStatus]:
+    """Say how signatures in the name of each address are judged."""
+    anchors = snapshot(store).anchors()
+    return [
+        validate(
+            identity.certificate,
+            [MIDDLE.certificate],
+            anchors,
+            NOW,
+            mailbox=parse_mailbox(text),
+            purpose=Purpose.SIGN,
+        ).status
+        for text in addresses
+    ]
+
+
+SECOND = "second@example.org"
+TWO = pki.person(MIDDLE, TEXT, SECOND, kind="p256")
+ITS_ID = [TWO.certificate.fingerprint]
+BOTH = [ChainStatus.TRUSTED, ChainStatus.TRUSTED]
+FIRST_ONLY = [ChainStatus.TRUSTED, ChainStatus.UNTRUSTED]
+
+
+def test_a_pin_for_one_address_spreads_to_no_other_by_a_chain(store: Store, act: Act) -> None:
+    """What an anchor vouched for has to end with the anchor."""
+    taken(store, key(identity=TWO, anchor=""))
+    assert harvest.accept(store, act, ITS_ID)[0].pinned
+    anchors.add(store, act, (ROOT.certificate,))
+    found = key(SECOND, identity=TWO)
+    assert taken(store, found, setting=Harvest.TRUSTED).waiting == [(found, Pend(Caution.NONE))]
+    ours = replace(store, own_domains=frozenset({PARTNER.domain}))
+    with pytest.raises(StoreError, match="an address in our own domains"):
+        harvest.accept(ours, act, ITS_ID)
+    anchors.remove(store, act, ROOT.certificate.fingerprint)
+    assert verdicts(store, TWO, TEXT, SECOND) == FIRST_ONLY
+    (accepted,) = harvest.accept(store, act, ITS_ID)
+    assert accepted.pinned
+    assert audited(store)[-1].endswith(f"{SECOND} pinned")
+    assert verdicts(store, TWO, TEXT, SECOND) == BOTH
+
+
+def test_accepting_for_one_address_pins_no_other_that_is_served(store: Store, act: Act) -> None:
+    """An administrator who takes an anchor away means all that it vouched for."""
+    anchors.add(store, act, (ROOT.certificate,))
+    found = key(SECOND, identity=TWO)
+    assert len(taken(store, found, setting=Harvest.TRUSTED).accepted) == 1
+    anchors.remove(store, act, ROOT.certificate.fingerprint)
+    taken(store, key(identity=TWO, anchor=""))
+    for named in ((), (PARTNER,)):
+        with pytest.raises(StoreError, match=f"serves {SECOND} by its chain"):
+            harvest.accept(store, act, ITS_ID, named)
+    assert verdicts(store, TWO, TEXT, SECOND) == [ChainStatus.UNTRUSTED] * 2
+    (accepted,) = harvest.accept(store, act, ITS_ID, [PARTNER, parse_mailbox(SECOND)])
+    assert (accepted.key.mailbox, accepted.pinned) == (PARTNER, True)
+    assert verdicts(store, TWO, TEXT, SECOND) == BOTH
+
+
 def test_one_wrong_id_accepts_and_rejects_nothing(trusting: Store, act: Act) -> None:
     found = key()
     taken(trusting, found)
