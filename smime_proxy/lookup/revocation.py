@@ -26,6 +26,7 @@ from smime_proxy.lookup.pace import Pace, host_of
 
 MAX_WANTED = 1000  # certificates that wait to be asked about; more are wanted again by later mail
 MAX_WATCHED = 20_000  # answers renewed before they end
+MAX_RENEWED = 64  # of them at once, so that mail never queues behind more than some minutes of it
 OCSP_AT_ONCE, LISTS_AT_ONCE = 8, 4  # fetches; lists are held in memory
 OCSP_SECONDS, LIST_SECONDS = 15.0, 120.0  # for one fetch
 SHORTEST, LONGEST = timedelta(minutes=5), timedelta(days=1)  # between two fetches of one answer
@@ -96,6 +97,7 @@ class _Job:
     """
 
     wanted: _Wanted
+    is_renewal: bool = False
     fresh: bool = False
     elsewhere: bool = False
     until: float | None = None
@@ -198,22 +200,23 @@ class RevocationFetcher:
                 return
 
     def _take_up(self, watched: Collection[tuple[str, tuple[datetime, _Wanted]]]) -> None:
-        """Begin to look for all that is wanted, and for what is due of what is watched."""
-        now = self.now()
-        for name, (at, wanted) in watched:
-            if at <= now and self._begin(wanted):
-                del self._watched[name]
+        """Begin to look for all that is wanted, then for some of what is due of what is watched."""
         wanted_now, self._wanted = self._wanted, {}
         # A copy in one step: a thread may still be adding to what it found before.
         for wanted in list(wanted_now.values()):
             self._begin(wanted)
+        now, room = self.now(), MAX_RENEWED - sum(job.is_renewal for job in self._jobs.values())
+        for name, (at, wanted) in watched:
+            if room > 0 and at <= now and self._begin(wanted, is_renewal=True):
+                del self._watched[name]
+                room -= 1
 
-    def _begin(self, wanted: _Wanted) -> bool:
+    def _begin(self, wanted: _Wanted, *, is_renewal: bool = False) -> bool:
         name = ocsp_name(wanted.certificate, wanted.issuer)
         in_vain = self._in_vain.get(name, 0.0) > time.monotonic()
         if in_vain or name in self._jobs or len(self._jobs) >= MAX_WANTED:
             return False
-        job = self._jobs[name] = _Job(wanted)
+        job = self._jobs[name] = _Job(wanted, is_renewal)
         job.task = asyncio.create_task(self._ask(job))
         job.task.add_done_callback(lambda task: self._ended(name, task))
         return True

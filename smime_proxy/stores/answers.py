@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.errors import CertificateError
@@ -27,6 +27,7 @@ CLAIM = timedelta(minutes=2)  # for one process to fetch something that others w
 FIRST_RETRY = timedelta(minutes=1)  # after a failure, then twice as long each time
 LAST_RETRY = timedelta(hours=6)
 KEPT = timedelta(days=30)  # after an answer ended; what it revoked is still of use
+UNRENEWED = timedelta(days=2)  # after it was due: no process asks for it any more
 MAX_OCTETS = 1_000_000_000  # of all answers; large authorities' lists have up to 20 MB
 MAX_KEPT = 20_000  # answers of all kinds; an organisation's correspondents have some thousand
 
@@ -148,11 +149,28 @@ class AnswerShelf:
                 return Claim.THEIRS
             connection.execute(update(table).where(chosen).values(claimed_at=at))
             return Claim.OURS
-        if connection.execute(select(func.count()).select_from(table)).scalar_one() >= MAX_KEPT:
+        if not self._has_room(connection, at):
             return Claim.LATER
         values = {"der": b"", "fetched_at": _NEVER, "failures": 0, "due_at": at}
         connection.execute(insert(table).values(name=name, claimed_at=at, **values))
         return Claim.OURS
+
+    def _has_room(self, connection: Connection, at: datetime) -> bool:
+        """Tell whether one more may be fetched; what nobody could give or renews makes room.
+
+        Else whoever names enough sources that do not answer would keep all others out for a month.
+        """
+        table = schema.answer
+        if connection.execute(select(func.count()).select_from(table)).scalar_one() < MAX_KEPT:
+            return True
+        is_idle = or_(table.c.claimed_at.is_(None), table.c.claimed_at <= at - CLAIM)
+        useless = or_(table.c.fetched_at == _NEVER, table.c.due_at <= at - UNRENEWED)
+        worst = select(table.c.name).where(is_idle, useless)
+        first = (table.c.fetched_at != _NEVER, table.c.failures.desc(), table.c.due_at)
+        name = connection.execute(worst.order_by(*first).limit(1)).scalar()
+        if name is not None:
+            connection.execute(delete(table).where(table.c.name == name))
+        return name is not None
 
     def _not_due(self, connection: Connection, name: str, fetched_at: datetime) -> Claim:
         """Take over what another process has fetched since the last look."""

@@ -148,6 +148,26 @@ async def test_an_answer_that_is_over_leaves_it_to_the_lists() -> None:
     assert list(shelf.stored) == [NAME, LIST]
 
 
+async def test_mail_comes_before_what_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else whoever once named a thousand slow sources would keep all others waiting for ever."""
+    monkeypatch.setattr(revocation, "MAX_WANTED", 3)
+    monkeypatch.setattr(revocation, "MAX_RENEWED", 2)
+    made, web, _, _ = fetcher({OCSP: ocsp_der(BOTH, ROOT)})
+    for number in range(5):
+        old = pki.person(ROOT, f"p{number}@x.y", kind="p256", extra=[points(f"{LIST}?{number}")])
+        wanted = revocation._Wanted(old.certificate, ROOT.certificate)
+        made._watched[f"{LIST}?{number}"] = (NOW - DAY, wanted)
+    made.want(BOTH.certificate, ROOT.certificate)
+    made._take_up(list(made._watched.items()))
+    asking = [job.wanted.certificate for job in made._jobs.values()]
+    assert asking[0] == BOTH.certificate
+    assert len(asking) == 3
+    made._take_up(list(made._watched.items()))
+    assert (len(made._jobs), len(made._watched)) == (3, 3)
+    await run(made)
+    assert web.asked[0] == OCSP
+
+
 async def test_what_a_thread_wants_meanwhile_is_no_fault() -> None:
     made, web, _, _ = fetcher({LIST: crl_der(ROOT)})
 

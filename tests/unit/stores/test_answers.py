@@ -222,7 +222,39 @@ def test_there_is_an_end_to_what_is_kept(store: Store, monkeypatch: pytest.Monke
     shelf = AnswerShelf(store)
     claims = [shelf.claim(f"http://a.test/{n}", NOW) for n in range(3)]
     assert claims == [Claim.OURS, Claim.OURS, Claim.LATER]
+    for number in range(2):
+        shelf.keep(f"http://a.test/{number}", crl_der(ROOT), NOW, NOW + DAY)
+    assert shelf.claim("http://a.test/2", NOW + DAY / 2) is Claim.LATER
     assert shelf.claim("http://a.test/0", NOW + DAY) is Claim.OURS
+
+
+def test_sources_that_do_not_answer_keep_no_others_out(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Certificates may name any number of them, each in four URLs and a responder."""
+    monkeypatch.setattr(answers, "MAX_KEPT", 4)
+    shelf = AnswerShelf(store)
+    kept, silent = (
+        ("http://a.test/kept", "http://a.test/over"),
+        ("http://b.test/1", "http://b.test/2"),
+    )
+    for url in (*kept, *silent):
+        shelf.claim(url, NOW)
+    for url, due in zip(kept, (30 * DAY, DAY), strict=True):
+        shelf.keep(url, crl_der(ROOT), NOW, NOW + due)
+    for url in (*silent, silent[1]):
+        shelf.fail(url, NOW)
+    later = NOW + 2 * DAY
+    asked = [f"http://c.test/{number}" for number in range(3)]
+    assert [shelf.claim(url, later) for url in asked] == [Claim.OURS, Claim.OURS, Claim.LATER]
+    assert shelf.claim(asked[2], later + DAY) is Claim.OURS  # nobody answered the first two
+    shelf.refresh()
+    assert [shelf.kept(url) is not None for url in kept] == [True, True]
+    for url in asked:
+        shelf.keep(url, crl_der(ROOT), later, later + 30 * DAY)
+    assert shelf.claim("http://c.test/4", later + 2 * DAY) is Claim.OURS  # nobody renews the second
+    shelf.refresh()
+    assert [shelf.kept(url) is not None for url in kept] == [True, False]
 
 
 def test_an_answer_that_can_no_longer_be_read_is_none(store: Store) -> None:
