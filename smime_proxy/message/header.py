@@ -28,6 +28,7 @@ _FIELD = re.compile(
     rb"((?:([!-9;-~]++)[ \t]*+:)?[^\n]*+\n?+(?:(?<=\n)[ \t][^\n]*+\n?+)*)", re.DOTALL
 )
 _NAME = re.compile(rb"[!-9;-~]+")
+_NO_NAME = re.compile(rb"[^!-9;-~]+")
 _FOLDED_VALUE = re.compile(rb"[^\r\n\0]*(?:\r\n[ \t]+[^\s\0][^\r\n\0]*)*")
 _LINE_END = re.compile(rb"\r?\n")
 
@@ -45,11 +46,15 @@ class Field:
 
     @property
     def unfolded_name(self) -> str:
-        """Give the name found by readers that unfold first: the colon may be on a later line.
+        """Give the name found by readers that unfold first, or drop what does not belong there.
 
-        RFC 5322 4.5.8 has white space before the colon, no line end; `name` is empty there.
+        RFC 5322 4.5.8 has white space before the colon, no line end; `name` is empty there, as
+        where the name holds NUL, which servers strip, or octets that programs cannot show.
         """
-        return self.name or _name(_LINE_END.sub(b"", self.raw))
+        if self.name:
+            return self.name
+        before, colon, _ = self.raw.partition(b":")
+        return _name(_NO_NAME.sub(b"", before) + colon)
 
     @property
     def value(self) -> str:

@@ -15,7 +15,10 @@ _RESULTS = "authentication-results"
 MAX_REASON = 120  # characters of a reason in a field
 ID_DIGITS = 16  # of a fingerprint; as many as commands show
 _PIECE = re.compile(r'\\.|[()"\\]|[^()"\\]++', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _OUT_OF_PLACE = re.compile(r"[^\w.\-]+")
+# Parentheses are left only in quotes, where they are part of the name and no comment.
+_UNQUOTED = str.maketrans({'"': None, "\\": None, "(": "_", ")": "_"})
 _ID = re.compile(r'\s*+(?:"((?:[^"\\]|\\.)*)"|([^\s;"]++))', re.DOTALL)
 
 
@@ -74,12 +77,15 @@ def _claims(value: str, authserv_id: str) -> bool:
     if match is None:
         # Malformed: readers may disagree about what it says, so our name in it is enough.
         return authserv_id.lower() in value.lower()
-    ours = _folded(authserv_id)
-    if match[1] is not None:
-        return _folded(re.sub(r"\\(.)", r"\1", match[1])) == ours
+    said = match[2] if match[1] is None else _ESCAPED.sub(r"\1", match[1])
     # Beside what it says, what a reader may make of it that drops characters out of place.
-    words = _OUT_OF_PLACE.split(decode_text(match.string).partition(";")[0].lower())
-    return ours in {_folded(match[2]), _folded("".join(words)), *map(_folded, words[:2])}
+    loose = decode_text(match.string.translate(_UNQUOTED)).partition(";")[0].lower()
+    words = _OUT_OF_PLACE.split(loose)
+    return _folded(authserv_id) in {
+        _folded(said),
+        _folded("".join(words)),
+        *map(_folded, words[:2]),
+    }
 
 
 def _without_comments(value: str) -> str | None:

@@ -39,6 +39,13 @@ OURS = [
     f"{ID},",
     f"{ID}/1",
     "proxy\0.example.test",
+    '"proxy\0.example.test"',
+    '"proxy".example.test',
+    f'""{ID}',
+    f'"" {ID}',
+    f'"{ID};"',
+    f'",{ID}"',
+    '"=?utf-8?q?proxy=2Eexample=2Etest?="',
     "proxy.example(a comment).test",
     "=?utf-8?q?proxy.example.test?=",
 ]
@@ -67,6 +74,13 @@ def test_a_forged_result_folded_before_its_colon_is_removed() -> None:
     forged = f"Authentication-Results\r\n : {ID}; smime=pass\r\n".encode()
     others = b"Authentication-Results\r\n : mx.example; spf=pass\r\n"
     assert bytes(strip_results(HeaderBlock(others + forged), ID)) == others
+
+
+@pytest.mark.parametrize("name", ["Authentication-Results\0", "Authentication-\0Results"])
+def test_a_forged_result_with_what_servers_drop_from_its_name_is_removed(name: str) -> None:
+    """E08."""
+    header = HeaderBlock(f"{name}: {ID}; smime=pass\r\nTo: d@e.f\r\n".encode())
+    assert bytes(strip_results(header, ID)) == b"To: d@e.f\r\n"
 
 
 @pytest.mark.parametrize("value", OTHERS)
