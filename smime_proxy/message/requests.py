@@ -34,13 +34,16 @@ NO_WORDS: Mapping[str, Request] = {}
 _FIELDS = {"x-smime-sign": Request.SIGN, "x-smime-encrypt": Request.ENCRYPT}
 # Reply and forward marks of mail programs in the languages of their users, numbered or not.
 _MARKS = (
-    "re|aw|antw|antwort|sv|vs|vá|ref|rif|ris|res|odp|ynt|atb|bls|"
-    "fw|fwd|wg|wtr|doorst|vl|vb|tr|rv|enc|i|pd|továbbítás|rép|回复|转发|答复|回覆|轉寄"
+    "re|r|aw|antw|antwort|sv|vs|vá|ref|réf|rif|ris|res|odp|ynt|atb|bls|rép|απ|σχετ|"
+    "fw|fwd|wg|wtr|doorst|vl|vb|tr|rv|enc|i|pd|továbbítás|fs|trs|yml|ilt|i̇lt|πρθ|"
+    "回复|转发|答复|回覆|轉寄|返信|転送|رد|إعادة توجيه|תגובה|השב|הועבר"
 )
+_BLANK = r"[\s\u200b\ufeff]*+"  # French and Asian programs write others than the space
 _REPLY_MARK = re.compile(
-    rf"(?:{_MARKS})[ \t]*(?:[\[(]\d{{1,3}}[\])]|\^\d{{1,3}})?[ \t]*[:\uff1a]", re.IGNORECASE
+    rf"(?:{_MARKS})\.?{_BLANK}(?:(?:[\[(]\d{{1,3}}[\])]|\^\d{{1,3}}){_BLANK})?[:\uff1a]",
+    re.IGNORECASE,
 )
-_BLANKS = re.compile(r"[ \t\r\n]*")
+_BLANKS = re.compile(_BLANK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,9 @@ def read_requests(header: HeaderBlock, words: Mapping[str, Request]) -> Requests
     """
     asked = set()
     for name, request in _FIELDS.items():
-        for field in header.find(name):
+        for field in header.starting_unfolded(name):
+            if field.unfolded_name != name:
+                continue
             if field.value.lower() != "yes":
                 raise BadRequest(f"{name} must say yes")
             asked.add(request)

@@ -38,6 +38,25 @@ def asked(value: str) -> set[str]:
         ("Re[2]: Antw: WG: [encrypt] x", {"encrypt"}, "Re[2]: Antw: WG: x"),
         ("Re:\r\n [encrypt]\r\n Hello", {"encrypt"}, "Re:\r\n Hello"),
         ("Re:\r\n [encrypt]", {"encrypt"}, "Re:"),
+        ("R: I: [encrypt] Hello", {"encrypt"}, "R: I: Hello"),
+        ("\u0130LT: YML: TRS: FS: [encrypt] x", {"encrypt"}, "\u0130LT: YML: TRS: FS: x"),
+        (
+            "\u0391\u03a0: \u03a3\u03c7\u03b5\u03c4: [encrypt] x",
+            {"encrypt"},
+            "\u0391\u03a0: \u03a3\u03c7\u03b5\u03c4: x",
+        ),
+        ("\u8fd4\u4fe1: \u8ee2\u9001: [encrypt] x", {"encrypt"}, "\u8fd4\u4fe1: \u8ee2\u9001: x"),
+        (
+            "\u05ea\u05d2\u05d5\u05d1\u05d4: [encrypt] x",
+            {"encrypt"},
+            "\u05ea\u05d2\u05d5\u05d1\u05d4: x",
+        ),
+        ("\u0631\u062f: [encrypt] x", {"encrypt"}, "\u0631\u062f: x"),
+        ("Antw.: [encrypt] x", {"encrypt"}, "Antw.: x"),
+        ("TR\u00a0:\u00a0[encrypt] x", {"encrypt"}, "TR\u00a0:\u00a0x"),
+        ("\u56de\u590d\uff1a\u3000[encrypt]\u3000x", {"encrypt"}, "\u56de\u590d\uff1a\u3000x"),
+        ("\ufeff[encrypt] x", {"encrypt"}, "\ufeffx"),
+        ("\u200b[encrypt] x", {"encrypt"}, "\u200bx"),
         ("[encrypt]  a  [sign]", {"encrypt"}, "a  [sign]"),
         ("[encrypt] =?iso-8859-1?q?gr=FC?=", {"encrypt"}, "=?iso-8859-1?q?gr=FC?="),
         ("[encrypt] gr\u00fc\u00dfe", {"encrypt"}, "gr\u00fc\u00dfe"),
@@ -101,6 +120,11 @@ def test_the_rest_of_the_subject_reads_the_same(text: str) -> None:
     assert decode_text(stripped.first("subject") or "") == rest
 
 
+def test_a_subject_of_blanks_costs_no_more_than_its_length() -> None:
+    assert asked(f"Re{' ' * 100_000}x") == set()
+    assert asked(f"Re{' ' * 50_000}[2]{' ' * 50_000}") == set()
+
+
 def test_words_can_be_others_or_off() -> None:
     words = {"Vertraulich:": Request.ENCRYPT}
     assert read_requests(subject("vertraulich: x"), words).encrypt
@@ -119,6 +143,13 @@ def test_request_fields_say_yes_or_are_refused() -> None:
         read_requests(HeaderBlock(b"X-SMIME-Sign: yes\r\nX-SMIME-Sign: no\r\n"), DEFAULT_WORDS)
 
 
+def test_a_request_folded_before_its_colon_is_not_dropped_but_read() -> None:
+    """What is removed as a request and not read as one would leave in clear."""
+    block = HeaderBlock(b"X-SMIME-Encrypt\r\n : yes\r\nA: b\r\n")
+    assert read_requests(block, DEFAULT_WORDS).encrypt
+    assert bytes(strip_requests(block, DEFAULT_WORDS)) == b"A: b\r\n"
+
+
 def test_own_fields_go_and_nothing_else() -> None:
     """E07."""
     block = HeaderBlock(
@@ -127,6 +158,24 @@ def test_own_fields_go_and_nothing_else() -> None:
     assert bytes(strip_own_fields(block)) == b"Subject: [sign] x\r\nX-SMIMEX: y\r\n"
     assert bytes(strip_requests(block, DEFAULT_WORDS)) == b"Subject: x\r\nX-SMIMEX: y\r\n"
     assert strip_own_fields(subject("x")) == subject("x")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"X-SMI\0ME-Badge",
+        b"\0X-SMIME-Badge",
+        b"X-SMIME-Badge\x0b",
+        b"X-SMIME-Badge\xa0",
+        b"\xef\xbb\xbfX-SMIME-Badge",
+        b"X-S\xc2\xadMIME-Badge",
+        b"X-SMIME-\r\n Badge",
+    ],
+)
+def test_an_own_field_with_what_some_readers_drop_from_its_name_goes_too(name: bytes) -> None:
+    """E08: servers strip NUL, and programs what they cannot show."""
+    block = HeaderBlock(b"From: a@b.c\r\n" + name + b": green\r\nTo: d@e.f\r\n")
+    assert bytes(strip_own_fields(block)) == b"From: a@b.c\r\nTo: d@e.f\r\n"
 
 
 @pytest.mark.parametrize("line_end", ["\r\n", "\n"])
