@@ -19,6 +19,7 @@ from smime_proxy.message.canonical import canonical_entity, outer_header
 from smime_proxy.message.dkim import dkim_count, without_broken_dkim, without_dkim
 from smime_proxy.message.entity import Entity
 from smime_proxy.message.header import HeaderBlock
+from smime_proxy.message.message_ids import own_identifiers
 from smime_proxy.message.requests import Request, strip_own_fields, strip_requests
 from smime_proxy.policy.algorithms import HeaderProtection, KeyTransport
 from smime_proxy.policy.plan import (
@@ -35,6 +36,7 @@ from smime_proxy.policy.plan import (
     Verify,
 )
 from smime_proxy.policy.rules import Account
+from smime_proxy.smime.decrypted_mark import MarkKeys
 from smime_proxy.smime.delivery import as_it_came_without_claims
 from smime_proxy.smime.encrypt import encrypt_message, recipient_of
 from smime_proxy.smime.protected_headers import protect_encrypted, protect_signed
@@ -55,7 +57,8 @@ class Material:
     """What every treatment of one message may need; `random(n)` gives n octets.
 
     `find_key` gives the key that a judged message brings, `is_own_domain` is asked of domains that
-    signed it by DKIM. `mark` gives the field for what is decrypted.
+    signed it by DKIM. `marks` are the keys of the mark on what is decrypted; without them there is
+    none. `hostname` is ours.
     """
 
     envelope: Envelope
@@ -69,7 +72,8 @@ class Material:
     unwrap: frozenset[Unwrap] = frozenset()
     find_key: Callable[[Report], FoundKey | None] = lambda _report: None
     is_own_domain: Callable[[str], bool] = lambda _domain: False
-    mark: Callable[[HeaderBlock], tuple[str, str]] | None = None
+    marks: MarkKeys | None = None
+    hostname: str = ""
 
 
 class Fields(Enum):
@@ -93,6 +97,7 @@ class Transform:
         self._found: FoundKey | None = None
         self._broken_dkim = 0
         self._decrypted = False
+        self._named: tuple[bytes, ...] = ()
 
     @property
     def entity(self) -> Entity:
@@ -113,6 +118,12 @@ class Transform:
     def decrypted(self) -> bool:
         """Whether something of a received message, made here, was decrypted."""
         return self._decrypted
+
+    @property
+    def identifiers(self) -> tuple[bytes, ...]:
+        """Message-IDs of the message, and that under which it was delivered decrypted."""
+        own = own_identifiers(self._material.entity.header)
+        return tuple(dict.fromkeys((*own, *self._named)))
 
     @property
     def broken_dkim(self) -> int:
@@ -174,7 +185,11 @@ class Transform:
         fields = result_fields(received.report, material.authserv_id)
         if received.opened.payload is not None:
             self._decrypted = True
-            fields += (material.mark(header),) if material.mark is not None else ()
+            if material.marks is not None:
+                content = material.envelope.content
+                header = material.marks.named(header, content, material.hostname)
+                fields += (material.marks.mark_of(header),)
+                self._named = own_identifiers(header)
         self._seen = _seen(received.report, material.envelope.received_at) or self._seen
         found = material.find_key(received.report)
         if found is not None:

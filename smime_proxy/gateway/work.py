@@ -29,7 +29,6 @@ from smime_proxy.gateway.replies import refusal_reply, reply_for
 from smime_proxy.gateway.transform import Material, Transform
 from smime_proxy.message.entity import Entity
 from smime_proxy.message.errors import BadRequest, MessageError
-from smime_proxy.message.message_ids import own_identifiers
 from smime_proxy.message.parse import parse
 from smime_proxy.message.trace import MAX_RECEIVED, received_count
 from smime_proxy.policy.decide import decide
@@ -206,7 +205,8 @@ def _material(
         unwrap=context.rules.unwrap,
         find_key=finder.find,
         is_own_domain=directory.is_own_domain,
-        mark=context.memory.keys.mark_of if context.memory is not None else None,
+        marks=context.memory.keys if context.memory is not None else None,
+        hostname=context.hostname,
     )
 
 
@@ -240,7 +240,7 @@ def _carry_out(
         seen,
         transform.found,
         transform.broken_dkim,
-        own_identifiers(transform.entity.header) if confidential else (),
+        transform.identifiers if confidential else (),
     )
 
 

@@ -13,10 +13,13 @@ MAX_REFERENCES = 100  # identifiers read of one mail, the newest; threads seen h
 MAX_OWN = 4  # identifiers one mail has for itself; it should be one
 MAX_OCTETS = 998  # of an identifier, RFC 5322 2.1.1; longer ones are not read
 
+_OWN = "message-id"
 _ANSWERED = "in-reply-to"
 # X-Forwarded-Message-Id is Thunderbird's word for what a mail forwards inline.
 _REFERENCES = (_ANSWERED, "references", "x-forwarded-message-id")
 _BRACKETED = re.compile(r"<([^<>]*+)>")
+# 255: longer ones are cut by archives, and folded anew where a line must end.
+_PLAIN = re.compile(r"<(?!.*=\?)[!-;=?-~]{1,255}>(?:[ \t]+\([^()<>]*\))?")
 _WORD = re.compile(r"[^<>\s]++")
 _BLANKS = re.compile(r"\s++")
 
@@ -27,7 +30,26 @@ def own_identifiers(header: HeaderBlock) -> tuple[bytes, ...]:
     They are without angle brackets and white space, and what is left is compared octet for octet:
     a client quotes it as it was, folded anew at most.
     """
-    return tuple(dict.fromkeys(_read(header, ("message-id",))))[:MAX_OWN]
+    return tuple(dict.fromkeys(_read(header, (_OWN,))))[:MAX_OWN]
+
+
+def is_quotable(header: HeaderBlock) -> bool:
+    """Tell whether answers of any program will name the mail by its one identifier, as it is.
+
+    Not without one, with several, or with one that programs read, cut or encode each in their way.
+    """
+    fields = header.starting_unfolded(_OWN)
+    own = [field for field in fields if field.unfolded_name == _OWN]
+    return len(own) == 1 and bool(own[0].name) and _PLAIN.fullmatch(own[0].value) is not None
+
+
+def with_identifier(header: HeaderBlock, identifier: str) -> HeaderBlock:
+    """Give the header with this Message-ID, without angle brackets, in place of what it has.
+
+    Raises `FieldError` as `HeaderBlock.prepend` does.
+    """
+    bare = header.remove(lambda field: field.unfolded_name == _OWN)
+    return bare.prepend("Message-ID", f"<{identifier}>")
 
 
 def referenced_identifiers(header: HeaderBlock) -> tuple[bytes, ...]:

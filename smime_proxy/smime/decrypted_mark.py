@@ -17,9 +17,10 @@ from smime_proxy.cms.errors import CmsError
 from smime_proxy.message.entity import Entity, decode_octets
 from smime_proxy.message.errors import MessageError
 from smime_proxy.message.header import HeaderBlock
-from smime_proxy.message.message_ids import own_identifiers
+from smime_proxy.message.message_ids import is_quotable, own_identifiers, with_identifier
 from smime_proxy.message.parse import parse
 from smime_proxy.smime.classify import Protection, classify, inner_entity
+from smime_proxy.smime.delivery import closed_above
 
 FIELD = "X-SMIME-Decrypted"
 SECRET_OCTETS = 32  # as many as SHA-256 gives
@@ -33,18 +34,35 @@ _CLOSED = frozenset({Protection.SIGNED_DATA, Protection.COMPRESSED_DATA})
 
 @dataclass(frozen=True, slots=True)
 class MarkKeys:
-    """The keys of marks, and of what is kept of Message-IDs; each of no use in place of the other.
+    """The keys of marks, of what is kept of Message-IDs, and of those we give mail that has none.
+
+    Each is of no use in place of another.
 
     They are of no account: a mark is to be known again wherever the mail went meanwhile.
     """
 
     mark: bytes = field(repr=False)
     memory: bytes = field(repr=False)
+    names: bytes = field(repr=False)
 
     @classmethod
     def derive(cls, secret: bytes) -> "MarkKeys":
         """Derive them from the secret of the store, `SECRET_OCTETS` of good randomness."""
-        return cls(_expand(secret, b"mark"), _expand(secret, b"memory"))
+        labels = (b"mark", b"memory", b"names")
+        return cls(*(_expand(secret, label) for label in labels))
+
+    def named(self, header: HeaderBlock, content: bytes, host: str) -> HeaderBlock:
+        """Give the header of decrypted mail with a Message-ID by which answers will be known.
+
+        It stays as it is where any program can quote what it has. Else whoever sends a ciphertext
+        on would only have to leave it out, or write it so that each reads it in his way, to be
+        answered in clear. The same `content` gets the same one; `host` is our name.
+        """
+        if is_quotable(header):
+            return header
+        name = hmac.digest(self.names, content, "sha256")[:DIGEST_OCTETS]
+        text = base64.urlsafe_b64encode(name).rstrip(b"=").decode()
+        return with_identifier(closed_above(header), f"{text}@{host}")
 
     def mark_of(self, header: HeaderBlock) -> tuple[str, str]:
         """Give the field that marks a mail as decrypted, bound to its Message-ID if it has one."""

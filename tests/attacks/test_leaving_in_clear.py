@@ -3,11 +3,13 @@
 E13; complaints 17 and 25 of users. Whatever is done, the text leaves encrypted or not at all.
 """
 
+import re
 from collections.abc import Callable
 
 import pytest
 
 from smime_proxy.envelope import Role
+from smime_proxy.message.parse import parse
 from smime_proxy.policy.rules import Encrypt, Policy
 from tests.fakes import FakeMemory, World, mail
 from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, TEAM, send, world
@@ -17,12 +19,12 @@ SECRET = b"attack at dawn"
 ID = "<secret.1@partner.example>"
 
 
-async def arrived() -> tuple[World, bytes]:
+async def arrived(named: str = f"Message-ID: {ID}\r\n") -> tuple[World, bytes]:
     """Bring an encrypted mail in; gives the surroundings, and what alice's mail store holds."""
     surroundings = world(Policy(encrypt=Encrypt.NEVER))
     surroundings.memory = FakeMemory()
     part = b"Content-Type: text/plain\r\n\r\n" + SECRET + b"\r\n"
-    sealed = message(enveloped(part, "alice"), PARTNER, f"Message-ID: {ID}\r\n")
+    sealed = message(enveloped(part, "alice"), PARTNER, named)
     assert (await send(surroundings, sealed, PARTNER, ALICE, role=Role.INBOUND)).code == 250
     (got,) = surroundings.inside.sent
     return surroundings, got.content
@@ -86,6 +88,48 @@ async def test_the_text_leaves_encrypted_or_not_at_all(
         return
     assert (await send(surroundings, content, sender, PARTNER)).code == 250
     assert not any(SECRET in sent.content for sent in surroundings.outside.sent)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "",
+        "Message-ID:\r\n",
+        "Message-ID: <>\r\n",
+        "Message-ID: a.b@x\r\n",
+        "Message-ID: <a b@x>\r\n",
+        "Message-ID: <a@x\r\n",
+        "Message-ID: <a@x> <b@x>\r\n",
+        "Message-ID: <=?us-ascii?q?a?=@x>\r\n",
+        "Message-ID: <\u00fc@x>\r\n",
+        f"Message-ID: <{'a' * 255}@x>\r\n",
+        "Message-ID\r\n : <a@x>\r\n",
+        "".join(f"Message-ID: <{number}@x>\r\n" for number in range(6)),
+        "Message-ID: <a@x>\r\nMessage-ID\r\n : <b@x>\r\n",
+    ],
+)
+async def test_an_answer_to_mail_whose_message_id_nobody_could_quote_is_known_too(
+    named: str,
+) -> None:
+    """Whoever sends a ciphertext on leaves it out, and is answered with the text."""
+    surroundings, delivered = await arrived(named)
+    header = parse(delivered).header
+    (identifier,) = header.find("message-id")
+    assert not any(line.unfolded_name == "message-id" for line in header.find(""))
+    assert re.fullmatch(r"<[A-Za-z0-9_-]{22}@proxy\.example\.test>", identifier.value)
+    reply = await send(surroundings, answer(f"In-Reply-To: {identifier.value}"), ALICE, STRANGER)
+    assert (reply.code, reply.enhanced) == (550, "5.7.5")
+    reply = await send(surroundings, without_mark(delivered), ALICE, STRANGER)
+    assert (reply.code, reply.enhanced) == (550, "5.7.5")
+
+
+@pytest.mark.parametrize(
+    "named",
+    [f"Message-ID: {ID}\r\n", f"message-id :\r\n {ID} (by relay)\r\n", f"Message-ID:{ID}\r\n"],
+)
+async def test_a_message_id_that_programs_agree_about_stays(named: str) -> None:
+    _, delivered = await arrived(named)
+    assert [field.raw for field in parse(delivered).header.find("message-id")] == [named.encode()]
 
 
 async def test_other_mail_is_not_held_up() -> None:

@@ -7,7 +7,7 @@ import base64
 import json
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -227,8 +227,9 @@ def served_by(proxy: Proxy, client: Client) -> int:
     inodes = {row[9] for row in rows if row[2].endswith(f":{port:04X}")}
     for pid in proxy.children():
         for link in Path(f"/proc/{pid}/fd").iterdir():
-            if str(link.readlink()).strip("socket:[]") in inodes:
-                return pid
+            with suppress(FileNotFoundError):  # closed since it was listed
+                if str(link.readlink()).strip("socket:[]") in inodes:
+                    return pid
     raise AssertionError("nobody serves it")
 
 

@@ -99,6 +99,20 @@ def test_the_keys_do_not_show() -> None:
     assert "\\x" not in repr(KEYS)
 
 
+def test_mail_without_a_message_id_gets_the_same_one_each_time_it_comes() -> None:
+    bare = HeaderBlock(b" continues nothing\r\nFrom: a@x.org\r\n")
+    named = KEYS.named(bare, b"content", "mail.example")
+    assert KEYS.named(bare, b"content", "mail.example") == named
+    for other in (
+        KEYS.named(bare, b"contents", "mail.example"),
+        OTHER.named(bare, b"content", "mail.example"),
+    ):
+        assert other.find("message-id") != named.find("message-id")
+    assert bytes(named).startswith(b"Message-ID: <")
+    assert bytes(named).endswith(b"@mail.example>\r\nFrom: a@x.org\r\n")
+    assert KEYS.named(named, b"another", "mail.example") is named
+
+
 INNER = bytes(marked()) + b"From: a@x.org\r\n\r\nsecret\r\n"
 
 
