@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from smime_proxy.cms.errors import CmsError
-from smime_proxy.message.entity import Entity, decode_octets
-from smime_proxy.message.errors import MessageError
+from smime_proxy.message.entity import Entity, decode_octets, decode_start
+from smime_proxy.message.errors import TooComplex
 from smime_proxy.message.header import HeaderBlock
 from smime_proxy.message.message_ids import is_quotable, own_identifiers, with_identifier
 from smime_proxy.message.parse import parse
@@ -26,9 +25,17 @@ FIELD = "X-SMIME-Decrypted"
 SECRET_OCTETS = 32  # as many as SHA-256 gives
 DIGEST_OCTETS = 16  # nobody finds another mail with one of 128 bits
 MAX_MARKS = 4  # fields of one header that are compared
-MAX_HIDDEN = 16  # messages behind an encoding or an opaque signature that are opened for a look
+MAX_HIDDEN = 1_000  # messages behind an encoding or an opaque signature that are looked into
+MAX_HIDDEN_RATIO = (
+    3  # of their octets to those of the mail; base64 in base64 without end comes to it
+)
+LEAST_HIDDEN_OCTETS = 10_000_000  # looked into however small the mail is, for what is compressed
 
 _VALUE = re.compile(r"v=1;[ \t]*h=([A-Za-z0-9_-]{22})")
+_BEFORE_MESSAGE = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*+")
+_MESSAGE = re.compile(
+    _BEFORE_MESSAGE.pattern + rb"(?:>?From [^\n]*+\n)?[A-Za-z][A-Za-z0-9-]*+[ \t]*+:[^\n]*+\n"
+)
 _CLOSED = frozenset({Protection.SIGNED_DATA, Protection.COMPRESSED_DATA})
 
 
@@ -95,36 +102,46 @@ class MarkKeys:
 
 
 def headers_inside(entity: Entity) -> Iterator[HeaderBlock]:
-    """Give the headers of all that is inside, attached messages at any depth; raises nothing.
+    """Give the headers of all that is inside, attached messages at any depth.
 
     They are looked into in any encoding, and inside signatures that hold their content (RFC 8551
-    3.5.2); of what is hidden so, the first `MAX_HIDDEN`.
+    3.5.2). Raises `TooComplex` for more than can be looked into: nobody knows what it carries.
     """
-    waiting, hidden = [entity], 0
+    waiting = [entity]
+    left, octets = MAX_HIDDEN, max(LEAST_HIDDEN_OCTETS, MAX_HIDDEN_RATIO * len(entity.content))
     while waiting:
         for part in waiting.pop().walk():
             if part is not entity:
                 yield part.header
-            if hidden < MAX_HIDDEN and part.is_leaf and (inner := _opened(part)) is not None:
-                hidden += 1
-                waiting.append(inner)
+            if not part.is_leaf or (inner := _opened(part)) is None:
+                continue
+            left, octets = left - 1, octets - len(inner.content)
+            if left < 0 or octets < 0:
+                raise TooComplex("the message has too many parts")
+            waiting.append(inner)
 
 
 def _opened(leaf: Entity) -> Entity | None:
     """Give the message a leaf holds in an encoding, as a file or opaquely signed; None for others.
 
-    RFC 2046 5.2.1 forbids the first and clients do it; the second is Outlook's .eml.
+    RFC 2046 5.2.1 forbids the first and clients do it; the second is Outlook's .eml, or a file of
+    any name and type but text that begins as a message does. Raises `TooComplex`.
     """
     protection = classify(leaf)
     if protection in _CLOSED:
         return inner_entity(leaf, protection)
-    named = leaf.content_type.type == "message" or leaf.filename.lower().endswith(".eml")
-    if not named:
+    kind = leaf.content_type.type
+    named = kind == "message" or leaf.filename.strip().lower().endswith(".eml")
+    if not named and (kind == "text" or not _MESSAGE.match(decode_start(leaf))):
         return None
+    decoded = decode_octets(leaf.body, leaf.transfer_encoding)
+    before = _BEFORE_MESSAGE.match(decoded)
     try:
-        return parse(decode_octets(leaf.body, leaf.transfer_encoding))
-    except (MessageError, CmsError):
-        return None
+        return parse(decoded[before.end() :] if before else decoded)
+    except TooComplex:
+        if named:
+            raise
+        return None  # a file of settings or a log, which may be as long as it likes
 
 
 def _expand(secret: bytes, label: bytes) -> bytes:

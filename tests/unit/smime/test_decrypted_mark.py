@@ -5,12 +5,14 @@ import base64
 import pytest
 
 from smime_proxy.message.entity import Entity
+from smime_proxy.message.errors import TooComplex
 from smime_proxy.message.header import HeaderBlock
 from smime_proxy.message.parse import parse
 from smime_proxy.smime.decrypted_mark import (
     DIGEST_OCTETS,
     FIELD,
-    MAX_HIDDEN,
+    LEAST_HIDDEN_OCTETS,
+    MAX_HIDDEN_RATIO,
     MAX_MARKS,
     MarkKeys,
     headers_inside,
@@ -145,6 +147,15 @@ CODED = base64.encodebytes(INNER).replace(b"\n", b"\r\n")
         attached(RFC822, attached(RFC822, INNER)),
         attached(RFC822 + BASE64, base64.encodebytes(attached(RFC822 + BASE64, CODED))),
         RFC822 + b"\r\n" + INNER,
+        attached(b"Content-Type: application/octet-stream\r\n" + BASE64, CODED),
+        attached(b'Content-Type: application/eml; name="offer"\r\n' + BASE64, CODED),
+        attached(b"Content-Type: application/octet-stream\r\n", INNER),
+        attached(FILE.replace(b".EML", b".eml ") + BASE64, CODED),
+        attached(RFC822 + BASE64, base64.encodebytes(b"\xef\xbb\xbf\r\n\n" + INNER)),
+        attached(
+            b"Content-Type: application/mbox\r\n" + BASE64,
+            base64.encodebytes(b"From alice Mon\n" + INNER.replace(b"\r\n", b"\n")),
+        ),
     ],
 )
 def test_an_attached_message_is_found_at_any_depth_and_in_any_encoding(message: bytes) -> None:
@@ -173,9 +184,31 @@ def test_headers_alone_text_and_forged_marks_carry_nothing(message: bytes) -> No
     assert not carries_marked(parse(message), KEYS)
 
 
-def test_only_so_much_that_is_hidden_is_opened() -> None:
-    empty = b"--b\r\n" + RFC822 + BASE64 + b"\r\n\r\n"
-    last = b"--b\r\n" + RFC822 + BASE64 + b"\r\n" + CODED + b"--b--\r\n"
+def several(number: int, last: bytes, part: bytes = RFC822 + BASE64 + b"\r\n\r\n") -> bytes:
     head = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
-    assert carries_marked(parse(head + empty * (MAX_HIDDEN - 1) + last), KEYS)
-    assert not carries_marked(parse(head + empty * MAX_HIDDEN + last), KEYS)
+    return head + (b"--b\r\n" + part) * number + b"--b\r\n" + last + b"--b--\r\n"
+
+
+def test_it_is_found_behind_many_others() -> None:
+    """Who forwards twenty mails as files."""
+    last = RFC822 + BASE64 + b"\r\n" + CODED
+    assert carries_marked(parse(several(200, last)), KEYS)
+    assert not carries_marked(parse(several(200, last)), OTHER)
+
+
+def test_what_hides_more_than_can_be_looked_into_is_refused_and_not_let_through() -> None:
+    parts = several(1_001, b"\r\n", b"\r\nx\r\n")
+    marked_parts = base64.encodebytes(bytes(marked()) + parts)
+    with pytest.raises(TooComplex):
+        carries_marked(parse(RFC822 + BASE64 + b"\r\n" + marked_parts), KEYS)
+    nested = b"x" * (LEAST_HIDDEN_OCTETS // MAX_HIDDEN_RATIO)
+    for _ in range(MAX_HIDDEN_RATIO + 1):
+        nested = RFC822 + b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + nested
+    with pytest.raises(TooComplex):
+        carries_marked(parse(nested), KEYS)
+
+
+def test_a_long_file_of_names_and_values_is_no_message() -> None:
+    lines = base64.encodebytes(b"name: value\n" * 30_000)
+    part = b"Content-Type: application/yaml\r\n" + BASE64
+    assert not carries_marked(parse(attached(part, lines)), KEYS)
