@@ -37,7 +37,8 @@ class Group:
 
     `content` is the message in pieces, CRLF throughout; `headers_only` asks the upstream to quote
     no text in a report (RFC 3461 4.3), for decrypted and other inbound mail. `parameters` are those
-    of the client's MAIL that are handed on. `opened`: it was decrypted here.
+    of the client's MAIL that are handed on. `opened`: it was decrypted here. `about` names whom a
+    report tells of.
     """
 
     upstream: Upstream
@@ -49,6 +50,7 @@ class Group:
     parameters: tuple[str, ...] = ()
     opened: bool = False
     kind: Kind = Kind.MESSAGE
+    about: tuple[Mailbox, ...] = ()
 
 
 class Prepared:

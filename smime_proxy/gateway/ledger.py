@@ -161,8 +161,10 @@ class Entries:
         assert self._ledger is not None  # noqa: S101 - whoever calls has looked
         envelope = self._envelope
         sender = envelope.reverse_path.text if envelope.reverse_path else ""
-        parts = (envelope.session.listener.encode(), sender.encode(), group.kind.value.encode())
-        return self._ledger.name(*parts, path.mailbox.text.encode(), self._digest)
+        # A report of some is none of others, whom another transaction of the same mail names.
+        about = sorted(mailbox.text for mailbox in group.about)
+        parts = (envelope.session.listener, sender, group.kind.value, path.mailbox.text, *about)
+        return self._ledger.name(*(part.encode() for part in parts), self._digest)
 
     async def _read(self) -> None:
         """Take the digest, once; in a thread where that takes long."""

@@ -117,6 +117,7 @@ def report_group(
         smtputf8=not sender.is_ascii,
         parameters=kept_for_copies(envelope.parameters),
         kind=Kind.REPORT,
+        about=tuple(each.mailbox for each in told),
     )
 
 

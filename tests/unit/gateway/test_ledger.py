@@ -1,5 +1,7 @@
 """A message is known again by what it is, and what the ledger cannot do costs no mail."""
 
+from dataclasses import replace
+
 import pytest
 
 from smime_proxy.address import parse_mailbox
@@ -7,10 +9,15 @@ from smime_proxy.envelope import Envelope, ForwardPath
 from smime_proxy.gateway.delivery import Group, Kind
 from smime_proxy.gateway.ledger import LARGE, Entries, digest
 from smime_proxy.gateway.ports import LedgerError
+from smime_proxy.policy.rules import Encrypt, OnMissingCertificate, Policy
 from tests.fakes import FakeLedger, FakeUpstream, World, envelope, mail
+from tests.unit.gateway.cases import ALICE, BUSY, PARTNER, STRANGER, got, send, world
 
 SENDER, ONE, TWO = "s@example.test", "one@y.org", "two@y.org"
 CONTENT = mail(SENDER, ONE, TWO)
+BOTH = (PARTNER, STRANGER)
+TO_BOTH = mail(ALICE, *BOTH)
+THOSE = Policy(encrypt=Encrypt.REQUIRED, on_missing_certificate=OnMissingCertificate.REJECT_THOSE)
 RECEIVED = b"Received: from a by b with ESMTP id 1;\r\n\tMon, 01 Jun 2026 12:00:00 +0000\r\n"
 
 
@@ -148,3 +155,33 @@ async def test_large_mail_is_digested_in_a_thread_to_the_same() -> None:
     await one.claim([group(ONE)])
     (name,) = ledger.entries
     assert name.endswith(digest(large))
+
+
+async def test_a_report_of_some_is_no_report_of_others() -> None:
+    """I1: an MTA sends many recipients in several transactions; each of them has its own report."""
+    surroundings = world(THOSE)
+    left = [False, True]  # what was sent is remembered
+    assert (await send(surroundings, TO_BOTH, ALICE, *BOTH, gone=left)).code == 250
+    assert (await send(surroundings, TO_BOTH, ALICE, "friend@example.org", PARTNER)).code == 250
+    assert got(surroundings) == [[PARTNER], [ALICE], [ALICE]]
+    assert b"friend@example.org" in surroundings.outside.sent[-1].content
+    assert (await send(surroundings, TO_BOTH, ALICE, *BOTH)).code == 250  # this one was told
+    assert len(got(surroundings)) == 4  # but of the partner nothing is known any more
+
+
+async def test_who_is_refused_since_an_attempt_before_is_reported_too() -> None:
+    """I1: the report of that attempt does not name him."""
+    surroundings = world(THOSE)
+    known = surroundings.directory.partners
+    surroundings.outside.faults[f"commit:{PARTNER}"] = BUSY
+    other = parse_mailbox("other@example.org")
+    known[other] = [replace(known[parse_mailbox(PARTNER)][0], bound_to=(other,))]
+    recipients = (str(other), PARTNER, STRANGER)
+    content = mail(ALICE, str(other))
+    assert (await send(surroundings, content, ALICE, *recipients)).code == 451
+    assert got(surroundings) == [[str(other)], [ALICE]]
+    del known[parse_mailbox(PARTNER)]
+    surroundings.outside.faults.clear()
+    assert (await send(surroundings, content, ALICE, *recipients)).code == 250
+    assert got(surroundings) == [[str(other)], [ALICE], [ALICE]]
+    assert f"Final-Recipient: rfc822; {PARTNER}".encode() in surroundings.outside.sent[-1].content
