@@ -30,9 +30,6 @@ from smime_proxy.gateway.work import Work
 from smime_proxy.reply import EnhancedStatus, Reply
 
 CLIENT_GONE = Reply(451, EnhancedStatus(4, 2), "The client left before the message was sent.")
-
-
-CLIENT_GONE = Reply(451, EnhancedStatus(4, 2), "The client left before the message was sent.")
 SERVED = Reply(250, EnhancedStatus(0, 0), "The message was delivered by an attempt before")
 
 _log = structlog.get_logger("smime_proxy.gateway")
@@ -263,6 +260,11 @@ def _merged(
     said = iter(told)
     replies = []
     for group, waiting in zip(groups, rest, strict=True):
-        now = dict(next(said)) if waiting.paths else {}
-        replies.append(tuple((path, now.get(path, SERVED)) for path in group.paths))
+        now = list(next(said)) if waiting.paths else []
+        # In their order: spellings of one address are equal, and each has a reply of its own.
+        replies.append(
+            tuple(
+                now.pop(0) if now and now[0][0] is path else (path, SERVED) for path in group.paths
+            )
+        )
     return replies

@@ -149,9 +149,10 @@ class Sending:
                 raise Unsent(verdict(told))
             self.started |= bool(served)
             self._whole &= len(served) == len(told)
-            # When all have it by the last dot, all of it is forgotten in a moment.
+            # When all have it by the last dot, all of it is forgotten in a moment. By LMTP some of
+            # the only group may have it, and the others not.
             is_end = is_last and len(replies) == len(wave)
-            if self._attempt.claimed and not (is_end and self._whole):
+            if not (is_end and self._whole):
                 await self._attempt.entries.accept(group, served)
         return replies
 

@@ -272,6 +272,22 @@ async def test_by_lmtp_those_refused_for_now_are_tried_again() -> None:
     reply = await send(surroundings, mail("x@y.org", BOB), "x@y.org", TEAM, BOB, ALICE)
     assert (reply.code, "1 of 3 recipients" in reply.text) == (451, True)
     assert got(surroundings) == [[ALICE]]
+    surroundings.outside.faults.clear()
+    reply = await send(surroundings, mail("x@y.org", BOB), "x@y.org", TEAM, BOB, ALICE)
+    assert reply.code == 250
+    assert got(surroundings) == [[ALICE], [TEAM, BOB]]
+    assert entries(surroundings) == []
+
+
+async def test_e74_by_lmtp_each_spelling_of_an_address_has_a_reply_of_its_own() -> None:
+    """E74, I1: the last one does not speak for the others."""
+    surroundings = World()
+    surroundings.outside.lmtp = True
+    shouted = BOB.replace("bob", "BOB")
+    surroundings.outside.faults[f"commit:{shouted}"] = UNKNOWN
+    reply = await send(surroundings, mail("x@y.org", BOB), "x@y.org", shouted, BOB)
+    assert reply.code == 250
+    assert got(surroundings) == [[BOB], ["x@y.org"]]  # the report
 
 
 async def test_by_lmtp_a_first_group_that_nobody_got_stops_the_others() -> None:
