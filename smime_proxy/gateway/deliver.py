@@ -20,12 +20,13 @@ from smime_proxy.gateway.delivery import (
     prepare,
     verdict,
 )
+from smime_proxy.gateway.dots import Attempt, Due
 from smime_proxy.gateway.groups import copy_of, group_of, may_report, report_of
 from smime_proxy.gateway.ledger import Entries
 from smime_proxy.gateway.ports import LedgerError, Transaction, UpstreamError
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.gateway.reports import report_group, undelivered
-from smime_proxy.gateway.sending import Attempt, Due, Sending, Unsent
+from smime_proxy.gateway.sending import Sending, Unsent
 from smime_proxy.gateway.work import Work
 from smime_proxy.reply import EnhancedStatus, Reply
 
@@ -108,7 +109,11 @@ class _Delivery:
         self, opened: Transaction | None, client_gone: Callable[[], bool], begun: float
     ) -> Outcome:
         self._client_gone, self._due = client_gone, Due.after(begun, self._route.deadlines)
-        refusal = await self._known()
+        try:
+            refusal = await self._known()
+        except BaseException:
+            await drop(opened)
+            raise
         if refusal is not None:
             await drop(opened)
             return self._nobody(refusal)
@@ -145,11 +150,11 @@ class _Delivery:
         if not is_whole:
             await drop(opened)
             opened = None
-        sending = Sending(self._attempt())
+        sending = Sending(self._attempt(), self._ready)
         told = await sending.send(waiting, opened)
         if not waiting:
             await self._ready()
-        replies = _merged(self._due_groups, rest, told)
+        replies = merged(self._due_groups, rest, told)
         return Outcome(
             await self._reply(replies, late=sending.late),
             tuple(replies[: len(self._groups)]),
@@ -164,7 +169,6 @@ class _Delivery:
             self._due,
             self._client_gone,
             claimed=self._is_split,
-            ready=self._ready,
         )
 
     async def _ready(self) -> None:
@@ -253,7 +257,7 @@ class _Delivery:
         return Outcome(reply, tuple(answered(group, reply) for group in self._groups))
 
 
-def _merged(
+def merged(
     groups: Sequence[Group], rest: Sequence[Group], told: Sequence[PathReplies]
 ) -> list[PathReplies]:
     """Put together who was served before and what the others were told, in the groups' order."""

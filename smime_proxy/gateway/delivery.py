@@ -164,11 +164,20 @@ async def prepare(group: Group) -> Prepared | Reply:
     return refusal or reply_for("upstream_unreachable")
 
 
-async def prepare_each(groups: Sequence[Group], until: float) -> list[Prepared | Reply]:
+async def prepare_each(
+    groups: Sequence[Group], until: float, opened: Transaction | None = None
+) -> list[Prepared | Reply]:
     """Prepare several groups at once; `until` is loop time, after which there is no more time.
 
-    What is unforeseen with one of them drops all and is raised.
+    `opened` is a transaction that has the recipients of the only group already. What is unforeseen
+    with one of them drops all and is raised.
     """
+    if opened is not None:
+        try:
+            async with asyncio.timeout_at(until):
+                return [await prepare_opened(groups[0], opened)]
+        except TimeoutError:
+            return [reply_for("out_of_time")]
     loop = asyncio.get_running_loop()
     tasks = [loop.create_task(prepare(group)) for group in groups]
     try:

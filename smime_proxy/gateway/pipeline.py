@@ -189,6 +189,8 @@ class Conversation:
     async def _data_each(
         self, envelope: Envelope, client_gone: Callable[[], bool]
     ) -> Reply | tuple[Reply, ...]:
+        if not envelope.forward_paths:
+            return reply_for("upstream_lost")
         done = await self._deliver(envelope, client_gone, deliver_each)
         return done.reply if isinstance(done, Refused) else done.each
 

@@ -1,11 +1,13 @@
 """Delivery for LMTP clients: a reply for each recipient, in RCPT order, whatever the others get."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.envelope import ForwardPath, Role
+from smime_proxy.gateway.deadlines import Deadlines
 from smime_proxy.gateway.pipeline import Gateway
 from smime_proxy.policy.rules import Encrypt, OnMissingCertificate, Policy
 from smime_proxy.reply import Reply
@@ -22,9 +24,11 @@ from tests.unit.gateway.cases import (
     leaks,
     world,
 )
+from tests.unit.gateway.test_sending import entries, hidden, settled, slow
 from tests.unit.smime.cases import enveloped, message
 
 BOTH = (PARTNER, STRANGER)  # one group each: encrypted and clear
+TO_BOTH = mail(ALICE, *BOTH)
 COPIES = Policy(sent_copy="maildir:///sent")
 THOSE = Policy(encrypt=Encrypt.REQUIRED, on_missing_certificate=OnMissingCertificate.REJECT_THOSE)
 
@@ -120,13 +124,19 @@ async def test_mail_that_is_refused_as_a_whole_is_refused_for_each() -> None:
     assert got(surroundings) == []
 
 
-async def test_the_unforeseen_is_451_for_each() -> None:
+@pytest.mark.parametrize("step", ["prepare", "commit"])
+@pytest.mark.parametrize("who", BOTH)
+async def test_the_unforeseen_is_451_for_each(step: str, who: str) -> None:
+    """I11: who has it already gets it once."""
     surroundings = world(COPIES)
-    faults = [f"{step}:{who}" for step in ("prepare", "commit") for who in BOTH]
-    for fault in faults:
-        surroundings.outside.faults = {fault: RuntimeError("x")}
-        replies = await send(surroundings, mail(ALICE, *BOTH), ALICE, *BOTH)
-        assert [reply.enhanced for reply in replies] == ["4.3.0", "4.3.0"]
+    surroundings.outside.faults = {f"{step}:{who}": RuntimeError("x")}
+    replies = await send(surroundings, TO_BOTH, ALICE, *BOTH)
+    assert [reply.enhanced for reply in replies] == ["4.3.0", "4.3.0"]
+    surroundings.outside.faults.clear()
+    replies = await send(surroundings, TO_BOTH, ALICE, *BOTH)
+    assert [reply.code for reply in replies] == [250, 250]
+    assert sorted(got(surroundings)) == [[PARTNER], [STRANGER]]
+    assert (len(surroundings.copies.sent), entries(surroundings)) == (1, [])
 
 
 async def test_a_client_that_left_gets_nothing_sent() -> None:
@@ -137,14 +147,111 @@ async def test_a_client_that_left_gets_nothing_sent() -> None:
     assert (got(surroundings), surroundings.copies.sent) == ([], [])
 
 
-async def test_the_sent_copy_is_filed_when_nobody_waits_any_more() -> None:
+@pytest.mark.parametrize("end", [OK, UNKNOWN])
+async def test_the_sent_copy_is_filed_once_with_the_first_who_has_the_message(end: Reply) -> None:
+    """However the retry for the others ends."""
     surroundings = world(COPIES)
-    surroundings.outside.faults[f"commit:{STRANGER}"] = BUSY
-    await send(surroundings, mail(ALICE, *BOTH), ALICE, *BOTH)
-    assert (len(got(surroundings)), surroundings.copies.sent) == (1, [])
-    surroundings.outside.faults[f"commit:{STRANGER}"] = UNKNOWN
-    await send(surroundings, mail(ALICE, *BOTH), ALICE, *BOTH)
-    assert len(surroundings.copies.sent) == 1
+    surroundings.outside.faults[f"commit:{PARTNER}"] = BUSY
+    await send(surroundings, TO_BOTH, ALICE, *BOTH)
+    assert (got(surroundings), len(surroundings.copies.sent)) == ([[STRANGER]], 1)
+    await send(surroundings, TO_BOTH, ALICE, PARTNER)
+    surroundings.outside.faults[f"commit:{PARTNER}"] = end
+    assert await send(surroundings, TO_BOTH, ALICE, PARTNER) == [end]
+    assert (len(surroundings.copies.sent), entries(surroundings)) == (1, [])
+
+
+async def test_no_copy_is_filed_of_mail_nobody_has_or_that_it_keeps_back() -> None:
+    surroundings = world(COPIES)
+    surroundings.outside.faults["commit"] = BUSY
+    assert await send(surroundings, TO_BOTH, ALICE, *BOTH) == [BUSY, BUSY]
+    surroundings.outside.faults.clear()
     surroundings.copies.faults = {"prepare": BUSY}
-    replies = await send(surroundings, mail(ALICE, *BOTH), ALICE, *BOTH)
+    replies = await send(surroundings, TO_BOTH, ALICE, *BOTH)
     assert [reply.code for reply in replies] == [451, 451]
+    assert (got(surroundings), surroundings.copies.sent) == ([], [])
+    surroundings.copies.faults = {"prepare": RuntimeError("x")}
+    replies = await send(surroundings, mail(ALICE, PARTNER), ALICE, PARTNER)
+    assert [reply.enhanced for reply in replies] == ["4.3.0"]
+
+
+async def test_r22_a_group_without_an_answer_is_its_own_and_is_remembered() -> None:
+    """R22, I11: it holds up nobody, and what the upstream says at last is told to the retry."""
+    surroundings, event = slow(f"commit:{PARTNER}")
+    replies = await send(surroundings, TO_BOTH, ALICE, *BOTH)
+    assert [reply.code for reply in replies] == [451, 250]
+    assert "may have been sent" in replies[0].text
+    assert got(surroundings) == [[STRANGER]]
+    (retry,) = await send(surroundings, TO_BOTH, ALICE, PARTNER)
+    assert (retry.code, "being sent" in retry.text) == (451, True)
+    event.set()
+    await settled(surroundings)
+    assert [reply.code for reply in await send(surroundings, TO_BOTH, ALICE, PARTNER)] == [250]
+    assert got(surroundings) == [[STRANGER], [PARTNER]]
+    assert entries(surroundings) == []
+
+
+async def test_no_dot_is_sent_when_there_is_no_time_for_an_answer() -> None:
+    """The commit gate, for one group of two and for the only one."""
+    for recipients in (BOTH, BOTH[:1]):
+        surroundings, _ = slow(f"prepare:{PARTNER}")
+        replies = await send(surroundings, mail(ALICE, *recipients), ALICE, *recipients)
+        assert [reply.code for reply in replies] == [451, 250][: len(recipients)]
+        assert "nothing was sent" in replies[0].text
+        assert got(surroundings) == [[STRANGER]][: len(recipients) - 1]
+    surroundings, _ = slow("prepare", COPIES)
+    surroundings.outside.held, surroundings.copies.held = {}, surroundings.outside.held
+    replies = await send(surroundings, TO_BOTH, ALICE, *BOTH)
+    assert ([reply.code for reply in replies], got(surroundings)) == ([451, 451], [])
+
+
+async def test_a_client_that_left_before_it_was_answered_finds_it_done() -> None:
+    surroundings = world(COPIES)
+    looks = [False, True]
+    talk = Gateway(surroundings.context()).begin(session(protocol="LMTP"))
+    await talk.mail(parse_mailbox(ALICE), ())
+    for recipient in BOTH:
+        await talk.rcpt(ForwardPath(parse_mailbox(recipient)))
+    surroundings.outside.faults[f"commit:{STRANGER}"] = UNKNOWN
+    replies = await talk.data_each(TO_BOTH, AT, lambda: looks.pop(0))
+    assert (list(replies), looks) == ([OK, UNKNOWN], [])
+    replies = tuple(await send(surroundings, TO_BOTH, ALICE, *BOTH))
+    assert [reply.code for reply in replies] == [250, 550]
+    assert (got(surroundings), len(surroundings.copies.sent)) == ([[PARTNER]], 1)
+    assert entries(surroundings) == []
+    assert [reply.code for reply in await send(surroundings, TO_BOTH, ALICE, PARTNER)] == [250]
+    assert got(surroundings) == [[PARTNER], [PARTNER]]
+
+
+async def test_an_attempt_ended_by_force_goes_on_with_the_dots_that_were_sent() -> None:
+    """I18, I4: and who has it already is written down."""
+    surroundings, event = slow(f"commit:{PARTNER}")
+    surroundings.deadlines = Deadlines(gate=10, answer=20)
+    task = asyncio.create_task(send(surroundings, TO_BOTH, ALICE, *BOTH))
+    await asyncio.sleep(0.1)
+    assert got(surroundings) == [[STRANGER]]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert leaks(surroundings) == 0
+    event.set()
+    await settled(surroundings)
+    assert entries(surroundings) == [True, True]
+    assert [one.code for one in await send(surroundings, TO_BOTH, ALICE, *BOTH)] == [250, 250]
+    assert got(surroundings) == [[STRANGER], [PARTNER]]
+
+
+async def test_more_copies_than_may_be_held_at_once_go_in_waves() -> None:
+    surroundings = world()
+    surroundings.max_parallel_copies = 3
+    everybody = hidden(surroundings, 7)
+    surroundings.outside.faults[f"commit:{everybody[1]}"] = BUSY
+    replies = await send(surroundings, mail(ALICE, PARTNER), ALICE, *everybody)
+    assert [reply.code for reply in replies] == [250, 450, *[250] * 5]
+    assert surroundings.outside.most == 3
+    assert sorted(got(surroundings)) == sorted([one] for one in everybody if one != everybody[1])
+    assert entries(surroundings) == []
+
+
+async def test_without_a_recipient_left_nobody_is_told_anything() -> None:
+    talk = Gateway(world().context()).begin(session(protocol="LMTP"))
+    assert await talk.data_each(TO_BOTH, AT, lambda: False) == ()
