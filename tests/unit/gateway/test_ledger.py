@@ -7,7 +7,7 @@ import pytest
 from smime_proxy.address import parse_mailbox
 from smime_proxy.envelope import Envelope, ForwardPath
 from smime_proxy.gateway.delivery import Group, Kind
-from smime_proxy.gateway.ledger import LARGE, Entries, digest
+from smime_proxy.gateway.ledger import LARGE, Entries, digest, is_unique
 from smime_proxy.gateway.ports import LedgerError
 from smime_proxy.policy.rules import Encrypt, OnMissingCertificate, Policy
 from tests.fakes import FakeLedger, FakeUpstream, World, envelope, mail
@@ -51,6 +51,38 @@ def test_trace_fields_in_front_make_no_other_message(front: bytes) -> None:
 )
 def test_all_else_does(other: bytes) -> None:
     assert digest(other) != digest(CONTENT)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (CONTENT, True),
+        (b"From: a\r\nDATE : x\r\n\r\n", True),
+        (b"message-id: <1>\r\n\r\n", True),
+        (b"From: a\r\nDate: x\r\n", True),
+        (b"From: a\r\n\r\nDate: x\r\nMessage-ID: <1>\r\n", False),
+        (b"Subject: Date: x\r\n Message-ID: <1>\r\nX-Date: x\r\n", False),
+        (b"", False),
+    ],
+)
+def test_what_has_neither_identifier_nor_date_can_be_sent_twice(
+    content: bytes, expected: object
+) -> None:
+    assert is_unique(content) is expected
+
+
+async def test_r27_mail_of_a_program_that_always_sends_the_same_is_never_taken_for_a_retry() -> (
+    None
+):
+    """R27, I1: without Message-ID and Date nothing tells the alert of today from yesterday's."""
+    surroundings = world()
+    head, _, body = mail(ALICE, STRANGER).partition(b"\r\n\r\n")
+    lines = [line for line in head.split(b"\r\n") if not line.startswith((b"Date", b"Message-ID"))]
+    content = b"\r\n".join([*lines, b"", body])
+    left = [False, True]
+    assert (await send(surroundings, content, ALICE, STRANGER, gone=left)).code == 250
+    assert (await send(surroundings, content, ALICE, STRANGER)).code == 250
+    assert got(surroundings) == [[STRANGER], [STRANGER]]
 
 
 @pytest.mark.parametrize("content", [b"", b"\r\n", b"x", b":", b"Received: x", b"Received: x\r\n "])
