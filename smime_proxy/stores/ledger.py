@@ -140,10 +140,11 @@ class Ledger:
 
     def _look(self, names: Sequence[bytes]) -> Known:
         mark = self._mark()
+        settled = _is_settled(mark)  # before the look, which may take as long as a change
         with self._transaction("BEGIN") as connection:
             known = self._known(connection, names)
             is_empty = connection.execute("SELECT 1 FROM entry LIMIT 1").fetchone() is None
-        self._empty_at = mark if is_empty and _is_settled(mark) else None
+        self._empty_at = mark if is_empty and settled else None
         return known
 
     def _claim(self, names: Sequence[bytes]) -> Known:

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -244,3 +244,22 @@ async def test_a_lock_held_for_long_is_an_error_in_seconds(
             await ledger.claim([A])
         assert time.monotonic() - started < 3
         connection.execute("ROLLBACK")
+
+
+async def test_a_look_that_takes_long_makes_nothing_settled(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I4: a change while it looked may have the time of the one just before."""
+    known = ledger._known
+
+    def slow(connection: sqlite3.Connection, names: Sequence[bytes]) -> Known:
+        time.sleep(0.1)
+        return known(connection, names)
+
+    await ledger.accept([A])
+    await ledger.forget([A])
+    monkeypatch.setattr(ledger, "_known", slow)
+    await ledger.look([B])
+    assert not ledger.is_empty()
+    await ledger.look([B])
+    assert ledger.is_empty()
