@@ -27,7 +27,8 @@ from smime_proxy.smtp.tally import MAX_REPORT_OCTETS, Channel, Tally, report
 
 BACKOFF_SECONDS = (0.2, 1.0, 5.0, 15.0)  # before a process that died is started again
 SOUND_SECONDS = 60.0  # alive for so long, a process's next death counts as its first
-KILL_SECONDS = 5.0  # behind the grace, for workers that do not end
+# Behind the grace, for workers that do not end. Late answers have 10 of them, and so has QUIT.
+KILL_SECONDS = 25.0
 FAILED_TO_START = 3  # exit code of a process ended by an exception, which is at its start
 _IDLE_SECONDS = 3600.0  # between looks when nothing happens
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h

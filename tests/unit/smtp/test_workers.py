@@ -16,6 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from smime_proxy.gateway.late import LAST_SECONDS
+from smime_proxy.smtp.session import QUIT_PATIENCE
+from smime_proxy.smtp.workers import KILL_SECONDS
+
 ROOT = Path(__file__).parents[3]
 PATIENCE_SECONDS = 20  # a busy machine; nothing waits as long when all is well
 
@@ -212,6 +216,11 @@ def test_workers_end_with_the_first_process_and_leave_all_to_the_next(tmp_path: 
         running.process = running.start(1, running.port, running.status_port)
         eventually(running.ready)
         assert running.send()
+
+
+def test_a_worker_may_end_all_that_its_end_waits_for_before_it_is_killed() -> None:
+    """I18: late answers are written down, then sessions with upstreams are closed."""
+    assert KILL_SECONDS > LAST_SECONDS + 2 * QUIT_PATIENCE
 
 
 @pytest.mark.parametrize("workers", [1, 2])
