@@ -51,6 +51,7 @@ class Remembering:
         """Begin with what nearly every server offers today."""
         self._outlet = outlet
         self.extensions = Extensions()
+        self.reachable = True  # until an attempt fails
         self._known = False
         self._asking = asyncio.Lock()
         self._ask_again = -math.inf  # loop time
@@ -71,8 +72,12 @@ class Remembering:
 
     async def open(self) -> Transaction:
         """Take a session from the pool or make one; raises `UpstreamError`."""
-        transaction = await self._outlet.open()
-        self.extensions, self._known = transaction.extensions, True
+        try:
+            transaction = await self._outlet.open()
+        except UpstreamError:
+            self.reachable = False
+            raise
+        self.extensions, self._known, self.reachable = transaction.extensions, True, True
         return transaction
 
     async def close(self) -> None:

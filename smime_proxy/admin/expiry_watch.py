@@ -15,6 +15,7 @@ import structlog
 from smime_proxy.address import Mailbox
 from smime_proxy.admin.expiry import Expiry, expiries
 from smime_proxy.admin.expiry_texts import Text, line, to_account, to_administrator
+from smime_proxy.admin.metrics import full_name
 from smime_proxy.envelope import ForwardPath
 from smime_proxy.gateway.delivery import drop
 from smime_proxy.gateway.ports import Transaction, Upstream, UpstreamError
@@ -33,7 +34,8 @@ FIRST_SECONDS = 5.0  # after the start, which it shall not slow down
 WARN_BEFORE = timedelta(days=30)
 SEND_SECONDS = 60.0  # for one mail; the next hour comes
 STALE = timedelta(days=30)  # what ended longer ago is nothing anybody waits for
-GAUGE = "expires"  # with the use as its label; seconds since the epoch
+MAX_EACH = 100  # gauges of one certificate each; there may be ten thousand
+ID_DIGITS = 16  # of a fingerprint, as commands show them
 
 _log = structlog.get_logger("smime_proxy.expiry")
 
@@ -89,8 +91,7 @@ class ExpiryWatch:
         """Look once, at a time, aware UTC; raises `StoreError`."""
         # Reading ten thousand certificates for the first time takes a second.
         found = [one for one in await asyncio.to_thread(self._found, at) if at - one.ends < STALE]
-        # The earliest comes first, and so overwrites the others.
-        self._ends = {f"{GAUGE}\t{one.use}": one.ends.timestamp() for one in reversed(found)}
+        self._ends = _measured(found)
         near = [one for one in found if one.ends - at < WARN_BEFORE]
         await asyncio.to_thread(self._warn, near, at)
         if self._notified.upstream is not None:
@@ -154,6 +155,18 @@ class ExpiryWatch:
             return
         _log.warning("expiry notice not sent", to=str(recipient), consequence="in an hour again")
         await asyncio.to_thread(notices.released, self._store, claimed)
+
+
+def _measured(found: Sequence[Expiry]) -> dict[str, float]:
+    """Give the end of each use and of each certificate under full names; the earliest is first."""
+    first = {full_name("expiry_seconds", one.use): one.ends.timestamp() for one in reversed(found)}
+    each = {
+        full_name(
+            "certificate_expiry_seconds", one.use, one.certificate.fingerprint[:ID_DIGITS]
+        ): one.ends.timestamp()
+        for one in reversed(found[:MAX_EACH])
+    }
+    return first | each
 
 
 def due_day(expiry: Expiry, days: Sequence[int], at: datetime) -> int:

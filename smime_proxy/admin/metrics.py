@@ -1,10 +1,10 @@
-"""The counters of the service: a closed list of names, counted cheaply, shown for Prometheus.
+"""Counters and gauges of the service: closed lists of names, cheap to keep, shown for Prometheus.
 
 Prometheus text exposition format 0.0.4. docs/metrics.md shows the same rows.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -13,10 +13,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 PREFIX = "smime_proxy_"
-READY_HELP = "1 when mail can be taken."
-BUILD_HELP = "The version that runs, as a label."
-EXPIRY_HELP = "Seconds until the first key, encryption certificate or anchor in use ends."
-_MARK = "\t"  # between the name and the label values of a counter
+MAX_SERIES = 400  # of one process; some hundred are possible, and a report must hold all of them
+MAX_LABEL = 60  # characters of a value; ours are words
+OTHER = "other"  # stands for a value that must not be shown, and for what is beyond the limit
+_MARK = "\t"  # between the name and the label values of a counter or gauge
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,20 @@ class Meaning:
 
     help: str
     labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """What is measured; `across` makes one value of those of all processes.
+
+    `is_moment`: measured is when something ends, in seconds since the epoch, and shown is how long
+    that is from now.
+    """
+
+    help: str
+    labels: tuple[str, ...] = ()
+    across: Callable[[Sequence[float]], float] = max
+    is_moment: bool = False
 
 
 COUNTERS: Mapping[str, Meaning] = MappingProxyType(
@@ -76,6 +90,43 @@ COUNTERS: Mapping[str, Meaning] = MappingProxyType(
         "sessions_timed_out": Meaning(
             "Sessions closed because the client fell silent.", ("listener",)
         ),
+        "temporary_replies": Meaning(
+            "Replies of 4yz that clients were given, by cause.", ("listener", "cause")
+        ),
+        "verdicts": Meaning(
+            "Messages with S/MIME handed on inwards, by what was found.",
+            ("signature", "encryption"),
+        ),
+    }
+)
+
+GAUGES: Mapping[str, Gauge] = MappingProxyType(
+    {
+        "build_info": Gauge("The version that runs, as a label.", ("version",)),
+        "certificate_expiry_seconds": Gauge(
+            "Seconds until what is in use ends, each by itself, of a hundred that end first.",
+            ("use", "certificate"),
+            min,
+            is_moment=True,
+        ),
+        "expiry_seconds": Gauge(
+            "Seconds until the first key, encryption certificate or anchor in use ends.",
+            ("use",),
+            min,
+            is_moment=True,
+        ),
+        "keys_pending": Gauge("Keys found in signed mail that wait for a decision."),
+        "message_octets_held": Gauge("Octets of messages held at this moment.", across=sum),
+        "ready": Gauge("1 when mail can be taken."),
+        "sessions_open": Gauge("Sessions open at this moment.", ("listener",), sum),
+        "snapshot_age_seconds": Gauge(
+            "Seconds since the store was last read, or seen to be unchanged."
+        ),
+        "upstream_reachable": Gauge(
+            "1 when the last attempt to get a session with the upstream succeeded.",
+            ("upstream",),
+            min,
+        ),
     }
 )
 
@@ -91,32 +142,47 @@ class Counters:
         self._counts: Counter[str] = Counter()
 
     def count(self, name: str, **labels: str) -> None:
-        """Add one; raises KeyError for a name or label that is not in the list, a fault of ours."""
+        """Add one; raises KeyError for a name or label that is not in the list, a fault of ours.
+
+        However a value came about, none shows an address, and there is an end to their number.
+        """
         names = COUNTERS[name].labels
         if len(labels) != len(names):
             raise KeyError(name, *labels)
-        self._counts[_MARK.join((name, *(labels[label] for label in names)))] += 1
+        full = _MARK.join((name, *(_shown(labels[label]) for label in names)))
+        if full not in self._counts and len(self._counts) >= MAX_SERIES:
+            full = _MARK.join((name, *(OTHER for _ in names)))
+        self._counts[full] += 1
 
     def counts(self) -> Mapping[str, int]:
         """Give all counts so far under their full names."""
         return self._counts
 
 
+def _shown(value: str) -> str:
+    return OTHER if "@" in value or _MARK in value or len(value) > MAX_LABEL else value
+
+
+def full_name(name: str, *values: str) -> str:
+    """Name a gauge with the values of its labels, as processes report it."""
+    return _MARK.join((name, *values))
+
+
 def render(
     counts: Mapping[str, int],
-    gauges: Mapping[str, float],
+    measured: Sequence[Mapping[str, float]],
     *,
     ready: bool,
     version: str,
     at: float,
 ) -> bytes:
-    """Show counts, gauges, readiness and version in the text format of Prometheus.
+    """Show counts, what each process measured, readiness and version in the text format.
 
     `at` is now, in seconds since the epoch.
     """
-    ends = {full.partition(_MARK)[2]: value - at for full, value in gauges.items()}
+    own = {"ready": float(ready), full_name("build_info", version): 1.0}
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Shown(counts, ends, ready=ready, version=version))
+    registry.register(_Shown(counts, [*measured, own], at))
     return generate_latest(registry)
 
 
@@ -124,22 +190,33 @@ class _Shown(Collector):
     """What `render` was given, as prometheus_client asks for it."""
 
     def __init__(
-        self, counts: Mapping[str, int], ends: Mapping[str, float], *, ready: bool, version: str
+        self, counts: Mapping[str, int], measured: Sequence[Mapping[str, float]], at: float
     ) -> None:
         self._counts = counts
-        self._ends = ends
-        self._ready = ready
-        self._version = version
+        self._measured = measured
+        self._at = at
 
     def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily(f"{PREFIX}ready", READY_HELP, self._ready)
-        built = GaugeMetricFamily(f"{PREFIX}build_info", BUILD_HELP, labels=["version"])
-        built.add_metric([self._version], 1)
-        yield built
-        expiry = GaugeMetricFamily(f"{PREFIX}expiry_seconds", EXPIRY_HELP, labels=["use"])
-        for use, seconds in sorted(self._ends.items()):
-            expiry.add_metric([use], seconds)
-        yield expiry
+        yield from self._gauges()
+        yield from self._counters()
+
+    def _gauges(self) -> Iterator[Metric]:
+        gathered: dict[str, list[float]] = {}
+        for process in self._measured:
+            for full, value in process.items():
+                gathered.setdefault(full, []).append(value)
+        families = {
+            name: GaugeMetricFamily(PREFIX + name, gauge.help, labels=gauge.labels)
+            for name, gauge in GAUGES.items()
+        }
+        for full, values in sorted(gathered.items()):
+            name, *labels = full.split(_MARK)
+            gauge = GAUGES[name]
+            value = gauge.across(values) - (self._at if gauge.is_moment else 0)
+            families[name].add_metric(labels, value)
+        yield from families.values()
+
+    def _counters(self) -> Iterator[Metric]:
         families = {
             name: CounterMetricFamily(PREFIX + name, meaning.help, labels=meaning.labels)
             for name, meaning in COUNTERS.items()

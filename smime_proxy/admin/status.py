@@ -126,7 +126,7 @@ def _answer_path(path: bytes, overview: Overview) -> Answer:
             return Answer(HTTPStatus.OK, b"ok\n")
         case b"/metrics":
             ready = not overview.not_ready()
-            seen = overview.counts(), overview.gauges()
+            seen = overview.counts(), overview.measured()
             shown = render(*seen, ready=ready, version=__version__, at=time.time())
             return Answer(HTTPStatus.OK, shown, _METRICS)
         case _:

@@ -115,6 +115,7 @@ class _Workshop:
     def __init__(self, reloading: Reloading, sources: "Sequence[Source]") -> None:
         from smime_proxy.admin.engine import Remembering
         from smime_proxy.admin.expiry_watch import ExpiryWatch
+        from smime_proxy.admin.measuring import PendingWatch
         from smime_proxy.admin.metrics import Counters
         from smime_proxy.gateway.late import Late
         from smime_proxy.gateway.pipeline import Gateway
@@ -141,6 +142,7 @@ class _Workshop:
         self._discovery = build_discovery(settings, sources, store, measures, self._revocation)
         context = self._context = self._work_with(settings)
         self._gateway = Gateway(context)
+        self._pending = PendingWatch(store)
         self._expiry = ExpiryWatch(
             store,
             lambda: source.current,
@@ -160,6 +162,7 @@ class _Workshop:
             "decrypted mail": self._memory.write_always(),
             "revocation lists": keep_signed(self._store),
             "expiry": self._expiry.watch(),
+            "pending keys": self._pending.watch(),
             "late answers": self._late.watch(),
             "ledger": self._ledger.purge_always(),
         }
@@ -172,11 +175,17 @@ class _Workshop:
             background=loop.create_task(self._source.watch()),
             learning=loop.create_task(self._notes.write_always()),
             chores={name: loop.create_task(chore) for name, chore in chores.items()},
-            gauges=self._expiry.gauges,
+            gauges=self._measured,
             reload=self._renew,
             release=self._release,
             discovery=self._discovery,
         )
+
+    def _measured(self) -> "Mapping[str, float]":
+        from smime_proxy.admin.measuring import measured
+
+        found = (self._expiry.gauges, self._pending.gauges)
+        return measured(self._upstreams, self._source.age, *found)
 
     def _renew(self) -> "Renewed":
         """Put new settings in force; all that can fail comes first."""

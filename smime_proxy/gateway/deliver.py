@@ -231,10 +231,18 @@ class _Delivery:
         if rest and not unreported and may_report(self._context, self._envelope, self._work):
             reported = await self._tell(rest)
             if reported.is_positive:
+                self._count_reported(rest)
                 return next(reply for _, reply in told if reply.is_positive)
             if reported.is_temporary:
                 return reply_for("partly_sent", count)
         return reply_for("partly_refused", f"{count}; the rest was refused: {refusals[0]}")
+
+    def _count_reported(self, rest: Sequence[tuple[ForwardPath, Reply]]) -> None:
+        for path, reply in rest:
+            if path.wants_failures:
+                to = [str(path.mailbox)]
+                self._context.measures.count("reported")
+                _log.info("reported", id=self._envelope.identifier, to=to, reply=str(reply))
 
     async def _tell(self, rest: Sequence[tuple[ForwardPath, Reply]]) -> Reply:
         """Send the report while the client waits, and give the upstream's reply to it.

@@ -1,8 +1,9 @@
 """What the log and the counters keep of each transaction: one line a delivery, never content.
 
-No RFC; docs/metrics.md names the counters, the fields of the log line are an interface.
+No RFC; docs/metrics.md names the counters, docs/logging.md the events and their fields.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 import structlog
@@ -14,6 +15,7 @@ from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.deliver import Outcome
 from smime_proxy.gateway.delivery import PathReplies
 from smime_proxy.gateway.work import Refused, Work
+from smime_proxy.message.message_ids import own_identifiers
 from smime_proxy.policy.plan import (
     Decrypt,
     Encrypt,
@@ -24,6 +26,10 @@ from smime_proxy.policy.plan import (
     Verify,
 )
 from smime_proxy.reply import Reply
+
+MAX_MESSAGE_ID = 250  # octets in the log; more is nobody's honest name
+
+_QUEUED = re.compile(r"\bqueued as ([\w.-]{1,64})|\bid=([\w.-]{1,64})", re.ASCII)
 
 _log = structlog.get_logger("smime_proxy.mail")
 
@@ -93,7 +99,7 @@ def record_copy(context: Context, envelope: Envelope, reply: Reply) -> None:
 
 def record_deliveries(context: Context, envelope: Envelope, work: Work, outcome: Outcome) -> None:
     """Log one line a delivery and reply, and count treatments, exemptions and reports."""
-    fields = _envelope_fields(envelope)
+    fields = _envelope_fields(envelope) | {"message_id": _message_id(work)}
     for content, replies in zip(work.contents, outcome.replies, strict=True):
         action = action_of(content.delivery.treatment)
         certificates = [item[:16] for item in certificates_of(content.delivery.treatment)]
@@ -108,6 +114,7 @@ def record_deliveries(context: Context, envelope: Envelope, work: Work, outcome:
                 certificates=certificates,
                 size=len(content.message),
                 reply=str(reply),
+                queued_as=queued_as(reply),
             )
     if work.confidential and envelope.session.role is Role.OUTBOUND:
         context.measures.count("after_decryption")
@@ -117,13 +124,24 @@ def record_deliveries(context: Context, envelope: Envelope, work: Work, outcome:
     for exemption in work.plan.exemptions:
         context.measures.count("exemptions", kind=exemption.partition(":")[0])
         _log.info("exemption", id=envelope.identifier, kind=exemption)
+    for signature, encryption in work.verdicts if outcome.reply.is_positive else ():
+        context.measures.count("verdicts", signature=signature, encryption=encryption)
+    _record_refused(context, envelope, work, outcome)
+
+
+def _record_refused(context: Context, envelope: Envelope, work: Work, outcome: Outcome) -> None:
+    """Log and count who was refused: by LMTP the client is told, else a report tells the sender.
+
+    Without a 250 no report was taken, and the client sends all of it again.
+    """
     for refused in work.plan.refused:
-        event = "refused" if envelope.session.is_lmtp else "reported"
+        fields = {"to": [str(refused.recipient)], "rule": refused.rule}
         if envelope.session.is_lmtp:
             context.measures.count("refused", rule=refused.rule.partition(":")[0])
-        else:
+            _log.info("refused", id=envelope.identifier, **fields)
+        elif outcome.reply.is_positive:
             context.measures.count("reported")
-        _log.info(event, id=envelope.identifier, to=[str(refused.recipient)], rule=refused.rule)
+            _log.info("reported", id=envelope.identifier, **fields)
 
 
 def _by_reply(replies: PathReplies) -> Iterable[tuple[Reply, list[str]]]:
@@ -134,12 +152,24 @@ def _by_reply(replies: PathReplies) -> Iterable[tuple[Reply, list[str]]]:
     return told.items()
 
 
+def queued_as(reply: Reply) -> str:
+    """Give the name the upstream has for the message, as Postfix and Exim say it, or ""."""
+    found = _QUEUED.search(reply.text) if reply.is_positive else None
+    return (found[1] or found[2]) if found else ""
+
+
+def _message_id(work: Work) -> str:
+    identifiers = own_identifiers(work.entity.header)
+    return identifiers[0][:MAX_MESSAGE_ID].decode("utf-8", "replace") if identifiers else ""
+
+
 def _envelope_fields(envelope: Envelope) -> dict[str, object]:
     sender: Mailbox | None = envelope.reverse_path
     return {
         "id": envelope.identifier,
         "listener": envelope.session.listener,
         "client": envelope.session.peer,
+        "helo": envelope.session.helo,
         "sender": str(sender) if sender else "<>",
         "to": [str(mailbox) for mailbox in envelope.recipients],
     }

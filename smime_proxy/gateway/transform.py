@@ -98,6 +98,7 @@ class Transform:
         self._broken_dkim = 0
         self._decrypted = False
         self._named: tuple[bytes, ...] = ()
+        self._verdicts: dict[tuple[str, str], None] = {}
 
     @property
     def entity(self) -> Entity:
@@ -124,6 +125,11 @@ class Transform:
         """Message-IDs of the message, and that under which it was delivered decrypted."""
         own = own_identifiers(self._material.entity.header)
         return tuple(dict.fromkeys((*own, *self._named)))
+
+    @property
+    def verdicts(self) -> tuple[tuple[str, str], ...]:
+        """What was found in a received message: its signature (RFC 8601 word) and encryption."""
+        return tuple(self._verdicts)
 
     @property
     def broken_dkim(self) -> int:
@@ -182,6 +188,7 @@ class Transform:
         material = self._material
         header = strip_results(strip_own_fields(material.entity.header), material.authserv_id)
         received = receive(material.entity, keys, material.trust, material.envelope.received_at)
+        self._verdicts[received.report.signature, received.report.encryption] = None
         fields = result_fields(received.report, material.authserv_id)
         if received.opened.payload is not None:
             self._decrypted = True

@@ -59,6 +59,7 @@ class Work:
     `seen` is what the sender can read, to be remembered once the mail is delivered; `found` his
     key. `broken_dkim` counts DKIM signatures of our own that had to go. `confidential` are the
     Message-IDs of mail that was decrypted here, or answers or carries such mail, to be remembered.
+    `verdicts`: what was found of signature and encryption.
     """
 
     entity: Entity
@@ -69,6 +70,7 @@ class Work:
     found: FoundKey | None = None
     broken_dkim: int = 0
     confidential: tuple[bytes, ...] = ()
+    verdicts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,7 @@ def _carry_out(
         transform.found,
         transform.broken_dkim,
         transform.identifiers if confidential else (),
+        transform.verdicts,
     )
 
 

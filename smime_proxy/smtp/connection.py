@@ -24,7 +24,19 @@ _FAULTS = frozenset({500, 501, 502, 503, 504, 555})
 _SILENT = Reply(421, EnhancedStatus(4, 2), "Nothing heard for too long, closing")
 _FAULTY = Reply(421, EnhancedStatus(7, 0), "Too many errors, closing")
 
+_UNTOLD = {SERVICE_CLOSING: "closing", 454: "authentication"}  # RFC 5321 4.2.3, RFC 4954 6
+
 encode = lru_cache(CACHED_REPLIES)(Reply.encode)
+
+
+def cause_of(reply: Reply) -> str:
+    """Name the cause of a temporary reply: a situation of docs/replies.md, or who said it.
+
+    What the upstream says never has the code 421 here, and is no answer to AUTH.
+    """
+    if reply.told is not None:
+        return reply.told.situation
+    return _UNTOLD.get(reply.code, "upstream")
 
 
 class _NoHandler:
@@ -176,6 +188,8 @@ class Connection(SMTP):
             if self._faults == self.admission.options.max_faults:
                 self.say(_FAULTY)
         self.closing = self.closing or reply.code == SERVICE_CLOSING
+        if reply.is_temporary and not self.client_gone:
+            self.admission.count("temporary_replies", cause=cause_of(reply))
 
     async def flush(self) -> None:
         """Send the replies gathered, and wait while the client does not read them."""

@@ -54,7 +54,7 @@ class Engine(Protocol):
         ...
 
     def gauges(self) -> Mapping[str, float]:
-        """Give what is measured and not counted, under full names; of several the least holds."""
+        """Give what is measured and not counted, under full names."""
         ...
 
     def reload(self) -> Sequence[ListenerOptions]:
@@ -80,8 +80,8 @@ class Overview(Protocol):
         """Give the counters of all processes, added up."""
         ...
 
-    def gauges(self) -> Mapping[str, float]:
-        """Give the least that any process measured, under full names."""
+    def measured(self) -> Sequence[Mapping[str, float]]:
+        """Give what each process measured last, under full names."""
         ...
 
 
@@ -111,6 +111,7 @@ class Worker:
         self._stop = asyncio.Event()
         self._engine: Engine | None = None
         self._listeners: list[SmtpListener] = []
+        self._budget = ByteBudget(MAX_MESSAGE_OCTETS_HELD)
 
     def not_ready(self) -> str:
         """Say in a few words why this process cannot take mail, "" when it can."""
@@ -126,7 +127,15 @@ class Worker:
 
     def gauges(self) -> Mapping[str, float]:
         """Give what this process measures."""
-        return self._engine.gauges() if self._engine is not None else {}
+        if self._engine is None:
+            return {}
+        sessions = {f"sessions_open\t{one.name}": float(one.sessions) for one in self._listeners}
+        held = {"message_octets_held": float(self._budget.used)}
+        return {**self._engine.gauges(), **sessions, **held}
+
+    def measured(self) -> Sequence[Mapping[str, float]]:
+        """Give what this process measures, which is all there is to measure."""
+        return [self.gauges()]
 
     def stop(self) -> None:
         """Begin to end: no new mail, what is under way is finished."""
@@ -162,7 +171,6 @@ class Worker:
     async def _listen(
         self, engine: Engine, sockets: Sequence[tuple[socket.socket, ListenerOptions]]
     ) -> None:
-        budget = ByteBudget(MAX_MESSAGE_OCTETS_HELD)
         for sock, options in sockets:
             listener = await serve_listener(
                 sock,
@@ -170,7 +178,7 @@ class Worker:
                 engine.gateway,
                 learn=partial(engine.learn, options.name),
                 extensions=lambda name=options.name: engine.extensions(name),  # type: ignore[misc]
-                budget=budget,
+                budget=self._budget,
                 measures=engine.measures,
             )
             self._listeners.append(listener)

@@ -10,14 +10,14 @@ import json
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from smime_proxy.smtp.service import Worker
 
 REPORT_SECONDS = 1.0  # how old what is shown may be
 SILENT_SECONDS = 10.0  # without a report a worker counts as stuck
-MAX_REPORT_OCTETS = 1 << 16  # some thousand counters; within what a datagram holds
+MAX_REPORT_OCTETS = 1 << 17  # all that can be counted and measured; a datagram holds more
 _DRAINING = b"{}"
 
 
@@ -98,13 +98,10 @@ class Tally:
             total.update(one.counts)
         return total
 
-    def gauges(self) -> Mapping[str, float]:
-        """Give the least that any worker measured last."""
-        least: dict[str, float] = {}
-        for one in self._latest.values():
-            for name, value in one.gauges.items():
-                least[name] = min(value, least.get(name, value))
-        return least
+    def measured(self) -> Sequence[Mapping[str, float]]:
+        """Give what each worker measured last; one that fell silent holds nothing any more."""
+        fresh = self._clock() - SILENT_SECONDS
+        return [one.gauges for one in self._latest.values() if one.heard >= fresh]
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,12 @@ def is_declined(connection: Connection, mailbox: Mailbox, certificate: Certifica
     return connection.execute(found).first() is not None
 
 
+def count(connection: Connection) -> int:
+    """Count what waits for a decision."""
+    counted = select(func.count()).select_from(schema.pending)
+    return int(connection.execute(counted).scalar_one())
+
+
 def settle(connection: Connection, certificate: Certificate) -> None:
     """Forget all that was asked and refused of a certificate: an administrator has taken it in."""
     settle_all(connection, [certificate.fingerprint])

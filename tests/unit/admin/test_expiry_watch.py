@@ -1,6 +1,7 @@
 """What ends is shown, warned of once a day, and told by mail once at each number of days."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from structlog.testing import capture_logs
 from smime_proxy.address import parse_mailbox
 from smime_proxy.admin import expiry_watch
 from smime_proxy.admin.expiry import Expiry, Use
-from smime_proxy.admin.expiry_watch import ExpiryWatch, Notified, due_day
+from smime_proxy.admin.expiry_watch import MAX_EACH, ExpiryWatch, Notified, _measured, due_day
 from smime_proxy.policy.rules import Rules
 from smime_proxy.reply import EnhancedStatus, Reply
 from smime_proxy.smtp.errors import unreachable
@@ -71,11 +72,25 @@ async def test_the_earliest_end_of_each_use_is_measured(store: Store) -> None:
     await looking.look(NOW)
     ends = (NOW + 20 * DAY).timestamp()
     anchor = pki.root().certificate.not_after.timestamp()
-    assert looking.gauges() == {
-        "expires\tsigning": ends,
-        "expires\tencryption": ends,
-        "expires\tanchor": anchor,
-    }
+    shown = looking.gauges()
+    uses = {"signing": ends, "encryption": ends, "anchor": anchor}
+    assert {use: shown[f"expiry_seconds\t{use}"] for use in uses} == uses
+    each = {full.split("\t")[1]: end for full, end in shown.items() if full.startswith("certif")}
+    assert each == uses
+    assert len(shown) == 2 * len(uses)
+
+
+def test_only_so_many_certificates_are_measured_each_by_itself() -> None:
+    ends = [NOW + number * timedelta(hours=1) for number in range(3 * MAX_EACH)]
+    certificate = pki.root().certificate
+    found = [
+        Expiry(Use.ANCHOR, end, replace(certificate, fingerprint=f"{number:016}"))
+        for number, end in enumerate(ends)
+    ]
+    shown = _measured(found)
+    assert len(shown) == MAX_EACH + 1
+    assert shown["certificate_expiry_seconds\tanchor\t0000000000000000"] == NOW.timestamp()
+    assert shown["expiry_seconds\tanchor"] == NOW.timestamp()
 
 
 async def warned(store: Store, at: datetime) -> list[str]:
@@ -157,7 +172,7 @@ async def test_it_looks_again_when_the_store_has_changed(
                 await asyncio.sleep(0.01)
             give(store, pki.person(pki.root(), "alice@example.com", not_before=NOW))
             ends = pki.NOT_AFTER.timestamp()
-            while looking.gauges().get("expires\tsigning") != ends:  # noqa: ASYNC110 - same
+            while looking.gauges().get("expiry_seconds\tsigning") != ends:  # noqa: ASYNC110 - same
                 await asyncio.sleep(0.01)
     finally:
         task.cancel()

@@ -1,7 +1,7 @@
 """The status endpoint answers probes, and nothing but probes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from socket import create_server
 
@@ -24,8 +24,8 @@ class Seen:
     def counts(self) -> Mapping[str, int]:
         return {"reported": 7}
 
-    def gauges(self) -> Mapping[str, float]:
-        return {"expires\tsigning": 4e9}
+    def measured(self) -> Sequence[Mapping[str, float]]:
+        return [{"expiry_seconds\tsigning": 4e9}]
 
 
 @asynccontextmanager

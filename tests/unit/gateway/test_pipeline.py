@@ -360,6 +360,9 @@ async def test_what_a_sender_reads_is_remembered_once_his_mail_is_delivered(worl
     world.inside.faults.clear()
     await send(world, signed, "x@y.org", "alice@example.test", role=Role.INBOUND)
     (seen,) = world.seen
+    # Once, for the mail that was handed on.
+    judged = [labels for name, labels in world.measures.counted if name == "verdicts"]
+    assert judged == [{"signature": "pass", "encryption": "none"}]
     assert (str(seen.mailbox), seen.at) == ("x@y.org", AT)
 
 

@@ -4,7 +4,13 @@ from typing import get_args
 
 import structlog
 
-from smime_proxy.gateway.record import ACTIONS, action_of, algorithms_of, certificates_of
+from smime_proxy.gateway.record import (
+    ACTIONS,
+    action_of,
+    algorithms_of,
+    certificates_of,
+    queued_as,
+)
 from smime_proxy.policy.algorithms import (
     ContentEncryption,
     HeaderProtection,
@@ -22,10 +28,12 @@ from smime_proxy.policy.plan import (
     SignThenEncrypt,
     Treatment,
 )
-from smime_proxy.policy.rules import Policy
+from smime_proxy.policy.rules import Encrypt as Encrypting
+from smime_proxy.policy.rules import OnMissingCertificate, Policy
+from smime_proxy.reply import Reply
 from tests.fakes import FakeKey, mail
 from tests.unit.cms import parties
-from tests.unit.gateway.cases import ALICE, PARTNER, STRANGER, UNKNOWN, send, world
+from tests.unit.gateway.cases import ALICE, BUSY, PARTNER, STRANGER, UNKNOWN, partner, send, world
 from tests.unit.policy.cases import ALICE as ACCOUNT
 from tests.unit.policy.cases import CERTIFICATE, CERTIFICATE_ON_A_CURVE, KEY_ON_A_CURVE
 
@@ -59,6 +67,44 @@ async def test_deliveries_copies_and_refusals_are_counted() -> None:
     asked = mail(ALICE, STRANGER, subject="[encrypt] x")
     await send(surroundings, asked, ALICE, STRANGER)
     assert ("refused", {"rule": "encrypt"}) in counted
+
+
+def test_the_upstreams_own_name_for_the_message_is_found_in_its_reply() -> None:
+    assert queued_as(Reply(250, None, "2.0.0 Ok: queued as 4f2G9k3Zz1")) == "4f2G9k3Zz1"
+    assert queued_as(Reply(250, None, "OK id=1rAbCd-0000000AbCd-2Xyz")) == "1rAbCd-0000000AbCd-2Xyz"
+    assert queued_as(Reply(250, None, "queued as \u202ex")) == ""
+    assert queued_as(Reply(451, None, "not queued as 1")) == ""
+
+
+async def test_a_delivery_has_all_that_finds_it_again_elsewhere() -> None:
+    surroundings = world()
+    with structlog.testing.capture_logs() as lines:
+        await send(surroundings, mail(ALICE, PARTNER), ALICE, PARTNER)
+    (line,) = lines
+    assert set(line) == {
+        *("event", "log_level", "id", "listener", "client", "helo", "sender", "to"),
+        *("message_id", "action", "rule", "certificates", "size", "reply", "queued_as"),
+    }
+    assert line["message_id"]
+    assert line["certificates"] == [
+        one.certificate.fingerprint[:16] for one in (parties.party("rsa", "alice"), partner())
+    ]
+
+
+async def test_what_policy_refused_is_reported_only_once_the_report_was_taken() -> None:
+    surroundings = world(
+        Policy(
+            encrypt=Encrypting.REQUIRED, on_missing_certificate=OnMissingCertificate.REJECT_THOSE
+        )
+    )
+    counted = surroundings.measures.counted
+    content = mail(ALICE, PARTNER, STRANGER)
+    surroundings.outside.faults["commit"] = BUSY
+    assert (await send(surroundings, content, ALICE, PARTNER, STRANGER)).code == BUSY.code
+    assert ("reported", {}) not in counted
+    surroundings.outside.faults.clear()
+    assert (await send(surroundings, content, ALICE, PARTNER, STRANGER)).code == 250
+    assert counted.count(("reported", {})) == 1
 
 
 async def test_i17_neither_content_nor_subject_is_logged() -> None:

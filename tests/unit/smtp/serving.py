@@ -78,7 +78,7 @@ class Engine:
         return self.measures.counts()
 
     def gauges(self) -> Mapping[str, float]:
-        return {"x": 1.5}
+        return {"snapshot_age_seconds": 1.5}
 
     def reload(self) -> tuple[ListenerOptions, ...]:
         self.measures.count("reported")

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from smime_proxy.gateway.replies import REPLIES, reply_for
+from smime_proxy.reply import Reply, read_reply
+from smime_proxy.smtp.auth import UNAVAILABLE
+from smime_proxy.smtp.connection import cause_of
 from smime_proxy.smtp.server import MAX_AIMLESS
 from smime_proxy.smtp.tls import server_context
 from tests.tls_files import TlsFiles, make_tls_files
@@ -178,3 +182,12 @@ async def test_aimless_limit_is_for_one_session_not_for_all() -> None:
             client.say(*["NOOP"] * MAX_AIMLESS)
             assert {await client.answer() for _ in range(MAX_AIMLESS)} == {"250 2.0.0 Ok"}
             client.writer.close()
+
+
+def test_each_temporary_reply_has_a_cause_of_a_closed_list() -> None:
+    known = {*REPLIES, "closing", "authentication", "upstream"}
+    assert cause_of(reply_for("unanswered", "1 of 2")) == "unanswered"
+    assert cause_of(read_reply(451, ["4.3.0 <alice@example.test> later"])) == "upstream"
+    assert cause_of(UNAVAILABLE) == "authentication"
+    assert cause_of(Reply(421, None, "Nothing heard")) == "closing"
+    assert {cause_of(reply_for(situation)) for situation in REPLIES} <= known

@@ -85,11 +85,16 @@ async def test_a_worker_serves_until_it_is_told_to_stop() -> None:
     await client.ask("DATA")
     client.say("text", ".")
     await engine.gateway.started.wait()
+    (shown,) = worker.measured()
+    assert shown["x"] == 1.5
+    assert shown["sessions_open\tsmall"] == 1
+    assert shown["message_octets_held"] == len("text\r\n")
     os.kill(os.getpid(), signal.SIGTERM)
     await until(lambda: worker.not_ready() == "shutting down")
     assert not engine.closed
     engine.gateway.permission.set()
     assert await client.answer() == "250 Ok"
+    assert worker.gauges()["message_octets_held"] == 0
     await running
     assert engine.closed
     client.writer.close()

@@ -28,13 +28,15 @@ def said(
     return json.dumps(text | {"gauges": gauges or {}}).encode()
 
 
-def test_of_what_is_measured_the_least_holds_and_the_latest_of_each_worker() -> None:
-    tally = Tally(2)
+def test_what_is_measured_is_the_latest_of_each_worker_that_still_speaks() -> None:
+    clock = Clock()
+    tally = Tally(2, clock)
     tally.take(said(0, 10, {}, gauges={"a": 5.0}))
     tally.take(said(1, 11, {}, gauges={"a": 3.0, "b": 7.0}))
-    assert tally.gauges() == {"a": 3.0, "b": 7.0}
+    assert tally.measured() == [{"a": 5.0}, {"a": 3.0, "b": 7.0}]
+    clock.now += SILENT_SECONDS + 1
     tally.take(said(1, 12, {}, gauges={"a": 9.0}))
-    assert tally.gauges() == {"a": 5.0}
+    assert tally.measured() == [{"a": 9.0}]
 
 
 def test_counts_of_all_workers_are_added() -> None:
