@@ -22,6 +22,10 @@ _JSON = json.JSONEncoder(default=str)  # `dumps` would make one for each line
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _ADDRESS = re.compile(r"[^\s<>()\[\]\",;:=]+@[^\s<>()\[\]\",;:=]+")
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")  # what needs no quotes behind `name=`
+_WORDS = re.compile(r"[ !#-<>-~]*")  # what needs none as the event: nothing that looks like a field
+_MARGIN = (
+    "| "  # before each line of a traceback: what an exception says may look like a line of ours
+)
 
 Event = MutableMapping[str, Any]
 
@@ -104,13 +108,13 @@ def render_json(_logger: Any, _method: str, event: Event) -> str:
 
 
 def render_text(_logger: Any, _method: str, event: Event) -> str:
-    """Write an event as `time level event name=value ...`; a traceback follows on its own lines."""
+    """Write an event as `time level event name=value ...`; a traceback follows, with a margin."""
     ordered = _in_order(event)
     traceback = ordered.pop("exception", "")
     head = f"{ordered.pop('time', '')} {ordered.pop('level', ''):7} {ordered.pop('event', '')}"
     words = (f"{name}={_text(value)}" for name, value in ordered.items())
     line = " ".join((_one_line(head), *words))
-    return f"{line}\n{traceback}" if traceback else line
+    return "\n".join((line, *(_MARGIN + _printable(each) for each in traceback.splitlines())))
 
 
 def _in_order(event: Event) -> dict[str, Any]:
@@ -127,7 +131,11 @@ def _text(value: Any) -> str:
 
 
 def _one_line(text: str) -> str:
-    return text if text.isprintable() else json.dumps(text)
+    return text if _WORDS.fullmatch(text) else json.dumps(text)
+
+
+def _printable(text: str) -> str:
+    return text if text.isascii() and text.isprintable() else json.dumps(text)[1:-1]
 
 
 class _Adopted(logging.Handler):

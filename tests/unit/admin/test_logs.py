@@ -1,6 +1,7 @@
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from typing import TextIO, cast
 
@@ -74,8 +75,54 @@ def test_a_traceback_is_written() -> None:
         int("unforeseen")
     except ValueError:
         structlog.get_logger().exception("internal error", id="4f")
-    assert "internal error id=4f\nTraceback" in stream.getvalue()
-    assert "ValueError: " in stream.getvalue()
+    assert "internal error id=4f\n| Traceback" in stream.getvalue()
+    assert "\n| ValueError: " in stream.getvalue()
+
+
+FORGED = "2026-01-01T00:00:00Z info    delivery id=forged reply=250"
+HOSTILE = (
+    f"x\r\n{FORGED}",
+    f"x\n{FORGED}",
+    f"x\x1b[2J\x1b]0;title\x07{FORGED}",
+    f"x\u2028{FORGED}\u2029\x85\x0b\x0c",
+    "\u202egnp.exe\u2066 \ud800 \udcff \x00\x9b",
+    'x" reply="250',
+    "x reply=250",
+)
+
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
+def quoting(text: str) -> None:
+    raise ValueError(text)
+
+
+@pytest.mark.parametrize("format_", ["text", "json"])
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_strangers_write_makes_a_line_or_a_field_or_moves_a_cursor(
+    format_: str, text: str
+) -> None:
+    """Message-IDs, HELO names, addresses, replies, and whatever an exception quotes of them."""
+    stream, _ = logged("info", format_)
+    log = structlog.get_logger()
+    log.info("delivery", message_id=text, to=[text, text], reply=text, error=ValueError(text))
+    log.warning(text)
+    try:
+        quoting(text)
+    except ValueError:
+        log.exception("internal error", id="4f")
+    shown = stream.getvalue()
+    assert shown.isascii()
+    assert all(line.isprintable() for line in shown.split("\n"))
+    ours = [line for line in shown.rstrip("\n").split("\n") if not line.startswith("| ")]
+    assert len(ours) == 3
+    assert not any(line.startswith("2026-01-01") for line in ours)
+    if format_ == "text":
+        bare = [_STRING.sub("", line) for line in ours]
+        assert [line.count(" reply=") for line in bare] == [1, 0, 0]
+    else:
+        assert [json.loads(line)["event"] for line in ours] == ["delivery", text, "internal error"]
 
 
 def test_hashed_addresses_appear_nowhere_and_stay_comparable() -> None:
