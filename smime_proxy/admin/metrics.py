@@ -71,6 +71,9 @@ COUNTERS: Mapping[str, Meaning] = MappingProxyType(
             "Messages received to the final dot, by class of the reply.", ("listener", "reply")
         ),
         "partly_sent": Meaning("Messages of which some recipients were sent theirs, not all."),
+        "put_off": Meaning(
+            "MAIL commands answered 451 because the process was late.", ("listener",)
+        ),
         "refused": Meaning("Messages refused before anything left, by rule.", ("rule",)),
         "reloads": Meaning("Settings read again at SIGHUP, by what came of it.", ("outcome",)),
         "reported": Meaning("Recipients refused to the sender by a delivery status notification."),
@@ -84,11 +87,11 @@ COUNTERS: Mapping[str, Meaning] = MappingProxyType(
         "session_errors": Meaning("Commands answered 451 4.3.0 by the server.", ("listener",)),
         "sessions": Meaning("Sessions accepted.", ("listener",)),
         "sessions_refused": Meaning(
-            "Connections answered 421: shutdown, full, or too many from one address.",
+            "Sessions answered 421: shutdown, full, late, or too many of one address or login.",
             ("listener", "reason"),
         ),
         "sessions_timed_out": Meaning(
-            "Sessions closed because the client fell silent.", ("listener",)
+            "Sessions closed because the client was silent or slow.", ("listener",)
         ),
         "temporary_replies": Meaning(
             "Replies of 4yz that clients were given, by cause.", ("listener", "cause")

@@ -5,7 +5,7 @@ No RFC. Parts are imported when they are built: no command pays for what it does
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from smime_proxy.admin.engine import Outlet
@@ -98,6 +98,23 @@ def _authenticator(settings: "Settings", listener: "Listener") -> "Authenticator
     return UpstreamAuthenticator(place, settings.service.hostname, timeouts)
 
 
+def _limits(settings: "Settings") -> "dict[str, Any]":
+    """Give the limits under the names that `ListenerOptions` has for them."""
+    limits = settings.limits
+    return {
+        "max_sessions": limits.sessions,
+        "max_sessions_per_address": limits.sessions_per_address,
+        "max_sessions_per_login": limits.sessions_per_login,
+        "max_octets_held": limits.memory,
+        "min_rate": limits.min_rate,
+        "behind_seconds": limits.behind,
+        "idle_seconds": limits.idle,
+        "stress_seconds": limits.stress_idle,
+        "line_seconds": limits.command,
+        "max_lag": limits.lag,
+    }
+
+
 def listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":
     """Prepare every listener; reads certificates and keys, so root is still needed here."""
     from smime_proxy.settings.rules import to_wording
@@ -108,6 +125,11 @@ def listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":
         "smtp": "smtp",
         "smtps": "smtps",
         "lmtp": "lmtp",
+    }
+    bare_line_ends: dict[str, Literal["", "refuse", "normalise"]] = {
+        "": "",
+        "refuse": "refuse",
+        "normalise": "normalise",
     }
     return tuple(
         ListenerOptions(
@@ -125,6 +147,8 @@ def listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":
             authenticator=_authenticator(settings, one),
             wording=to_wording(settings),
             max_message_size=settings.service.max_message_size,
+            bare_line_ends=bare_line_ends[one.bare_line_ends],
+            **_limits(settings),
         )
         for name, one in settings.listeners.items()
     )

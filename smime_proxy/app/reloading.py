@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from smime_proxy.smtp.admission import ListenerOptions
 
 # Tables that are read again; each of the others holds something that is made once, at start.
-RELOADED = frozenset({"policy", "domains", "partners", "upstreams", "listeners", "texts"})
+RELOADED = frozenset({"policy", "domains", "partners", "upstreams", "listeners", "limits", "texts"})
 
 
 @dataclass(frozen=True, slots=True)

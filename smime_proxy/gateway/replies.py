@@ -62,6 +62,8 @@ REPLIES: Mapping[str, Template] = MappingProxyType(
         "memory_spent": Template(452, 3, 1),
         "shutting_down": Template(421, 3, 2),
         "overloaded": Template(421, 3, 2),
+        "too_busy": Template(421, 3, 2),
+        "mail_put_off": Template(451, 3, 2),
         "memory_unreadable": Template(451, 3, 0),
         "internal_error": Template(451, 3, 0),
     }

@@ -117,6 +117,8 @@ _ENGLISH = {
     "memory_spent": Advice("Out of memory for mail now: try again later."),
     "shutting_down": Advice("The service is shutting down: try again."),
     "overloaded": Advice("Too many sessions: try again later."),
+    "too_busy": Advice("The service is too busy now: try again later."),
+    "mail_put_off": Advice("The service is too busy now; nothing was sent, try again later."),
     "memory_unreadable": Advice(
         "Whether it answers encrypted mail cannot be told now: try again later."
     ),
@@ -262,6 +264,10 @@ _GERMAN = {
     ),
     "shutting_down": Advice("Der Dienst wird gerade beendet: Bitte versuchen Sie es erneut."),
     "overloaded": Advice("Zu viele Verbindungen: Bitte versuchen Sie es später erneut."),
+    "too_busy": Advice("Der Dienst ist überlastet: Bitte versuchen Sie es später erneut."),
+    "mail_put_off": Advice(
+        "Der Dienst ist überlastet; nichts wurde gesendet, bitte versuchen Sie es später erneut."
+    ),
     "memory_unreadable": Advice(
         "Ob sie eine verschlüsselte Nachricht beantwortet, lässt sich zurzeit nicht feststellen:"
         " Bitte versuchen Sie es später erneut."

@@ -25,6 +25,9 @@ from smime_proxy.settings.tables import (
 
 FieldName = Annotated[str, Field(pattern=r"^[!-9;-~]+$", max_length=76)]  # RFC 5322 3.6.8
 HeaderValues = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+BareLineEnds = Annotated[
+    str, AfterValidator(lambda value: value and choice("refuse", "normalise")(value))
+]
 MAX_PATIENCE = 600  # seconds of a client for its final dot, RFC 5321 4.5.3.2.6
 Patience = Annotated[float, Field(gt=0, le=3600)]  # an hour: longer than any client waits
 
@@ -108,6 +111,9 @@ class Listener(Table):
     patience: Annotated[int, Field(ge=0, le=MAX_PATIENCE)] = 0
     """Seconds the clients wait for the reply to a message; 0 stands for 100 outbound and 600
     inbound. Shortly before they give up they are told 451."""
+    bare_line_ends: BareLineEnds = ""
+    """What becomes of content with a bare CR or LF: `refuse` (554), or `normalise` (made CRLF);
+    never sent on as it is. Default by role: refuse inbound, normalise outbound."""
     tls_certificate: OptionalPath = None
     """PEM file with the server's certificate and chain; with tls_key offers STARTTLS."""
     tls_key: OptionalPath = None

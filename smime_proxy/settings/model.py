@@ -9,6 +9,7 @@ from smime_proxy.settings.authority import Authority
 from smime_proxy.settings.connections import Listener, Upstream
 from smime_proxy.settings.discovery import DiscoveryTable
 from smime_proxy.settings.fields import Domain, is_domain, read_address, read_domain
+from smime_proxy.settings.limits import Limits
 from smime_proxy.settings.policy import DomainTable, PartnerTable, PolicyTable
 from smime_proxy.settings.tables import (
     Admin,
@@ -96,6 +97,8 @@ class Settings(BaseSettings):
     """Whether certificates were revoked."""
     notify: Notify = Field(default_factory=Notify)
     """Who is told that keys end."""
+    limits: Limits = Field(default_factory=Limits)
+    """How much clients may ask for, and how long they may take."""
     texts: Texts = Field(default_factory=Texts)
     """How people are told what to do."""
     upstreams: Annotated[dict[Name, Upstream], BeforeValidator(distinct)] = Field(

@@ -17,6 +17,7 @@ from smime_proxy.gateway.ports import Extensions, Measures
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.gateway.wording import Wording
 from smime_proxy.reply import EnhancedStatus, Reply
+from smime_proxy.smtp.allowance import Allowance
 from smime_proxy.smtp.auth import Authenticator
 from smime_proxy.smtp.conversation import Gateway
 from smime_proxy.smtp.intake import ByteBudget
@@ -24,9 +25,14 @@ from smime_proxy.smtp.throttle import Throttle
 
 MAX_MESSAGE_OCTETS_HELD = 512 << 20  # octets of messages in memory, for each process
 CACHED_PEERS = 4096  # client addresses whose trust is remembered; bounds memory
+STRESS_SHARE = 0.8  # of the sessions there may be; from here on patience is short, as Postfix's
+STRESS_FAULTS = 1  # Postfix smtpd_hard_error_limit under stress
+DRAIN_SECONDS = 5.0  # a client may be silent, or behind the rate, once the service ends
 
 _TOO_MANY_SESSIONS = Reply(421, EnhancedStatus(7, 0), "Too many sessions from your address")
+_TOO_MANY_OF_LOGIN = Reply(421, EnhancedStatus(7, 0), "Too many sessions with your login")
 _FULL = reply_for("overloaded")
+_BUSY = reply_for("too_busy")
 SHUTTING_DOWN = reply_for("shutting_down")
 
 
@@ -38,7 +44,9 @@ class ListenerOptions:
     listener takes recipients there and nowhere else. `tls` offers STARTTLS, or is what an smtps
     listener speaks from the first octet; reloading its certificate in place serves new sessions.
     `authenticator` judges the credentials of clients; without it there is no AUTH. `wording` says
-    our own replies.
+    our own replies. `bare_line_ends` is what becomes of content with a bare CR or LF, "" for what
+    the role asks for. `max_lag` is how late the event loop may be before clients are put off, 0
+    for ever so late. What sessions may take is said in `Allowance`.
     """
 
     name: str
@@ -54,10 +62,38 @@ class ListenerOptions:
     max_recipients: int = 1000  # Postfix smtpd_recipient_limit
     max_sessions: int = 1000  # of one process; each holds a file descriptor and an upstream's
     max_sessions_per_address: int = 50  # Postfix smtpd_client_connection_count_limit
+    max_sessions_per_login: int = 50  # the same, wherever they come from
     max_faults: int = 20  # Postfix smtpd_hard_error_limit
     idle_seconds: float = 300  # RFC 5321 4.5.3.2.7
     chunk_seconds: float = 180  # RFC 5321 4.5.3.2.5
     content_seconds: float = 1800  # 50 MB at 28 kB/s; ends clients that trickle
+    line_seconds: float = 60  # a command is a hundred octets; ends clients that trickle those
+    min_rate: float = 500  # octets a second of content; Postfix smtpd_min_data_rate
+    behind_seconds: float = 60  # a program may think before its first octet, a train have a tunnel
+    stress_seconds: float = 10  # Postfix smtpd_timeout under stress
+    max_lag: float = 0.1  # Haraka's toobusy takes 0.07
+    max_octets_held: int = MAX_MESSAGE_OCTETS_HELD
+    bare_line_ends: Literal["", "refuse", "normalise"] = ""
+
+    @property
+    def allowance(self) -> Allowance:
+        """Give what a session may take when nothing is wrong."""
+        return Allowance(
+            idle=self.idle_seconds,
+            line=self.line_seconds,
+            chunk=self.chunk_seconds,
+            content=self.content_seconds,
+            behind=self.behind_seconds,
+            rate=self.min_rate,
+        )
+
+    @property
+    def refuses_bare_line_ends(self) -> bool:
+        """Tell whether a bare CR or LF is refused; else it is made CRLF, never sent on (E09)."""
+        return (self.bare_line_ends or _BARE_LINE_ENDS[self.role]) == "refuse"
+
+
+_BARE_LINE_ENDS = {Role.INBOUND: "refuse", Role.OUTBOUND: "normalise"}
 
 
 class Visitor(Protocol):
@@ -81,6 +117,10 @@ class Visitor(Protocol):
         """Look whether the listener is draining."""
         ...
 
+    def hurry(self, seconds: float) -> None:
+        """Wait no longer than so many seconds from now for what is awaited already."""
+        ...
+
     def abort(self) -> None:
         """End now, whatever is going on."""
         ...
@@ -97,27 +137,55 @@ class Admission:
         budget: ByteBudget,
         measures: Measures | None,
         learn: Callable[[], Awaitable[None]] | None = None,
+        lag: Callable[[], float] = float,
     ) -> None:
         """Start with nobody there; `extensions` says what to offer, asked at each EHLO.
 
-        `learn` is awaited before, so that it is known what the upstream offers.
+        `learn` is awaited before, so that it is known what the upstream offers. `lag` says how
+        late the event loop is, in seconds.
         """
-        self.options = options
         self.gateway = gateway
         self.extensions = extensions
         self.learn = learn
         self.budget = budget
         self.draining = False
         self.visitors: set[Visitor] = set()
-        self.trusts = lru_cache(CACHED_PEERS)(self._trusts)
         self._measures = measures
+        self._lag = lag
         self.throttle = Throttle()
         self._sessions: Counter[str] = Counter()
+        self._logins: dict[Visitor, str] = {}
+        self.use(options)
 
     def use(self, options: ListenerOptions) -> None:
         """Go by other options from now on; who was let in stays."""
         self.options = options
         self.trusts = lru_cache(CACHED_PEERS)(self._trusts)
+        self._usual = options.allowance
+        self._stressed = self._usual.hurried(options.stress_seconds)
+        self._draining = self._usual.hurried(DRAIN_SECONDS)
+
+    @property
+    def is_stressed(self) -> bool:
+        """Tell whether so many sessions are open that idle ones are a burden."""
+        return len(self.visitors) >= STRESS_SHARE * self.options.max_sessions
+
+    @property
+    def is_lagging(self) -> bool:
+        """Tell whether the process has had more to do than it can for a while."""
+        return 0 < self.options.max_lag < self._lag()
+
+    @property
+    def allowance(self) -> Allowance:
+        """Give what a session may take now."""
+        if self.draining:
+            return self._draining
+        return self._stressed if self.is_stressed else self._usual
+
+    @property
+    def max_faults(self) -> int:
+        """Give how many faults a session may make now."""
+        return STRESS_FAULTS if self.is_stressed else self.options.max_faults
 
     def enter(self, visitor: Visitor, peer: str) -> Reply | None:
         """Let a client in, or give the reply it is sent away with."""
@@ -134,9 +202,27 @@ class Admission:
         """Forget a client that was let in."""
         if visitor in self.visitors:
             self.visitors.remove(visitor)
+            self._logins.pop(visitor, None)
             self._sessions[peer] -= 1
             if not self._sessions[peer]:
                 del self._sessions[peer]
+
+    def identify(self, visitor: Visitor, login: str) -> Reply | None:
+        """Note who a client turned out to be, or give the reply it is sent away with."""
+        self._logins.pop(visitor, None)
+        login = login.casefold()
+        if list(self._logins.values()).count(login) >= self.options.max_sessions_per_login:
+            self.count("sessions_refused", reason="login")
+            return _TOO_MANY_OF_LOGIN
+        self._logins[visitor] = login
+        return None
+
+    def put_off(self) -> Reply | None:
+        """Give the reply to MAIL of a process that has more to do than it can, else None."""
+        if not self.is_lagging:
+            return None
+        self.count("put_off")
+        return reply_for("mail_put_off")
 
     def count(self, name: str, **labels: str) -> None:
         """Add one to a counter of this listener."""
@@ -150,6 +236,8 @@ class Admission:
             return _FULL, "full"
         if self._sessions[peer] >= self.options.max_sessions_per_address:
             return _TOO_MANY_SESSIONS, "address"
+        if self.is_lagging:
+            return _BUSY, "lag"
         return None, ""
 
     def _trusts(self, peer: str) -> bool:

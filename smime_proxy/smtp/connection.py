@@ -21,7 +21,7 @@ CACHED_REPLIES = 1024  # the few replies nearly all commands get; bounds memory
 
 SERVICE_CLOSING = 421  # RFC 5321 4.2.3
 _FAULTS = frozenset({500, 501, 502, 503, 504, 555})
-_SILENT = Reply(421, EnhancedStatus(4, 2), "Nothing heard for too long, closing")
+_SILENT = Reply(421, EnhancedStatus(4, 2), "Nothing, or too little, heard for too long, closing")
 _FAULTY = Reply(421, EnhancedStatus(7, 0), "Too many errors, closing")
 
 _UNTOLD = {SERVICE_CLOSING: "closing", 454: "authentication"}  # RFC 5321 4.2.3, RFC 4954 6
@@ -141,7 +141,12 @@ class Connection(SMTP):
 
     def nudge(self) -> None:
         """Let the session see that the listener is draining."""
+        self.hurry(self.admission.allowance.idle)
         self.intake.wake()
+
+    def hurry(self, seconds: float) -> None:
+        """Wait no longer than so many seconds from now for what is awaited already."""
+        self.intake.hurry(seconds)
 
     def abort(self) -> None:
         """End now, whatever is going on."""
@@ -185,7 +190,7 @@ class Connection(SMTP):
         self._replies.append(encode(self.admission.options.wording.reply(reply)))
         if reply.code in _FAULTS:
             self._faults += 1
-            if self._faults == self.admission.options.max_faults:
+            if self._faults >= self.admission.max_faults and not self.closing:
                 self.say(_FAULTY)
         self.closing = self.closing or reply.code == SERVICE_CLOSING
         if reply.is_temporary and not self.client_gone:
@@ -195,12 +200,13 @@ class Connection(SMTP):
         """Send the replies gathered, and wait while the client does not read them."""
         self._write()
         if self._clogged is not None:
-            self.intake.deadline = self.loop.time() + self.admission.options.idle_seconds
+            self.intake.deadline = self.loop.time() + self.admission.allowance.idle
             await self._clogged
             self.intake.deadline = math.inf
 
     async def next_line(self) -> bytes | None:
         """Give the next command line; None when the session is over."""
+        until = math.inf
         while not self.closing:
             line = self.intake.line()
             if line is not None:
@@ -212,7 +218,10 @@ class Connection(SMTP):
                 break
             await self.flush()
             if not self._is_over():  # it may be by now, when the client did not read
-                await self.intake.more(self.admission.options.idle_seconds)
+                allowed = self.admission.allowance
+                if self.intake.has_begun:
+                    until = min(until, self.loop.time() + allowed.line)
+                await self.intake.more(allowed.idle, until)
         await self.flush()
         return None
 

@@ -6,9 +6,12 @@ RFC 5321 4.1.1.4 (DATA), 4.5.2 (transparency), 2.3.8 (lines end with CRLF), RFC 
 import asyncio
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
+
+from smime_proxy.smtp.allowance import Allowance
 
 MAX_COMMAND_OCTETS = 2048  # Postfix line_length_limit; RFC 5321 4.5.3.1.4 asks for 512 and more
 MAX_JUNK_OCTETS = 1 << 20  # of one endless command line; then it is no SMTP client
@@ -99,6 +102,16 @@ class Intake:
             self.buffer.clear()
         self.wake()
 
+    @property
+    def has_begun(self) -> bool:
+        """Tell whether a part of something has come."""
+        return bool(self.buffer) or self._skipped > 0
+
+    def hurry(self, seconds: float) -> None:
+        """Let the deadline, if there is one, be no later than so many seconds from now."""
+        if self.deadline < math.inf:
+            self.deadline = min(self.deadline, self._loop.time() + seconds)
+
     def wake(self) -> None:
         """Let the waiting reader look again."""
         waiter, self._waiter = self._waiter, None
@@ -144,21 +157,28 @@ class Intake:
 
 
 async def collect(
-    intake: Intake, limit: int, budget: ByteBudget, chunk_seconds: float, content_seconds: float
+    intake: Intake, limit: int, budget: ByteBudget, allowance: Callable[[], Allowance]
 ) -> Content | Shortfall:
     """Take the content up to `CRLF . CRLF`; what follows stays for the next command.
 
-    `limit` is in octets without stuffing. What is refused is swallowed up to twice the limit, so
-    that the client hears the reply. The caller gives `len(raw)` back to `budget`; of a Shortfall
-    nothing is held. Work is linear: each octet is searched once, whatever the pieces.
+    `limit` is in octets without stuffing. `allowance` is asked again with each piece: the service
+    may end meanwhile, and then waits for nobody who is slow. What is refused is swallowed up to
+    twice the limit, so that the client hears the reply. The caller gives `len(raw)` back to
+    `budget`; of a Shortfall nothing is held. Work is linear: each octet is searched once, whatever
+    the pieces.
     """
-    until = asyncio.get_running_loop().time() + content_seconds
+    loop, allowed = asyncio.get_running_loop(), allowance()
+    end = loop.time() + allowed.content
+    until = allowed.begun(loop.time())
     collector = _Collector(intake, limit, budget)
     try:
         while (content := collector.step()) is None:
             if intake.ended:
                 return Shortfall.LOST
-            await intake.more(chunk_seconds, until)
+            held = len(intake.buffer)
+            await intake.more(allowed.chunk, min(end, until))
+            allowed = allowance()
+            until = allowed.earned(until, len(intake.buffer) - held, loop.time())
     except BaseException:
         intake.end(discard=True)  # nobody knows where it ends: nothing of it may be a command
         raise

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from smime_proxy.gateway.ports import Extensions, Measures
 from smime_proxy.smtp.admission import (
+    DRAIN_SECONDS,
     MAX_MESSAGE_OCTETS_HELD,
     Admission,
     ListenerOptions,
@@ -86,12 +87,22 @@ class SmtpListener:
 
     async def _watch_deadlines(self) -> None:
         options = self._admission.options
-        pause = min(options.idle_seconds, options.chunk_seconds, options.content_seconds) / _LOOKS
+        shortest = min(
+            options.idle_seconds,
+            options.line_seconds,
+            options.chunk_seconds,
+            options.content_seconds,
+            options.behind_seconds,
+            options.stress_seconds,
+            DRAIN_SECONDS,
+        )
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(pause)
-            now = loop.time()
+            await asyncio.sleep(shortest / _LOOKS)
+            now, is_stressed = loop.time(), self._admission.is_stressed
             for visitor in tuple(self._admission.visitors):
+                if is_stressed:
+                    visitor.hurry(self._admission.allowance.idle)
                 if visitor.deadline < now:
                     visitor.expire()
 
@@ -105,15 +116,16 @@ async def serve_listener(
     learn: Callable[[], Awaitable[None]] | None = None,
     budget: ByteBudget | None = None,
     measures: Measures | None = None,
+    lag: Callable[[], float] = float,
 ) -> SmtpListener:
     """Serve a listening socket until `drain`.
 
     `extensions` says at each EHLO what may be offered, after `learn` saw to it that it knows; its
     `size` lowers the limit of the options. `budget` bounds the octets of messages held at a time
-    and is shared by all listeners of a process.
+    and is shared by all listeners of a process, as is `lag`, which says how late the event loop is.
     """
     held = budget if budget is not None else ByteBudget(MAX_MESSAGE_OCTETS_HELD)
-    listener = SmtpListener(Admission(options, gateway, extensions, held, measures, learn))
+    listener = SmtpListener(Admission(options, gateway, extensions, held, measures, learn, lag))
     await listener.start(sock)
     return listener
 

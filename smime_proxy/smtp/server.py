@@ -242,6 +242,7 @@ class Dialogue(Connection):
         )
         if reply.is_positive:
             self._session = authentication.mark(self._session)
+            reply = self.admission.identify(self, self._session.login or "") or reply
         if not self.closing:  # within the exchange it may have been
             self._note_refusal(reply)
 
@@ -275,7 +276,9 @@ class Dialogue(Connection):
             return _HELO_FIRST
         if self._transaction is not None:
             return _NESTED
-        return self._denial() if self._is_stranger_outbound() else None
+        if self._is_stranger_outbound():
+            return self._denial()
+        return self.admission.put_off()
 
     def _denial(self) -> Reply:
         return REQUIRED if self.admission.options.authenticator else reply_for("relay_denied")

@@ -19,6 +19,7 @@ from smime_proxy.gateway.ports import Extensions, Measures
 from smime_proxy.smtp.admission import MAX_MESSAGE_OCTETS_HELD, ListenerOptions
 from smime_proxy.smtp.conversation import Gateway
 from smime_proxy.smtp.intake import ByteBudget
+from smime_proxy.smtp.lag import Lag
 from smime_proxy.smtp.listener import SmtpListener, serve_listener
 
 _log = structlog.get_logger("smime_proxy.smtp")
@@ -112,6 +113,7 @@ class Worker:
         self._engine: Engine | None = None
         self._listeners: list[SmtpListener] = []
         self._budget = ByteBudget(MAX_MESSAGE_OCTETS_HELD)
+        self._lag = Lag()
 
     def not_ready(self) -> str:
         """Say in a few words why this process cannot take mail, "" when it can."""
@@ -150,6 +152,7 @@ class Worker:
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload)  # before it can end the process
         engine = self._engine = await make_engine()
+        measuring = loop.create_task(self._lag.measure())
         try:
             await self._listen(engine, sockets)
             # What start-up made stays; the collector need not look at it with every message.
@@ -158,6 +161,7 @@ class Worker:
             await self._stop.wait()
             await self._drain()
         finally:
+            measuring.cancel()
             await engine.close()
 
     def _reload(self) -> None:
@@ -167,11 +171,13 @@ class Worker:
         for listener in self._listeners:
             if listener.name in renewed:
                 listener.use(renewed[listener.name])
+                self._budget.limit = renewed[listener.name].max_octets_held
 
     async def _listen(
         self, engine: Engine, sockets: Sequence[tuple[socket.socket, ListenerOptions]]
     ) -> None:
         for sock, options in sockets:
+            self._budget.limit = options.max_octets_held
             listener = await serve_listener(
                 sock,
                 options,
@@ -180,6 +186,7 @@ class Worker:
                 extensions=lambda name=options.name: engine.extensions(name),  # type: ignore[misc]
                 budget=self._budget,
                 measures=engine.measures,
+                lag=self._lag,
             )
             self._listeners.append(listener)
             _log.info("listening", listener=options.name, bind=options.bind)

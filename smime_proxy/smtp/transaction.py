@@ -79,10 +79,8 @@ class Transaction:
         Exactly one reply, whatever the content, with LMTP one for each recipient accepted; but
         only one of 421, when the end of the content is not known.
         """
-        options, budget = self._admission.options, self._admission.budget
-        content = await collect(
-            intake, self._limit, budget, options.chunk_seconds, options.content_seconds
-        )
+        admission, budget = self._admission, self._admission.budget
+        content = await collect(intake, self._limit, budget, lambda: admission.allowance)
         if isinstance(content, Shortfall):
             await self.abandon()
             return self._all(_excuse(content))
@@ -123,7 +121,7 @@ class Transaction:
         """Hand the message over; nothing here ends before the gateway knows its outcome (E22)."""
         raw = content.raw
         if not content.clean:
-            if self._admission.options.role is Role.INBOUND:
+            if self._admission.options.refuses_bare_line_ends:
                 await self.abandon()
                 return self._all(reply_for("bare_line_end"))
             raw = normalise(raw)

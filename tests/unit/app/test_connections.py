@@ -6,6 +6,7 @@ import pytest
 from smime_proxy.app.connections import listener_options, upstream_makers
 from smime_proxy.envelope import Role
 from smime_proxy.settings import Settings
+from smime_proxy.smtp.admission import ListenerOptions
 from smime_proxy.smtp.errors import SmtpError
 from smime_proxy.smtp.relay import DEFAULT_TIMEOUTS
 from smime_proxy.smtp.upstream import SmtpUpstream
@@ -47,3 +48,35 @@ def test_listeners_carry_their_settings() -> None:
     assert submission.max_message_size == 10_000_000
     assert submission.trusted_networks == settings.listeners["a"].relaying_networks
     assert mx.domains == {"example.test"}
+
+
+def test_listeners_carry_the_limits() -> None:
+    limits = {
+        "sessions": 2,
+        "sessions_per_address": 3,
+        "sessions_per_login": 4,
+        "memory": "5MB",
+        "min_rate": 6,
+        "behind": 7,
+        "idle": 8,
+        "stress_idle": 9,
+        "command": 10,
+        "lag": 11,
+    }
+    listener = OUT | {"bare_line_ends": "refuse"}
+    tables = {"upstreams": UPSTREAMS, "listeners": {"a": listener, "b": IN}, "limits": limits}
+    first, second = listener_options(Settings.model_validate(tables))
+    assert (first.max_sessions, first.max_sessions_per_address) == (2, 3)
+    assert (first.max_sessions_per_login, first.max_octets_held) == (4, 5_000_000)
+    assert (first.min_rate, first.behind_seconds, first.idle_seconds) == (6, 7, 8)
+    assert (first.stress_seconds, first.line_seconds, first.max_lag) == (9, 10, 11)
+    assert (first.bare_line_ends, second.bare_line_ends) == ("refuse", "")
+
+
+def test_the_limits_of_the_settings_are_those_of_a_listener() -> None:
+    (said,) = listener_options(
+        Settings.model_validate({"upstreams": UPSTREAMS, "listeners": {"a": OUT}})
+    )
+    plain = ListenerOptions("a", Role.OUTBOUND, said.bind, trusted_networks=said.trusted_networks)
+    assert replace(said, wording=plain.wording, max_octets_held=plain.max_octets_held) == plain
+    assert said.max_octets_held == 512_000_000

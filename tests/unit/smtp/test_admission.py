@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from smime_proxy.envelope import Role
 from smime_proxy.gateway.ports import Extensions
 from smime_proxy.reply import Reply
-from smime_proxy.smtp.admission import Admission, plain_address
+from smime_proxy.smtp.admission import DRAIN_SECONDS, Admission, plain_address
 from smime_proxy.smtp.intake import ByteBudget
 from tests.unit.smtp.gateway import FakeGateway, options
+
+LATE = 0.3  # seconds the event loop is late in these tests
 
 
 class Somebody:
@@ -21,6 +24,8 @@ class Somebody:
     def expire(self) -> None: ...
 
     def nudge(self) -> None: ...
+
+    def hurry(self, seconds: float) -> None: ...
 
     def abort(self) -> None: ...
 
@@ -35,7 +40,12 @@ class Noted:
 
 def admission(measures: Noted | None = None, **changes: Any) -> Admission:
     return Admission(
-        options(**changes), FakeGateway(), Extensions, ByteBudget(1000), measures or Noted()
+        options(**{"max_lag": 0} | changes),
+        FakeGateway(),
+        Extensions,
+        ByteBudget(1000),
+        measures or Noted(),
+        lag=lambda: LATE,
     )
 
 
@@ -65,6 +75,68 @@ async def test_nobody_comes_in_while_it_drains() -> None:
     door = admission()
     door.draining = True
     assert refused(door.enter(Somebody(), "192.0.2.1")) == "421 4.3.2"
+
+
+async def test_a_process_that_is_late_lets_nobody_in_and_takes_no_mail() -> None:
+    noted = Noted()
+    door = admission(noted, max_lag=LATE / 2)
+    assert refused(door.enter(Somebody(), "192.0.2.1")) == "421 4.3.2"
+    assert refused(door.put_off()) == "451 4.3.2"
+    assert noted.counts == [
+        ("sessions_refused", {"listener": "outbound", "reason": "lag"}),
+        ("put_off", {"listener": "outbound"}),
+    ]
+    for change in (0, LATE, LATE * 2):
+        door.use(options(max_lag=change))
+        assert door.put_off() is None
+        assert door.enter(Somebody(), "192.0.2.1") is None
+
+
+async def test_one_login_has_so_many_sessions_and_gets_them_back() -> None:
+    noted = Noted()
+    door = admission(noted, max_sessions_per_login=2)
+    guests = [Somebody() for _ in range(4)]
+    for number, guest in enumerate(guests):
+        door.enter(guest, f"192.0.2.{number}")
+    assert door.identify(guests[0], "alice") is None
+    assert door.identify(guests[0], "alice") is None  # again, behind STARTTLS
+    assert door.identify(guests[1], "Alice") is None
+    assert refused(door.identify(guests[2], "ALICE")) == "421 4.7.0"
+    assert noted.counts[-1] == ("sessions_refused", {"listener": "outbound", "reason": "login"})
+    assert door.identify(guests[3], "bob") is None
+    door.leave(guests[0], "192.0.2.0")
+    assert door.identify(guests[2], "alice") is None
+
+
+async def test_patience_is_short_when_nearly_as_many_are_there_as_may_be_or_the_end_is_near() -> (
+    None
+):
+    door = admission(max_sessions=5, stress_seconds=7)
+    guests = [Somebody() for _ in range(4)]
+    for guest in guests[:3]:
+        door.enter(guest, "192.0.2.1")
+    assert (door.allowance.idle, door.max_faults) == (300, 20)
+    door.enter(guests[3], "192.0.2.1")
+    assert (door.allowance.idle, door.allowance.chunk, door.max_faults) == (7, 7, 1)
+    door.leave(guests[3], "192.0.2.1")
+    assert (door.allowance.idle, door.max_faults) == (300, 20)
+    door.draining = True
+    assert (door.allowance.idle, door.allowance.behind) == (DRAIN_SECONDS, DRAIN_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("role", "chosen", "refuses"),
+    [
+        (Role.INBOUND, "", True),
+        (Role.OUTBOUND, "", False),
+        (Role.INBOUND, "normalise", False),
+        (Role.OUTBOUND, "refuse", True),
+    ],
+)
+def test_bare_line_ends_are_refused_by_role_or_as_the_settings_say(
+    role: Role, chosen: str, refuses: bool
+) -> None:
+    assert options(role, bare_line_ends=chosen).refuses_bare_line_ends is refuses
 
 
 async def test_those_who_come_and_those_sent_away_are_counted() -> None:

@@ -18,7 +18,7 @@ from smime_proxy.smtp.tls import server_context
 from tests.tls_files import TlsFiles, make_tls_files
 from tests.unit.smtp.gateway import Client, FakeGateway, listening, options, reply, talking, until
 
-SILENT = "421 4.4.2 Nothing heard for too long, closing"
+SILENT = "421 4.4.2 Nothing, or too little, heard for too long, closing"
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +129,42 @@ async def test_client_that_trickles_is_left() -> None:
             client.writer.write(b"x")
             await asyncio.sleep(0.02)
         assert await answer == SILENT
+
+
+async def test_client_that_is_slower_than_the_rate_is_left() -> None:
+    chosen = options(min_rate=10_000, behind_seconds=0.2)
+    async with talking(FakeGateway(), chosen) as (client, _):
+        await client.begin()
+        await client.ask("DATA")
+        answer = asyncio.ensure_future(client.answer())
+        while not answer.done():
+            client.writer.write(b"x")
+            await asyncio.sleep(0.02)
+        assert await answer == SILENT
+
+
+async def test_client_that_trickles_a_command_is_left() -> None:
+    """Each octet comes in time, the command does not."""
+    async with talking(FakeGateway(), options(line_seconds=0.3)) as (client, _):
+        await client.answer()
+        answer = asyncio.ensure_future(client.answer())
+        while not answer.done():
+            client.writer.write(b"N")
+            await asyncio.sleep(0.02)
+        assert await answer == SILENT
+
+
+async def test_silent_clients_are_left_sooner_when_places_are_scarce() -> None:
+    chosen = options(max_sessions=2, stress_seconds=0.2)
+    async with listening(FakeGateway(), chosen) as (listener, port):
+        first = Client(*await asyncio.open_connection("127.0.0.1", port))
+        assert (await first.answer()).startswith("220 ")
+        assert listener.sessions == 1
+        second = Client(*await asyncio.open_connection("127.0.0.1", port))
+        assert (await second.answer()).startswith("220 ")
+        assert await first.answer() == SILENT  # though it was promised more when it came
+        first.writer.close()
+        second.writer.close()
 
 
 async def test_nobody_is_left_while_we_work() -> None:

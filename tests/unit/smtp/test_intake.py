@@ -1,12 +1,14 @@
 """Command lines and content, whatever the pieces they come in."""
 
 import asyncio
+import math
 import re
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from smime_proxy.smtp.allowance import Allowance
 from smime_proxy.smtp.intake import (
     HIGH_WATER_OCTETS,
     MAX_COMMAND_OCTETS,
@@ -20,9 +22,14 @@ from smime_proxy.smtp.intake import (
 )
 
 PLENTY = 1 << 30
+USUAL = Allowance(idle=9, line=9, chunk=9, content=9, behind=9, rate=0)
 WIRE = st.lists(
     st.sampled_from([b"\r", b"\n", b"\r\n", b".", b"a", b"\r\n.", b"\r\n..", b"\0"]), max_size=12
 ).map(b"".join)
+
+
+def patient() -> Allowance:
+    return USUAL
 
 
 class Switch:
@@ -47,7 +54,7 @@ async def collected(
 ) -> tuple[Content | Shortfall, bytes]:
     """Collect from pieces that come one at a time; gives the rest of the buffer too."""
     intake = await intake_of()
-    task = asyncio.ensure_future(collect(intake, limit, budget or ByteBudget(PLENTY), 9, 9))
+    task = asyncio.ensure_future(collect(intake, limit, budget or ByteBudget(PLENTY), patient))
     for piece in pieces:
         await asyncio.sleep(0)
         intake.feed(piece)
@@ -190,6 +197,54 @@ async def test_deadline_runs_only_while_the_client_is_awaited() -> None:
     await waiting
 
 
+async def test_a_deadline_is_hurried_only_where_there_is_one() -> None:
+    intake = await intake_of()
+    intake.hurry(1)
+    assert intake.deadline == math.inf  # it is us who work: nobody is to blame
+    waiting = asyncio.ensure_future(intake.more(5))
+    await asyncio.sleep(0)
+    now = asyncio.get_running_loop().time()
+    intake.hurry(1)
+    assert intake.deadline <= now + 2
+    intake.hurry(4)
+    assert intake.deadline <= now + 2
+    intake.wake()
+    await waiting
+
+
+async def test_something_has_begun_when_a_part_of_it_is_here_or_was_skipped() -> None:
+    intake = await intake_of()
+    assert not intake.has_begun
+    intake.feed(b"N")
+    assert intake.has_begun
+    intake.feed(b"OOP\r\n" + b"x" * (MAX_COMMAND_OCTETS + 1))
+    assert intake.line() == b"NOOP"
+    assert intake.line() is None
+    assert not intake.buffer
+    assert intake.has_begun
+
+
+async def test_content_earns_time_with_each_octet_and_none_without() -> None:
+    intake = await intake_of()
+    allowed = Allowance(idle=9, line=9, chunk=900, content=9000, behind=50, rate=1)
+    now = asyncio.get_running_loop().time()
+    task = asyncio.ensure_future(collect(intake, PLENTY, ByteBudget(PLENTY), lambda: allowed))
+    await asyncio.sleep(0)
+    assert intake.deadline == pytest.approx(now + 50, abs=5)
+    intake.feed(b"x" * 100)
+    await asyncio.sleep(0)
+    assert intake.deadline == pytest.approx(now + 150, abs=5)
+    intake.feed(b"x" * 5000)
+    await asyncio.sleep(0)
+    assert intake.deadline == pytest.approx(now + 900, abs=5)  # no more is earned in advance
+    allowed = allowed.hurried(3)
+    intake.wake()
+    await asyncio.sleep(0)
+    assert intake.deadline == pytest.approx(now + 3, abs=2)
+    intake.feed(b"\r\n.\r\n")
+    assert isinstance(await task, Content)
+
+
 async def test_content_whose_end_is_not_known_is_never_read_as_commands() -> None:
     class Broken(ByteBudget):
         def take(self, octets: int) -> bool:
@@ -197,7 +252,7 @@ async def test_content_whose_end_is_not_known_is_never_read_as_commands() -> Non
 
     intake = await intake_of(b"x\r\nMAIL FROM:<a@b>\r\n.\r\n")
     with pytest.raises(MemoryError):
-        await collect(intake, PLENTY, Broken(PLENTY), 9, 9)
+        await collect(intake, PLENTY, Broken(PLENTY), patient)
     assert intake.ended
     assert intake.line() is None
 
