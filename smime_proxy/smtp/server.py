@@ -223,7 +223,8 @@ class Dialogue(Connection):
             self._session = None
             self.say(_TLS_READY)
             await self.flush()
-            self.closing = not await self.start_tls(context)
+            # More may have come while a client that reads slowly took the reply.
+            self.closing = bool(self.intake.buffer) or not await self.start_tls(context)
 
     async def _auth(self, argument: bytes) -> None:
         authentication, authenticator = self._authentication, self.admission.options.authenticator

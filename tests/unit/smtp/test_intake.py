@@ -98,6 +98,25 @@ async def test_content_is_what_the_rfc_says_in_any_pieces(
     assert bare is None or not content.clean
 
 
+FALSE_ENDS = [
+    left + dot + right
+    for left in (b"\r\n", b"\n", b"\r", b"\r\r\n", b"\r\n\0")
+    for dot in (b".", b"\0.", b".\0")
+    for right in (b"\r\n", b"\n", b"\r", b"\r\r\n", b"\0\r\n")
+    if b"\r\n.\r\n" not in left + dot + right
+]
+
+
+@pytest.mark.parametrize("end", FALSE_ENDS, ids=repr)
+async def test_e09_a_false_end_is_no_end_wherever_it_is_cut(end: bytes) -> None:
+    wire = b"a" + end + b"b\r\n.\r\nNOOP\r\n"
+    for cut in range(1, len(wire)):
+        content, left = await collected([wire[:cut], wire[cut:]])
+        assert isinstance(content, Content)
+        assert content.raw.endswith(b"b\r\n")
+        assert left == b"NOOP\r\n"
+
+
 @given(WIRE, st.integers(1, 7))
 async def test_content_without_its_end_is_no_content(text: bytes, size: int) -> None:
     if expected(text) is None:
