@@ -11,6 +11,9 @@ from smime_proxy.settings.connections import Listener
 from smime_proxy.settings.fields import Network, Scheme
 from smime_proxy.settings.model import Settings
 
+# Addresses anybody with IPv4 has; `ipaddress` counts them among those of special use.
+_TUNNELS = (IPv6Network("2001::/32"), IPv6Network("2002::/16"))  # Teredo, RFC 4380; 6to4, RFC 3056
+
 
 def auth_faults(settings: Settings, listener: Listener) -> Iterator[tuple[str, str]]:
     """Find what keeps a listener from checking credentials as it says."""
@@ -47,13 +50,18 @@ def relay_faults(listener: Listener) -> Iterator[tuple[str, str]]:
             family = f"all of IPv{network.version}"
             yield "trusted_networks", f"covers {family}: an open relay without authentication"
             return
-        is_public = network.num_addresses > 1 and network.is_global
+        is_public = network.num_addresses > 1 and _is_public(network)
         if is_public and not (listener.bind.is_loopback or listener.require_header):
             yield (
                 "trusted_networks",
                 f"{network} is public: strangers there could send; use auth or require_header",
             )
             return
+
+
+def _is_public(network: Network) -> bool:
+    """Tell whether hosts of the internet may have addresses in a network."""
+    return network.is_global or any(network.overlaps(one) for one in _TUNNELS)
 
 
 def _joined(networks: tuple[Network, ...]) -> Iterator[IPv4Network | IPv6Network]:

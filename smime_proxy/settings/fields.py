@@ -31,6 +31,7 @@ UNITS = {  # octets; the decimal ones are those of disks and of RFC 1870 offers 
     "GIB": 1024**3,
 }
 MAX_PORT = 65535  # RFC 9293 3.1
+MAPPED_BITS = 96  # before an IPv4 address written as IPv6, RFC 4291 2.5.5.2
 # RFC 5321 4.5.4.2, RFC 8314 3.3; LMTP has none, it must not be 25 (RFC 2033 5), Dovecot takes 24.
 DEFAULT_PORTS = {"smtp": 25, "smtps": 465, "lmtp": 24}
 _SIZE = re.compile(r"(\d{1,15})\s*([A-Za-z]*)")
@@ -133,11 +134,19 @@ def read_required_bind(value: Any) -> Bind:
 
 
 def read_network(text: str) -> Network:
-    """Read an IP address or a network in CIDR form without host bits (RFC 4632 3.1)."""
+    """Read an IP address or a network in CIDR form without host bits (RFC 4632 3.1).
+
+    IPv4 written as IPv6 (RFC 4291 2.5.5.2) is IPv4: so are the clients that come from there.
+    """
     try:
-        return ipaddress.ip_network(text)
+        network = ipaddress.ip_network(text)
     except ValueError as error:
         raise ValueError(f"must be an IP address or network, {error}") from None
+    first = network.network_address
+    mapped = first.ipv4_mapped if isinstance(first, ipaddress.IPv6Address) else None
+    if mapped is None or network.prefixlen < MAPPED_BITS:
+        return network
+    return ipaddress.ip_network((mapped, network.prefixlen - MAPPED_BITS))
 
 
 def read_list(value: Any) -> Any:

@@ -301,7 +301,6 @@ class Dialogue(Connection):
             limit,
             self._extensions,
             smtputf8=mail.smtputf8,
-            trusted=self._is_known,
         )
         reply = await conversation.mail(mail.reverse_path, mail.parameters)
         if not reply.is_positive:

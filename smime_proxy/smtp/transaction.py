@@ -34,7 +34,6 @@ class Transaction:
         offered: Extensions,
         *,
         smtputf8: bool,
-        trusted: bool,
     ) -> None:
         """Start without recipients; `limit` is in octets, `offered` what EHLO said."""
         self._admission = admission
@@ -42,7 +41,6 @@ class Transaction:
         self._limit = limit
         self._offered = offered
         self._utf8 = smtputf8
-        self._trusted = trusted
         self._tried = 0
         self._accepted = 0
 
@@ -96,12 +94,16 @@ class Transaction:
             await conversation.reset()
 
     def _serves(self, mailbox: Mailbox) -> bool:
-        """Tell whether mail for this recipient is ours to take: never an open relay."""
-        if not self._trusted and is_routed(mailbox):
-            return False
+        """Tell whether mail for this recipient is ours to take: never an open relay.
+
+        Who may send outbound may send anywhere. Inbound a trusted host is no excuse for a route:
+        strangers' mail comes through the server in front, and those behind us believe us.
+        """
         options = self._admission.options
         if options.role is Role.OUTBOUND:
             return True
+        if is_routed(mailbox):
+            return False
         # RFC 5321 4.5.1: the postmaster of our own name is always served.
         own = f"postmaster@{self._admission.gateway.hostname.lower()}"
         return mailbox.domain in options.domains or mailbox.key == own
