@@ -21,7 +21,7 @@ from smime_proxy.smtp.allowance import Allowance
 from smime_proxy.smtp.auth import Authenticator
 from smime_proxy.smtp.conversation import Gateway
 from smime_proxy.smtp.intake import ByteBudget
-from smime_proxy.smtp.throttle import Throttle
+from smime_proxy.smtp.throttle import Throttle, network_of
 
 MAX_MESSAGE_OCTETS_HELD = 512 << 20  # octets of messages in memory, for each process
 CACHED_PEERS = 4096  # client addresses whose trust is remembered; bounds memory
@@ -194,18 +194,19 @@ class Admission:
             self.count("sessions_refused", reason=reason)
             return refusal
         self.visitors.add(visitor)
-        self._sessions[peer] += 1
+        self._sessions[network_of(peer)] += 1
         self.count("sessions")
         return None
 
     def leave(self, visitor: Visitor, peer: str) -> None:
         """Forget a client that was let in."""
         if visitor in self.visitors:
+            network = network_of(peer)
             self.visitors.remove(visitor)
             self._logins.pop(visitor, None)
-            self._sessions[peer] -= 1
-            if not self._sessions[peer]:
-                del self._sessions[peer]
+            self._sessions[network] -= 1
+            if not self._sessions[network]:
+                del self._sessions[network]
 
     def identify(self, visitor: Visitor, login: str) -> Reply | None:
         """Note who a client turned out to be, or give the reply it is sent away with."""
@@ -234,7 +235,7 @@ class Admission:
             return SHUTTING_DOWN, "shutdown"
         if len(self.visitors) >= self.options.max_sessions:
             return _FULL, "full"
-        if self._sessions[peer] >= self.options.max_sessions_per_address:
+        if self._sessions[network_of(peer)] >= self.options.max_sessions_per_address:
             return _TOO_MANY_SESSIONS, "address"
         if self.is_lagging:
             return _BUSY, "lag"

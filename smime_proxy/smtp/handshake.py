@@ -145,12 +145,18 @@ async def _greet(client: _Client, timeout: float) -> None:  # noqa: ASYNC109
 
 async def _log_in(client: _Client, relay: Relay, timeout: float) -> None:  # noqa: ASYNC109
     # Not client.login: it starts with CRAM-MD5 and offers a refused password again.
-    if "plain" in client.server_auth_methods:
-        await client.auth_plain(relay.username, relay.password, timeout=timeout)
-    elif "login" in client.server_auth_methods:
-        await client.auth_login(relay.username, relay.password, timeout=timeout)
-    else:
-        raise aiosmtplib.SMTPException("the upstream offers neither AUTH PLAIN nor LOGIN")
+    try:
+        if "plain" in client.server_auth_methods:
+            await client.auth_plain(relay.username, relay.password, timeout=timeout)
+        elif "login" in client.server_auth_methods:
+            await client.auth_login(relay.username, relay.password, timeout=timeout)
+        else:
+            raise aiosmtplib.SMTPException("the upstream offers neither AUTH PLAIN nor LOGIN")
+    except aiosmtplib.SMTPAuthenticationError:
+        raise
+    except aiosmtplib.SMTPResponseException as error:
+        # Not its text: what the upstream says may repeat the secret.
+        raise aiosmtplib.SMTPException(f"{error.code}: no sound reply to AUTH") from None
 
 
 def _extensions(offered: dict[str, str], *, verified: bool) -> Extensions:

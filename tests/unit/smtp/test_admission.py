@@ -65,6 +65,15 @@ async def test_one_address_has_so_many_sessions_and_gets_them_back() -> None:
     assert door.enter(Somebody(), "192.0.2.1") is None
 
 
+async def test_the_many_addresses_of_one_ipv6_host_are_one() -> None:
+    door = admission(max_sessions_per_address=2)
+    guests = {f"2001:db8::{number:x}": Somebody() for number in range(3)}
+    assert [refused(door.enter(guest, peer)) for peer, guest in guests.items()][2] == "421 4.7.0"
+    door.leave(guests["2001:db8::1"], "2001:db8::1")
+    assert door.enter(Somebody(), "2001:db8::f00") is None
+    assert door.enter(Somebody(), "2001:db8:0:1::1") is None
+
+
 async def test_a_process_has_so_many_sessions() -> None:
     door = admission(max_sessions=1)
     assert door.enter(Somebody(), "192.0.2.1") is None

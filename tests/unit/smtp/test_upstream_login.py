@@ -90,6 +90,8 @@ async def test_a_closed_identity_sends_no_more(files: TlsFiles) -> None:
         (b"454 4.7.0 later\r\n", "454 4.7.0"),
         (b"421 4.3.2 Bye\r\n", "454 4.7.0"),
         (b"250 2.0.0 what\r\n", "454 4.7.0"),
+        (b"what, canary-of-eve?\r\n", "454 4.7.0"),
+        (b"535-canary-of-eve\r\nwhat, canary-of-eve?\r\n", "454 4.7.0"),
     ],
 )
 async def test_the_verdict_is_passed_on_with_its_code(
