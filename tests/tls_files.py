@@ -28,11 +28,25 @@ class TlsFiles:
         context.load_cert_chain(self.certificate, self.key)
         return context
 
+    def client(self, trusting: Path) -> ssl.SSLContext:
+        """Make the context of a client that shows the certificate, and trusts an authority."""
+        context = ssl.create_default_context(cafile=trusting)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
+
 
 def make_tls_files(
-    directory: Path, names: tuple[str, ...] = ("localhost", "127.0.0.1"), label: str = "tls"
+    directory: Path,
+    names: tuple[str, ...] = ("localhost", "127.0.0.1"),
+    label: str = "tls",
+    *,
+    usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
+    until: datetime = NOT_AFTER,
 ) -> TlsFiles:
-    """Write a new authority and a certificate of it that carries `names` into the directory."""
+    """Write a new authority and a certificate of it that carries `names` into the directory.
+
+    `usage` tells servers and clients apart, `until` is when the certificate ends.
+    """
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name, name = _name(f"{label} authority"), _name(f"{label} server")
     ca = (
@@ -42,10 +56,10 @@ def make_tls_files(
         .sign(ca_key, hashes.SHA256())
     )
     certificate = (
-        _builder(name, ca_name, key.public_key(), ca_key.public_key())
+        _builder(name, ca_name, key.public_key(), ca_key.public_key(), until)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(sign_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         .add_extension(x509.SubjectAlternativeName([_general(n) for n in names]), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
@@ -72,7 +86,7 @@ def _general(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
-        return x509.DNSName(name)
+        return x509.RFC822Name(name) if "@" in name else x509.DNSName(name)
 
 
 def _builder(
@@ -80,12 +94,13 @@ def _builder(
     issuer: x509.Name,
     public_key: ec.EllipticCurvePublicKey,
     issuer_key: ec.EllipticCurvePublicKey,
+    until: datetime = NOT_AFTER,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(NOT_BEFORE)
-        .not_valid_after(NOT_AFTER)
+        .not_valid_after(until)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False

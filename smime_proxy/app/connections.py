@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from smime_proxy.admin.engine import Outlet
     from smime_proxy.settings import Settings
     from smime_proxy.settings.connections import Listener
@@ -115,11 +117,24 @@ def _limits(settings: "Settings") -> "dict[str, Any]":
     }
 
 
+def _server_tls(listener: "Listener") -> "SSLContext | None":
+    from smime_proxy.smtp.tls import server_context
+
+    if not (listener.tls_certificate and listener.tls_key):
+        return None
+    return server_context(
+        listener.tls_certificate,
+        listener.tls_key,
+        ask_clients=bool(listener.tls_client_logins or listener.tls_client_names),
+        client_ca=listener.tls_client_ca,
+    )
+
+
 def listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":
     """Prepare every listener; reads certificates and keys, so root is still needed here."""
     from smime_proxy.settings.rules import to_wording
     from smime_proxy.smtp.admission import ListenerOptions
-    from smime_proxy.smtp.tls import server_context
+    from smime_proxy.smtp.client_certificate import ClientCertificates
 
     protocols: dict[str, Literal["smtp", "smtps", "lmtp"]] = {
         "smtp": "smtp",
@@ -139,12 +154,9 @@ def listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":
             protocol=protocols[one.protocol],
             trusted_networks=one.relaying_networks,
             domains=frozenset(one.domains),
-            tls=(
-                server_context(one.tls_certificate, one.tls_key)
-                if one.tls_certificate and one.tls_key
-                else None
-            ),
+            tls=_server_tls(one),
             authenticator=_authenticator(settings, one),
+            clients=ClientCertificates(one.tls_client_logins, frozenset(one.tls_client_names)),
             wording=to_wording(settings),
             max_message_size=settings.service.max_message_size,
             bare_line_ends=bare_line_ends[one.bare_line_ends],

@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING
 from smime_proxy.app.connections import listener_options, upstream_makers
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from smime_proxy.admin.engine import Outlet
     from smime_proxy.settings import Settings
+    from smime_proxy.settings.connections import Listener
     from smime_proxy.smtp.admission import ListenerOptions
 
 # Tables that are read again; each of the others holds something that is made once, at start.
 RELOADED = frozenset({"policy", "domains", "partners", "upstreams", "listeners", "limits", "texts"})
+
+
+_RESTART = "a change needs a restart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +57,40 @@ class Reloading:
 
         loaded = self._load()
         if fixed := needs_restart(self.in_force.settings, loaded):
-            raise CommandError(f"{', '.join(fixed)}: a change needs a restart")
+            raise CommandError(f"{', '.join(fixed)}: {_RESTART}")
         self.in_force = _kept_on_sockets(self.in_force, InForce.read(loaded))
         return self.in_force
 
 
 def _kept_on_sockets(before: InForce, after: InForce) -> InForce:
-    """Keep the TLS context that an smtps socket has, with the new certificate in it."""
+    """Keep the TLS context that an smtps socket has, with the new certificate in it.
+
+    Raises `CommandError` when clients are to be asked for other certificates on it.
+    """
+    from smime_proxy.admin.cli.errors import CommandError
+
     known = {options.name: options.tls for options in before.listeners}
     listeners = []
     for options in after.listeners:
         table, context = after.settings.listeners[options.name], known.get(options.name)
         if options.protocol == "smtps" and context and table.tls_certificate and table.tls_key:
+            table_before = before.settings.listeners[options.name]
+            if _client_ca(table_before, context) != _client_ca(table, options.tls):
+                raise CommandError(f"listeners.{options.name}.tls_client_ca: {_RESTART}")
             context.load_cert_chain(table.tls_certificate, table.tls_key)
             listeners.append(replace(options, tls=context))
         else:
             listeners.append(options)
     return replace(after, listeners=tuple(listeners))
+
+
+def _client_ca(listener: "Listener", context: "SSLContext | None") -> object:
+    """Give what is equal when clients are asked for the same certificates."""
+    if context is None or not (listener.tls_client_logins or listener.tls_client_names):
+        return None
+    if listener.tls_client_ca is None:
+        return "the system's"  # read as they are needed: never the same twice
+    return frozenset(context.get_ca_certs(binary_form=True))
 
 
 def needs_restart(before: "Settings", after: "Settings") -> tuple[str, ...]:
@@ -85,8 +108,8 @@ def needs_restart(before: "Settings", after: "Settings") -> tuple[str, ...]:
 
 
 def _moved(before: "Settings", after: "Settings", name: str) -> bool:
-    """Tell whether a listener's socket, or what is spoken on it, is another one."""
+    """Tell whether a listener's socket, its direction or what is spoken on it is another one."""
     one, other = before.listeners.get(name), after.listeners.get(name)
     if one is None or other is None:
         return True
-    return (one.bind, one.protocol) != (other.bind, other.protocol)
+    return (one.bind, one.protocol, one.role) != (other.bind, other.protocol, other.role)

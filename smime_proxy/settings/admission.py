@@ -1,6 +1,7 @@
 """Checks of who may send: settings that would let in whom nobody knows.
 
-RFC 5321 7.9 (no relaying for strangers), RFC 8314 (TLS before credentials), RFC 4954 4.
+RFC 5321 7.9 (no relaying for strangers), RFC 8314 (TLS before credentials), RFC 4954 4, RFC 8446
+4.4.2 (certificates of clients).
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from smime_proxy.settings.connections import Listener
 from smime_proxy.settings.fields import Network, Scheme
 from smime_proxy.settings.model import Settings
 
+_CLIENT_KEYS = ("tls_client_ca", "tls_client_logins", "tls_client_names")
 # Addresses anybody with IPv4 has; `ipaddress` counts them among those of special use.
 _TUNNELS = (IPv6Network("2001::/32"), IPv6Network("2002::/16"))  # Teredo, RFC 4380; 6to4, RFC 3056
 
@@ -35,6 +37,27 @@ def auth_faults(settings: Settings, listener: Listener) -> Iterator[tuple[str, s
         yield "auth", f"upstream: upstreams.{listener.upstream} has a username of its own already"
 
 
+def client_certificate_faults(listener: Listener) -> Iterator[tuple[str, str]]:
+    """Find what keeps a listener from going by the certificates of its clients."""
+    asked = [key for key in _CLIENT_KEYS if getattr(listener, key)]
+    if listener.role is Role.INBOUND:
+        yield from ((key, "belongs to outbound listeners") for key in asked)
+        return
+    if asked and not listener.tls_certificate:
+        yield "tls_certificate", f"must be set with {asked[0]}"
+    if asked == ["tls_client_ca"]:
+        yield "tls_client_ca", "means nothing without tls_client_logins or tls_client_names"
+    if listener.tls_client_logins and not listener.tls_client_ca:
+        yield (
+            "tls_client_ca",
+            "must be set with tls_client_logins: not everybody may vouch for them",
+        )
+    if listener.tls_client_logins and listener.auth == "upstream":
+        yield "tls_client_logins", "cannot be used with auth upstream, which needs a password"
+    if listener.tls_client_names and not listener.relaying_networks:
+        yield "tls_client_names", "means nothing without trusted_networks"
+
+
 def relay_faults(listener: Listener) -> Iterator[tuple[str, str]]:
     """Find what would make an outbound listener relay for strangers.
 
@@ -51,11 +74,11 @@ def relay_faults(listener: Listener) -> Iterator[tuple[str, str]]:
             yield "trusted_networks", f"covers {family}: an open relay without authentication"
             return
         is_public = network.num_addresses > 1 and _is_public(network)
-        if is_public and not (listener.bind.is_loopback or listener.require_header):
-            yield (
-                "trusted_networks",
-                f"{network} is public: strangers there could send; use auth or require_header",
-            )
+        marked = listener.require_header or listener.tls_client_names
+        if is_public and not (listener.bind.is_loopback or marked):
+            instead = "auth, require_header or tls_client_names"
+            text = f"{network} is public: strangers there could send; use {instead}"
+            yield "trusted_networks", text
             return
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Role
 from smime_proxy.policy.rules import Encrypt
-from smime_proxy.settings.admission import auth_faults, relay_faults
+from smime_proxy.settings.admission import auth_faults, client_certificate_faults, relay_faults
 from smime_proxy.settings.connections import Listener, Upstream
 from smime_proxy.settings.discovery import discovery_faults
 from smime_proxy.settings.errors import Fault, KeyPath, dotted
@@ -120,6 +120,7 @@ def _listener_faults(settings: Settings) -> Iterator[Fault]:
             *_role_faults(listener),
             *relay_faults(listener),
             *auth_faults(settings, listener),
+            *client_certificate_faults(listener),
         )
         for key, text in found:
             yield Fault((*path, key), text)
@@ -229,7 +230,7 @@ def _named_files(settings: Settings) -> Iterator[tuple[KeyPath, Path]]:
             if file := getattr(upstream, key):
                 yield ("upstreams", name, key), file
     for name, listener in settings.listeners.items():
-        for key in ("tls_certificate", "tls_key"):
+        for key in ("tls_certificate", "tls_key", "tls_client_ca"):
             if file := getattr(listener, key):
                 yield ("listeners", name, key), file
     for name, directory in settings.discovery.ldap.items():

@@ -5,7 +5,7 @@ The text under each key is its meaning, unit and default; config/smime-proxy.tom
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from smime_proxy.envelope import Role
 from smime_proxy.settings.fields import (
@@ -13,6 +13,9 @@ from smime_proxy.settings.fields import (
     RequiredBind,
     Url,
     choice,
+    read_client_logins,
+    read_client_name,
+    read_list,
 )
 from smime_proxy.settings.tables import (
     LOOPBACK,
@@ -23,6 +26,12 @@ from smime_proxy.settings.tables import (
     Table,
 )
 
+ClientLogins = Annotated[
+    dict[str, Annotated[str, Field(min_length=1)]], BeforeValidator(read_client_logins)
+]
+ClientNames = Annotated[
+    tuple[Annotated[str, AfterValidator(read_client_name)], ...], BeforeValidator(read_list)
+]
 FieldName = Annotated[str, Field(pattern=r"^[!-9;-~]+$", max_length=76)]  # RFC 5322 3.6.8
 HeaderValues = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
 BareLineEnds = Annotated[
@@ -118,6 +127,16 @@ class Listener(Table):
     """PEM file with the server's certificate and chain; with tls_key offers STARTTLS."""
     tls_key: OptionalPath = None
     """PEM file with the server's private key."""
+    tls_client_ca: OptionalPath = None
+    """PEM file of the authorities that vouch for certificates of clients; default the system's,
+    for tls_client_names only. Who shows one they do not vouch for is not let in."""
+    tls_client_logins: ClientLogins = Field(default_factory=dict)
+    """Outbound: logins that certificates of clients stand for, each by its SHA-256 fingerprint or
+    by a DNS name or address of its subjectAltName, exactly. Such a client is logged in; he may
+    also say AUTH EXTERNAL."""
+    tls_client_names: ClientNames = ()
+    """Outbound: clients of trusted networks must show a certificate with one of these names (or
+    fingerprints)."""
 
     @property
     def relaying_networks(self) -> tuple[Network, ...]:

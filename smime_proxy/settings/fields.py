@@ -35,6 +35,8 @@ MAPPED_BITS = 96  # before an IPv4 address written as IPv6, RFC 4291 2.5.5.2
 # RFC 5321 4.5.4.2, RFC 8314 3.3; LMTP has none, it must not be 25 (RFC 2033 5), Dovecot takes 24.
 DEFAULT_PORTS = {"smtp": 25, "smtps": 465, "lmtp": 24}
 _SIZE = re.compile(r"(\d{1,15})\s*([A-Za-z]*)")
+_HEXADECIMAL = re.compile(r"[0-9a-f]{32,}")  # another fingerprint, or part of one
+_SHA_256 = re.compile(r"[0-9a-f]{64}")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _DOMAIN_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 
@@ -190,6 +192,28 @@ def read_address(text: str) -> str:
         return parse_mailbox(text).key
     except AddressError as error:
         raise ValueError(f"must be an address, not {text!r}: {error}") from None
+
+
+def read_client_name(text: str) -> str:
+    """Read how a client's certificate is told: its SHA-256, a host name or an address, exactly."""
+    digits = text.replace(":", "").lower()
+    if _SHA_256.fullmatch(digits):
+        return digits
+    if "@" in text:
+        return read_address(text)
+    if not is_domain(text) or _HEXADECIMAL.fullmatch(digits):
+        raise ValueError(f"must be a SHA-256 fingerprint, a host name or an address, not {text!r}")
+    return text.lower()
+
+
+def read_client_logins(value: Any) -> Any:
+    """Fold the names of a table of logins; the same one twice is an error."""
+    if not isinstance(value, dict):
+        return value
+    folded = {read_client_name(str(name)): login for name, login in value.items()}
+    if len(folded) < len(value):
+        raise ValueError("names the same certificate twice")
+    return folded
 
 
 def read_upstream_url(value: Any) -> UpstreamUrl:

@@ -19,6 +19,7 @@ from smime_proxy.gateway.wording import Wording
 from smime_proxy.reply import EnhancedStatus, Reply
 from smime_proxy.smtp.allowance import Allowance
 from smime_proxy.smtp.auth import Authenticator
+from smime_proxy.smtp.client_certificate import ClientCertificates
 from smime_proxy.smtp.conversation import Gateway
 from smime_proxy.smtp.intake import ByteBudget
 from smime_proxy.smtp.throttle import Throttle, network_of
@@ -43,10 +44,11 @@ class ListenerOptions:
     `bind` is host:port, IPv6 in brackets. `domains` are folded (address.fold_domain); an inbound
     listener takes recipients there and nowhere else. `tls` offers STARTTLS, or is what an smtps
     listener speaks from the first octet; reloading its certificate in place serves new sessions.
-    `authenticator` judges the credentials of clients; without it there is no AUTH. `wording` says
-    our own replies. `bare_line_ends` is what becomes of content with a bare CR or LF, "" for what
-    the role asks for. `max_lag` is how late the event loop may be before clients are put off, 0
-    for ever so late. What sessions may take is said in `Allowance`.
+    `authenticator` judges the credentials of clients; without it they have no passwords. `clients`
+    says what the certificates are that `tls` asks them for. `wording` says our own replies.
+    `bare_line_ends` is what becomes of content with a bare CR or LF, "" for what the role asks for.
+    `max_lag` is how late the event loop may be before clients are put off, 0 for ever so late. What
+    sessions may take is said in `Allowance`.
     """
 
     name: str
@@ -57,6 +59,7 @@ class ListenerOptions:
     domains: frozenset[str] = frozenset()
     tls: ssl.SSLContext | None = None
     authenticator: Authenticator | None = None
+    clients: ClientCertificates = field(default_factory=ClientCertificates)
     wording: Wording = field(default_factory=Wording)
     max_message_size: int = 50_000_000  # octets, RFC 1870; the extensions may lower it
     max_recipients: int = 1000  # Postfix smtpd_recipient_limit
@@ -158,7 +161,7 @@ class Admission:
         self.use(options)
 
     def use(self, options: ListenerOptions) -> None:
-        """Go by other options from now on; who was let in stays."""
+        """Go by other options from now on; who was let in stays, and is judged anew at MAIL."""
         self.options = options
         self.trusts = lru_cache(CACHED_PEERS)(self._trusts)
         self._usual = options.allowance

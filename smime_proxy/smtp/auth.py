@@ -1,6 +1,7 @@
 """Who a client is: AUTH on the server's side of a session, and the identity it ends in.
 
-RFC 4954 (AUTH), RFC 3848 (`with` words), RFC 8314 (no password in clear text).
+RFC 4954 (AUTH), RFC 3848 (`with` words), RFC 8314 (no password in clear text), RFC 4422 A
+(EXTERNAL: the certificate of the client says who he is).
 """
 
 from collections.abc import Callable
@@ -13,7 +14,15 @@ import structlog
 from smime_proxy.envelope import Session
 from smime_proxy.gateway.ports import Upstream
 from smime_proxy.reply import EnhancedStatus, Reply
-from smime_proxy.smtp.sasl import MECHANISMS, Ask, Credentials, read_credentials
+from smime_proxy.smtp.sasl import (
+    EXTERNAL,
+    MECHANISMS,
+    UNKNOWN_MECHANISM,
+    Ask,
+    Credentials,
+    read_credentials,
+    read_external,
+)
 from smime_proxy.smtp.throttle import Throttle
 
 ACCEPTED = Reply(235, EnhancedStatus(7, 0), "Authentication succeeded")
@@ -47,7 +56,7 @@ class Identity(Protocol):
 
 
 class Authenticator(Protocol):
-    """Judges credentials."""
+    """Judges credentials; equal to another whose verdicts hold as well as its own."""
 
     async def judge(self, credentials: Credentials) -> Identity | Reply:
         """Give the identity they prove, or the refusal: 535 or another 5yz, 454 for now."""
@@ -55,7 +64,11 @@ class Authenticator(Protocol):
 
 
 class Authentication:
-    """The authentication of one session; `private`: what is said on it cannot be read by others."""
+    """The authentication of one session.
+
+    `certified` is everywhere the login that the client's TLS certificate stands for, None without:
+    he is authenticated by it and need not say AUTH; whoever does so nevertheless is who he says.
+    """
 
     def __init__(self, peer: str, throttle: Throttle, count: Callable[[str], None]) -> None:
         """Begin as nobody; `count` notes an outcome of AUTH."""
@@ -63,29 +76,43 @@ class Authentication:
         self._throttle = throttle
         self._count = count
         self._identity: Identity | None = None
+        self._judge_of_it: Authenticator | None = None
+        self._external = False  # the client said EXTERNAL
 
     @property
     def succeeded(self) -> bool:
-        """Tell whether the client proved who he is."""
-        return self._identity is not None
+        """Tell whether the client proved by AUTH who he is."""
+        return self._identity is not None or self._external
 
     @property
     def upstream(self) -> Upstream | None:
         """Where the client's mail goes with his own credentials, if it does."""
         return self._identity.upstream if self._identity is not None else None
 
-    def offers(self, authenticator: Authenticator | None, *, tls: bool) -> list[str]:
+    def offers(
+        self, authenticator: Authenticator | None, *, tls: bool, certified: str | None = None
+    ) -> list[str]:
         """Give the EHLO line (RFC 4954 3), none where AUTH may not be used."""
-        if authenticator is None or not self._is_private(tls=tls):
-            return []
-        return [" ".join(("AUTH", *(name.decode() for name in MECHANISMS)))]
+        passwords = authenticator is not None and self._is_private(tls=tls)
+        names = [*(MECHANISMS if passwords else ()), *([EXTERNAL] if certified is not None else [])]
+        return [" ".join(("AUTH", *(name.decode() for name in names)))] if names else []
 
     async def authenticate(
-        self, authenticator: Authenticator, argument: bytes, ask: Ask, *, tls: bool
+        self,
+        authenticator: Authenticator | None,
+        argument: bytes,
+        ask: Ask,
+        *,
+        tls: bool,
+        certified: str | None = None,
     ) -> Reply:
         """Answer AUTH outside a transaction; `ask` carries the exchange (RFC 4954 4)."""
         if self.succeeded:
             return TWICE
+        if certified is not None and argument.partition(b" ")[0].upper() == EXTERNAL:
+            return self._judge_external(await read_external(argument, ask), certified)
+        if authenticator is None:
+            return UNKNOWN_MECHANISM
         if not self._is_private(tls=tls):
             return TLS_FIRST
         credentials = await read_credentials(argument, ask)
@@ -93,15 +120,22 @@ class Authentication:
             return credentials
         return await self._judge(authenticator, credentials)
 
-    def mark(self, session: Session) -> Session:
-        """Say in what is known of the client who he is (RFC 3848)."""
-        if self._identity is None:
-            return session
-        protocol = session.protocol if session.protocol == "SMTP" else session.protocol + "A"
-        return replace(session, login=self._identity.login, protocol=protocol)
+    def mark(self, session: Session, certified: str | None = None) -> Session:
+        """Say in what is known of the client who he is; the A is for AUTH (RFC 3848)."""
+        login = certified if self._identity is None else self._identity.login
+        said = self.succeeded and login is not None and session.protocol != "SMTP"
+        protocol = session.protocol + "A" if said else session.protocol
+        return replace(session, login=login, protocol=protocol)
+
+    async def review(self, authenticator: Authenticator | None, certified: str | None) -> None:
+        """Forget who the client is when that would not be found today: settings have changed."""
+        judged = self._identity is not None and self._judge_of_it != authenticator
+        if judged or (self._external and certified is None):
+            await self.forget()
 
     async def forget(self) -> None:
         """Be nobody again: TLS began anew, or the session is over."""
+        self._external = False
         identity, self._identity = self._identity, None
         if identity is not None:
             await identity.close()
@@ -127,13 +161,23 @@ class Authentication:
             raise
         if not isinstance(found, Reply):
             self._throttle.succeeded(login, self._peer)
-            self._identity = found
+            self._identity, self._judge_of_it = found, authenticator
             self._note("accepted")
             return ACCEPTED
         if found.is_temporary:
             self._throttle.undecided(login, self._peer)
         self._note("refused" if found.is_permanent else "unavailable")
         return found
+
+    def _judge_external(self, authorise_as: str | Reply, certified: str) -> Reply:
+        if isinstance(authorise_as, Reply):
+            return authorise_as
+        if authorise_as not in ("", certified):
+            self._note("refused")
+            return REFUSED
+        self._external = True
+        self._note("accepted")
+        return ACCEPTED
 
     def _note(self, outcome: str) -> None:
         # Not the login: people type their password there.

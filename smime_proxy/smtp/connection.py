@@ -9,6 +9,7 @@ import ssl
 from functools import lru_cache
 from typing import Any, cast
 
+import structlog
 from aiosmtpd.smtp import SMTP
 
 from smime_proxy.reply import EnhancedStatus, Reply
@@ -25,6 +26,7 @@ _SILENT = Reply(421, EnhancedStatus(4, 2), "Nothing, or too little, heard for to
 _FAULTY = Reply(421, EnhancedStatus(7, 0), "Too many errors, closing")
 
 _UNTOLD = {SERVICE_CLOSING: "closing", 454: "authentication"}  # RFC 5321 4.2.3, RFC 4954 6
+_log = structlog.get_logger("smime_proxy.smtp")
 
 encode = lru_cache(CACHED_REPLIES)(Reply.encode)
 
@@ -58,7 +60,6 @@ class Connection(SMTP):
         self.admission = admission
         self.intake = Intake(loop, self._switch_reading)
         self.peer = ""
-        self.trusted = False
         self._faults = 0
         self.closing = False
         self._replies: list[bytes] = []
@@ -80,7 +81,6 @@ class Connection(SMTP):
             channel.write(encode(self.admission.options.wording.reply(refusal)))
             channel.close()
             return
-        self.trusted = self.admission.trusts(self.peer)
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -170,6 +170,26 @@ class Connection(SMTP):
         return f"{session.version()} {session.cipher()[0]}" if session is not None else ""
 
     @property
+    def certificate(self) -> bytes:
+        """The certificate in DER by which the client proved himself to TLS, b"" without."""
+        channel = self.channel
+        session = channel.get_extra_info("ssl_object") if channel is not None else None
+        if session is None or session.context.verify_mode is ssl.CERT_NONE:
+            return b""
+        return session.getpeercert(binary_form=True) or b""
+
+    @property
+    def certified(self) -> str | None:
+        """The login that the client's certificate stands for, None for none."""
+        return self.admission.options.clients.login_of(self.certificate)
+
+    @property
+    def trusted(self) -> bool:
+        """Tell whether the client may send without a login, by what is in force now."""
+        clients = self.admission.options.clients
+        return self.admission.trusts(self.peer) and clients.trusts(self.certificate)
+
+    @property
     def client_gone(self) -> bool:
         """Tell whether the client left; one that said all it has to say is still waiting."""
         channel = self.channel
@@ -237,7 +257,8 @@ class Connection(SMTP):
             over = await self.loop.start_tls(
                 channel, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
             )
-        except (OSError, ssl.SSLError):
+        except (OSError, ssl.SSLError) as error:
+            _log.info("tls_failed", peer=self.peer, reason=str(error) or type(error).__name__)
             return False
         # asyncio gives None when the client left in the middle of the handshake.
         self.transport = over

@@ -46,7 +46,7 @@ class SmtpListener:
         return self._admission.options.name
 
     def use(self, options: ListenerOptions) -> None:
-        """Go by other options from now on; socket and protocol stay, and who is let in already."""
+        """Go by other options from the next transaction on; socket and protocol stay."""
         self._admission.use(options)
 
     async def start(self, sock: socket.socket) -> None:

@@ -26,7 +26,7 @@ class Relay:
     port: int
     scheme: Literal["smtp", "smtps", "lmtp"] = "smtp"
     tls: Literal["never", "required"] = "required"
-    tls_context: ssl.SSLContext | None = None
+    tls_context: ssl.SSLContext | None = field(default=None, compare=False)
     username: str = ""
     password: str = field(default="", repr=False)
     socket: Path | None = None

@@ -1,6 +1,7 @@
 """What a client says in an AUTH exchange, read strictly; no I/O and no judgement of a password.
 
-RFC 4954 4 (initial response, continuation, `*`), RFC 4616 (PLAIN), draft-murchison-sasl-login.
+RFC 4954 4 (initial response, continuation, `*`), RFC 4616 (PLAIN), RFC 4422 A (EXTERNAL),
+draft-murchison-sasl-login.
 """
 
 import binascii
@@ -12,6 +13,7 @@ from smime_proxy.reply import EnhancedStatus, Reply
 
 MAX_AUTH_OCTETS = 12288  # of a line in an exchange, without its line end; RFC 4954 4
 MECHANISMS = (b"PLAIN", b"LOGIN")
+EXTERNAL = b"EXTERNAL"
 
 CANCELLED = Reply(501, EnhancedStatus(7, 0), "Authentication cancelled")
 UNREADABLE = Reply(501, EnhancedStatus(5, 2), "Cannot decode this as base64")
@@ -50,6 +52,15 @@ async def read_credentials(argument: bytes, ask: Ask) -> Credentials | Reply:
             return await _login(initial.strip(b" "), ask)
         case _:
             return UNKNOWN_MECHANISM
+
+
+async def read_external(argument: bytes, ask: Ask) -> str | Reply:
+    """Carry out EXTERNAL and give whom the client wants to act as, "" for himself (RFC 4422 A).
+
+    `argument` begins with the mechanism. Gives the reply for what is no sound exchange.
+    """
+    message = await _response(argument.partition(b" ")[2].strip(b" "), b"", ask)
+    return MALFORMED if isinstance(message, str) and "\0" in message else message
 
 
 async def _plain(initial: bytes, ask: Ask) -> Credentials | Reply:

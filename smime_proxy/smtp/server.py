@@ -8,6 +8,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import ClassVar, Never
 
 import structlog
@@ -47,6 +48,8 @@ _NESTED = Reply(503, EnhancedStatus(5, 1), "A transaction is open, send RSET to 
 _MAIL_FIRST = Reply(503, EnhancedStatus(5, 1), "Say MAIL first")
 _GUESSING = Reply(421, EnhancedStatus(7, 0), "Too many refusals, closing")
 _AIMLESS = Reply(421, EnhancedStatus(7, 0), "Too many commands without mail, closing")
+
+_UNNAMED = "the client's certificate has no name that is asked for"
 
 _log = structlog.get_logger("smime_proxy.smtp")
 
@@ -166,17 +169,15 @@ class Dialogue(Connection):
             return False
         self._aimless += 1
         await self._abandon()
-        options, tls = self.admission.options, self.tls
-        session = Session(
+        options = self.admission.options
+        self._session = Session(
             listener=options.name,
             role=options.role,
             peer=self.peer,
             helo=name,
             protocol=self._with_word(extended=extended),
-            tls=tls,
-            trusted=self.trusted,
+            tls=self.tls,
         )
-        self._session = self._authentication.mark(session)
         return True
 
     def _with_word(self, *, extended: bool) -> str:
@@ -197,8 +198,10 @@ class Dialogue(Connection):
             offers.append("REQUIRETLS")
         if self.admission.options.tls is not None and not self.tls:
             offers.append("STARTTLS")
-        authenticator = self.admission.options.authenticator
-        return offers + self._authentication.offers(authenticator, tls=bool(self.tls))
+        authenticator, tls = self.admission.options.authenticator, bool(self.tls)
+        return offers + self._authentication.offers(
+            authenticator, tls=tls, certified=self.certified
+        )
 
     @property
     def _extensions(self) -> Extensions:
@@ -228,7 +231,8 @@ class Dialogue(Connection):
 
     async def _auth(self, argument: bytes) -> None:
         authentication, authenticator = self._authentication, self.admission.options.authenticator
-        if authenticator is None:
+        certified = self.certified
+        if authenticator is None and certified is None:
             self.say(_UNKNOWN)
             return
         if self._session is None:
@@ -239,11 +243,11 @@ class Dialogue(Connection):
             return
         self._aimless += 1
         reply = await authentication.authenticate(
-            authenticator, argument, self._ask, tls=bool(self.tls)
+            authenticator, argument, self._ask, tls=bool(self.tls), certified=certified
         )
         if reply.is_positive:
-            self._session = authentication.mark(self._session)
-            reply = self.admission.identify(self, self._session.login or "") or reply
+            login = authentication.mark(self._session, certified).login
+            reply = self.admission.identify(self, login or "") or reply
         if not self.closing:  # within the exchange it may have been
             self._note_refusal(reply)
 
@@ -253,6 +257,7 @@ class Dialogue(Connection):
         return await self.next_line()
 
     async def _mail(self, argument: bytes) -> None:
+        await self._authentication.review(self.admission.options.authenticator, self.certified)
         refusal = self._refuse_mail()
         if refusal is not None:
             self._note_refusal(refusal)
@@ -282,19 +287,28 @@ class Dialogue(Connection):
         return self.admission.put_off()
 
     def _denial(self) -> Reply:
-        return REQUIRED if self.admission.options.authenticator else reply_for("relay_denied")
+        options = self.admission.options
+        if options.authenticator is not None:
+            return REQUIRED
+        unnamed = self.admission.trusts(self.peer) and not self.trusted
+        return reply_for("relay_denied", _UNNAMED if unnamed else "")
 
     def _is_stranger_outbound(self) -> bool:
         return self.admission.options.role is Role.OUTBOUND and not self._is_known
 
     @property
     def _is_known(self) -> bool:
-        return self.trusted or self._authentication.succeeded
+        certified = self.certified is not None
+        return self.trusted or certified or self._authentication.succeeded
 
     async def _begin(self, mail: MailArgument, limit: int) -> None:
         assert self._session is not None  # noqa: S101 - _refuse_mail has seen to it
-        gateway = self.admission.gateway
-        conversation = gateway.begin(self._session, self._authentication.upstream)
+        session = replace(self._session, trusted=self.trusted)
+        session = self._authentication.mark(session, self.certified)
+        if session.login and (refusal := self.admission.identify(self, session.login)):
+            self._note_refusal(refusal)
+            return
+        conversation = self.admission.gateway.begin(session, self._authentication.upstream)
         self._transaction = Transaction(
             self.admission,
             conversation,
@@ -308,12 +322,12 @@ class Dialogue(Connection):
         self.say(reply)
 
     async def _rcpt(self, argument: bytes) -> None:
-        if self._is_stranger_outbound():
-            self._note_refusal(self._denial())
-        elif self._transaction is None:
-            self.say(_MAIL_FIRST)
-        else:
+        if self._transaction is not None:
             self._note_refusal(await self._transaction.rcpt(argument))
+        elif self._is_stranger_outbound():
+            self._note_refusal(self._denial())
+        else:
+            self.say(_MAIL_FIRST)
 
     def _note_refusal(self, reply: Reply) -> None:
         """Give a reply that may be a refusal; strangers get only so many."""

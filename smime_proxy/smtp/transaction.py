@@ -37,6 +37,7 @@ class Transaction:
     ) -> None:
         """Start without recipients; `limit` is in octets, `offered` what EHLO said."""
         self._admission = admission
+        self._options = admission.options  # those of its beginning, whatever comes into force
         self._conversation: Conversation | None = conversation
         self._limit = limit
         self._offered = offered
@@ -57,7 +58,7 @@ class Transaction:
             return path
         if not self._serves(path.mailbox):
             return reply_for("relay_denied")
-        if self._accepted >= self._admission.options.max_recipients:
+        if self._accepted >= self._options.max_recipients:
             return reply_for("too_many_recipients")
         assert self._conversation is not None  # noqa: S101 - only `take` and `abandon` end it
         reply = await self._conversation.rcpt(path)
@@ -99,7 +100,7 @@ class Transaction:
         Who may send outbound may send anywhere. Inbound a trusted host is no excuse for a route:
         strangers' mail comes through the server in front, and those behind us believe us.
         """
-        options = self._admission.options
+        options = self._options
         if options.role is Role.OUTBOUND:
             return True
         if is_routed(mailbox):
@@ -110,7 +111,7 @@ class Transaction:
 
     @property
     def _is_lmtp(self) -> bool:
-        return self._admission.options.protocol == "lmtp"
+        return self._options.protocol == "lmtp"
 
     def _all(self, reply: Reply) -> tuple[Reply, ...]:
         """Say the same of everybody; nothing follows a 421."""
@@ -123,7 +124,7 @@ class Transaction:
         """Hand the message over; nothing here ends before the gateway knows its outcome (E22)."""
         raw = content.raw
         if not content.clean:
-            if self._admission.options.refuses_bare_line_ends:
+            if self._options.refuses_bare_line_ends:
                 await self.abandon()
                 return self._all(reply_for("bare_line_end"))
             raw = normalise(raw)

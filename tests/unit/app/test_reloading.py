@@ -34,6 +34,7 @@ def test_what_can_change_is_put_in_force() -> None:
         (settings(service={"max_message_size": "1MB"}), "service"),
         (settings(status={"bind": "127.0.0.1:9"}, log={"level": "debug"}), "status, log"),
         (settings(OUT | {"bind": "127.0.0.1:3"}), "listeners.out"),
+        (settings(OUT | {"role": "inbound", "domains": ["a.example"]}), "listeners.out"),
         (settings(listeners={}), "listeners.out"),
         (settings(listeners={"out": OUT, "b": OUT | {"bind": "127.0.0.1:3"}}), "listeners.b"),
     ],

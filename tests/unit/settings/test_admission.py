@@ -5,7 +5,11 @@ from typing import Any
 import pytest
 
 from smime_proxy.settings import Settings
-from smime_proxy.settings.admission import auth_faults, relay_faults
+from smime_proxy.settings.admission import (
+    auth_faults,
+    client_certificate_faults,
+    relay_faults,
+)
 from smime_proxy.settings.checks import check
 
 RELAY: dict[str, Any] = {"url": "smtp://relay.example"}
@@ -58,6 +62,7 @@ def test_what_cannot_check_logins_is_named(
 
 
 OPEN: dict[str, Any] = {"role": "outbound", "bind": "0.0.0.0:25", "upstream": "relay"}
+NAMED: dict[str, Any] = PAIR | {"tls_client_names": ["mail.example.com"]}
 ORG = {"require_header": {"X-OriginatorOrg": ["example.com"]}}
 
 
@@ -98,6 +103,7 @@ def test_an_open_relay_is_refused_and_named(listener: dict[str, Any], says: str)
         {"trusted_networks": []},
         {"trusted_networks": ["40.92.0.0/15"], "bind": "127.0.0.1:25"},
         ORG | {"trusted_networks": ["40.92.0.0/15"]},
+        NAMED | {"trusted_networks": ["40.92.0.0/15"]},
         PAIR | {"auth": "local"},
     ],
 )
@@ -109,3 +115,46 @@ def test_a_required_field_belongs_to_outbound_listeners() -> None:
     inbound = {"role": "inbound", "domains": ["a.example"], "trusted_networks": ["0.0.0.0/0"]}
     settings = built(OPEN | inbound | ORG, RELAY)
     assert [key for key, _ in relay_faults(settings.listeners["l"])] == ["require_header"]
+
+
+LOGINS: dict[str, Any] = {"tls_client_logins": {"App.example": "app"}}
+CA = {"tls_client_ca": "/ca"}
+
+
+def test_certificates_of_clients_are_named_by_fingerprint_host_or_address() -> None:
+    colons = ":".join(["AB"] * 32)
+    logins = {colons: "a", "App.Example": "b", "Eve@Example.com": "c"}
+    listener = built(OUT | PAIR | CA | {"auth": "local", "tls_client_logins": logins}, RELAY)
+    assert check(listener) == []
+    folded = {"ab" * 32: "a", "app.example": "b", "eve@example.com": "c"}
+    assert listener.listeners["l"].tls_client_logins == folded
+    for bad in (["*.example.com"], ["CN=eve"], [""], ["ab" * 31], ["a.example", "A.example"]):
+        with pytest.raises(ValueError, match=r"must be|twice"):
+            built(OUT | {"tls_client_logins": dict.fromkeys(bad, "a")}, RELAY)
+
+
+@pytest.mark.parametrize(
+    ("listener", "keys"),
+    [
+        (PAIR | CA | LOGINS | {"auth": "none"}, []),
+        (PAIR | CA | LOGINS | {"auth": "local"}, []),
+        (NAMED | CA | {"auth": "none"}, []),
+        (NAMED | {"auth": "none"}, []),
+        (CA | LOGINS | {"auth": "none"}, ["tls_certificate"]),
+        (PAIR | CA, ["tls_client_ca"]),
+        (PAIR | LOGINS | {"auth": "none"}, ["tls_client_ca"]),
+        (PAIR | CA | LOGINS, ["tls_client_logins"]),
+        (NAMED | {"auth": "local"}, ["tls_client_names"]),
+        (
+            NAMED | CA | LOGINS | {"role": "inbound", "auth": "none", "domains": ["a.example"]},
+            ["tls_client_ca", "tls_client_logins", "tls_client_names"],
+        ),
+    ],
+)
+def test_what_makes_no_sense_of_client_certificates_is_named(
+    listener: dict[str, Any], keys: list[str]
+) -> None:
+    settings = built(OUT | listener, RELAY)
+    found = [key for key, _ in client_certificate_faults(settings.listeners["l"])]
+    assert found == keys
+    assert [fault.path[-1] for fault in check(settings)] == keys

@@ -97,6 +97,25 @@ async def test_a_second_ehlo_changes_nobody() -> None:
     assert gateway.sessions[0].login == "eve"
 
 
+async def test_a_login_lasts_only_while_it_would_be_judged_alike() -> None:
+    """What was begun is finished; the next transaction goes by the settings in force."""
+    judge = Judge()
+    async with talking(FakeGateway(), with_auth(judge)) as (client, listener):
+        await greet(client)
+        await client.ask(plain())
+        listener.use(with_auth(judge))
+        assert (await client.ask("MAIL FROM:<a@b.example>")).startswith("250 ")
+        listener.use(options(Role.OUTBOUND, trusted_networks=()))
+        assert (await client.ask("RCPT TO:<a@b.example>")).startswith("250 ")
+        assert (await client.ask("RSET")).startswith("250 ")
+        assert not judge.people[0].closed
+        assert (await client.ask("MAIL FROM:<a@b.example>")).startswith("550 5.7.1 ")
+        assert judge.people[0].closed
+        listener.use(with_auth(Judge("another")))
+        assert (await client.ask("MAIL FROM:<a@b.example>")).startswith("530 5.7.0 ")
+        assert (await client.ask(plain("another"))).startswith("235 ")
+
+
 async def test_login_is_asked_for_name_and_password() -> None:
     judge = Judge()
     async with talking(FakeGateway(), with_auth(judge)) as (client, _):

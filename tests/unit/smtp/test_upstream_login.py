@@ -119,6 +119,14 @@ async def test_the_password_is_never_sent_in_clear_or_to_somebody_else(
             assert {line.partition(b" ")[0] for line in sink.commands()} <= {b"EHLO", b"STARTTLS"}
 
 
+def test_the_same_relay_judges_alike_whatever_context_was_made_for_it(files: TlsFiles) -> None:
+    one, same = (Relay("a.example", 25, tls_context=client_context(files.ca)) for _ in range(2))
+    other = replace(one, host="b.example")
+    judges = [UpstreamAuthenticator(relay, "proxy.example", TIMES) for relay in (one, same, other)]
+    assert judges[0] == judges[1]
+    assert judges[0] != judges[2]
+
+
 def test_only_a_relay_with_verified_tls_and_no_login_of_its_own_will_do(files: TlsFiles) -> None:
     good = Relay("127.0.0.1", 25, tls_context=client_context(files.ca))
     for relay in (Relay("127.0.0.1", 25, tls="never"), replace(good, username="service")):
