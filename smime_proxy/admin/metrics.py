@@ -125,6 +125,10 @@ GAUGES: Mapping[str, Gauge] = MappingProxyType(
         "snapshot_age_seconds": Gauge(
             "Seconds since the store was last read, or seen to be unchanged."
         ),
+        "tasks": Gauge(
+            "Tasks of asyncio, for each process that takes mail; a steady rise is a leak.",
+            ("worker",),
+        ),
         "upstream_reachable": Gauge(
             "1 when the last attempt to get a session with the upstream succeeded.",
             ("upstream",),
@@ -187,6 +191,19 @@ def render(
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Shown(counts, [*measured, own], at))
     return generate_latest(registry)
+
+
+def _labelled(gauges: Mapping[str, float], name: str) -> dict[str, float]:
+    """Give the gauges of one name by their label."""
+    split = ((full.partition(_MARK), value) for full, value in gauges.items())
+    return {label: value for (found, _, label), value in split if found == name}
+
+
+def _gauge(name: str, told: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(PREFIX + name, told, labels=[label])
+    for of_what, value in sorted(values.items()):
+        family.add_metric([of_what], value)
+    return family
 
 
 class _Shown(Collector):

@@ -106,9 +106,10 @@ class ServiceOptions:
 class Worker:
     """The listeners of one process with their engine."""
 
-    def __init__(self, grace: float) -> None:
-        """Start idle; `run` does the work."""
+    def __init__(self, grace: float, slot: int = 0) -> None:
+        """Start idle; `run` does the work. `slot` counts the workers from 0."""
         self._grace = grace
+        self._slot = slot
         self._stop = asyncio.Event()
         self._engine: Engine | None = None
         self._listeners: list[SmtpListener] = []
@@ -128,12 +129,13 @@ class Worker:
         return self._engine.counts() if self._engine is not None else {}
 
     def gauges(self) -> Mapping[str, float]:
-        """Give what this process measures."""
+        """Give what this process measures, asyncio's tasks among it, under its own slot."""
+        tasks = {f"tasks\t{self._slot}": float(len(asyncio.all_tasks()))}
         if self._engine is None:
-            return {}
+            return tasks
         sessions = {f"sessions_open\t{one.name}": float(one.sessions) for one in self._listeners}
         held = {"message_octets_held": float(self._budget.used)}
-        return {**self._engine.gauges(), **sessions, **held}
+        return {**self._engine.gauges(), **sessions, **held, **tasks}
 
     def measured(self) -> Sequence[Mapping[str, float]]:
         """Give what this process measures, which is all there is to measure."""

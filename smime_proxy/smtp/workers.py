@@ -96,7 +96,7 @@ async def _alone(
 async def _work(
     grace: float, make_engine: MakeEngine, sockets: _Sockets, slot: int, channel: Channel
 ) -> None:
-    worker = Worker(grace)
+    worker = Worker(grace, slot)
     async with _beside(report(worker, slot, os.getpid(), channel)):
         await worker.run(make_engine, sockets)
 

@@ -88,6 +88,12 @@ def test_the_number_of_series_has_an_end_and_a_report_holds_them_all() -> None:
     assert len(json.dumps(counters.counts())) < MAX_REPORT_OCTETS / 2
 
 
+def test_tasks_are_shown_for_each_worker() -> None:
+    samples = shown(Counters(), {"tasks\t0": 12, "tasks\t1": 7})
+    assert samples["smime_proxy_tasks", (("worker", "0"),)] == 12
+    assert samples["smime_proxy_tasks", (("worker", "1"),)] == 7
+
+
 @pytest.mark.parametrize(
     ("name", "labels"),
     [("misspelt", {}), ("refused", {}), ("refused", {"kind": "x"}), ("reported", {"rule": "x"})],

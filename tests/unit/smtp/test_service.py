@@ -100,6 +100,15 @@ async def test_a_worker_serves_until_it_is_told_to_stop() -> None:
     client.writer.close()
 
 
+async def test_a_worker_counts_its_tasks_under_its_slot() -> None:
+    worker = Worker(grace=1, slot=3)
+    before = worker.gauges()["tasks\t3"]
+    more = [asyncio.ensure_future(asyncio.Event().wait()) for _ in range(5)]
+    assert worker.gauges() == {"tasks\t3": before + 5}
+    for one in more:
+        one.cancel()
+
+
 async def offered_size(port: int) -> str:
     client = Client(*await asyncio.open_connection("127.0.0.1", port))
     await client.answer()

@@ -169,6 +169,7 @@ def test_workers_share_the_port_and_are_counted_together(pair: Service) -> None:
     eventually(both_served)  # the kernel may give any number in a row to one of them
     total = f'smime_proxy_messages_total{{listener="out",reply="2yz"}} {len(served)}.0\n'
     eventually(lambda: total in pair.get("/metrics"))
+    eventually(lambda: pair.get("/metrics").count("smime_proxy_tasks{") == 2)
     for client in clients:
         client.close()
 
