@@ -21,7 +21,8 @@ def may_report(context: Context, envelope: Envelope, work: Work) -> bool:
     if not may_be_answered(work.entity.header, sender):
         return False
     allowed = context.rate.allows(sender, envelope.received_at)
-    context.rate.note(sender, envelope.received_at)
+    if allowed:
+        context.rate.note(sender, envelope.received_at)
     return allowed
 
 

@@ -40,8 +40,9 @@ class ReportRate:
         return len(self._sent) < MAX_SENDERS
 
     def note(self, sender: Mailbox, at: datetime) -> None:
-        """Remember that a report went to this sender."""
-        self._sent[sender.key] = at
+        """Remember that a report went to this sender, if there is room or he is known."""
+        if len(self._sent) < MAX_SENDERS or sender.key in self._sent:
+            self._sent[sender.key] = at
 
     def _forget(self, at: datetime) -> None:
         self._sent = {

@@ -1,10 +1,13 @@
 """What is handed on: groups as the client named them, a report and a copy where there is one."""
 
+from dataclasses import replace
+
 import pytest
 
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.delivery import Kind
 from smime_proxy.gateway.groups import copy_of, group_of, may_report, report_of
+from smime_proxy.gateway.reports import ONE_REPORT_EACH
 from smime_proxy.gateway.work import Work, make
 from smime_proxy.policy.rules import Encrypt, OnMissingCertificate, Policy
 from tests.fakes import World, envelope, mail
@@ -52,6 +55,15 @@ def test_there_is_a_copy_only_where_one_is_wanted() -> None:
     copy = copy_of(kept.context(), sealed, work_of(kept))
     assert copy is not None
     assert (copy.kind, [str(path.mailbox) for path in copy.paths]) == (Kind.COPY, [ALICE])
+
+
+def test_a_report_that_was_not_allowed_puts_the_next_one_off_no_longer() -> None:
+    surroundings = world()
+    context, made = surroundings.context(), work_of(surroundings)
+    sealed = envelope(mail(ALICE, *BOTH), STRANGER, ALICE, role=Role.INBOUND)
+    at = [sealed.received_at + ONE_REPORT_EACH * share for share in (0, 0.9, 1)]
+    asked = [replace(sealed, received_at=each) for each in at]
+    assert [may_report(context, each, made) for each in asked] == [True, False, True]
 
 
 @pytest.mark.parametrize(

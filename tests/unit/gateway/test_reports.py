@@ -47,7 +47,11 @@ def test_a_flood_of_senders_is_bounded_and_passes() -> None:
     for number in range(MAX_SENDERS):
         rate.note(parse_mailbox(f"s{number}@y.org"), AT)
     assert not rate.allows(SENDER, AT)
-    assert rate.allows(SENDER, AT + ONE_REPORT_EACH)
+    known = parse_mailbox("s0@y.org")
+    for sender in (SENDER, known):
+        rate.note(sender, AT + ONE_REPORT_EACH / 2)
+    assert not rate.allows(known, AT + ONE_REPORT_EACH)
+    assert rate.allows(SENDER, AT + ONE_REPORT_EACH)  # there was no room to remember him
 
 
 def test_e69_the_report_goes_from_nobody_to_the_reverse_path() -> None:
