@@ -5,7 +5,7 @@ RFC 5280 4.1.2.5 (validity); which key is in use at a time says `certs.selection
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -19,6 +19,8 @@ from smime_proxy.certs.selection import (
 from smime_proxy.policy.rules import Account, Kind
 from smime_proxy.stores.anchors import MOZILLA, StoredAnchor
 
+# RFC 5280 4.1.2.5: that of what has no end; there is no second behind it.
+_NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _TICK = timedelta(seconds=1)  # times in certificates have whole seconds
 
 
@@ -116,6 +118,8 @@ def last_of(
         earlier = (choose(entries, account, end) for end in sorted(ended, reverse=True))
         return next((certificate for certificate in earlier if certificate is not None), None)
     for _ in entries:
+        if last.not_after >= _NEVER:
+            break
         following = choose(entries, account, last.not_after + _TICK)
         if following is None:
             break

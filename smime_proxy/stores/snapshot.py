@@ -5,6 +5,7 @@ RFC 8551 2.5.2 (capabilities).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -230,16 +231,20 @@ class Snapshot:
         """
         at = datetime.now(UTC)
         for account in self.all_accounts():
-            for entry in self.keys(account):
-                if not entry.former:
-                    validate(
-                        entry.certificate,
-                        Pool.of(entry.chain, self.issuers),
-                        self.trusted,
-                        at,
-                        purpose=Purpose.SIGN if entry.certificate.may_sign else Purpose.ENCRYPT,
-                        revocation=revocation,
-                    )
+            with suppress(StoreError):  # damaged: told when mail needs it, and no other's concern
+                self._judge(self.keys(account), revocation, at)
+
+    def _judge(self, entries: Sequence[Entry], revocation: Revocation, at: datetime) -> None:
+        for entry in entries:
+            if not entry.former:
+                validate(
+                    entry.certificate,
+                    Pool.of(entry.chain, self.issuers),
+                    self.trusted,
+                    at,
+                    purpose=Purpose.SIGN if entry.certificate.may_sign else Purpose.ENCRYPT,
+                    revocation=revocation,
+                )
 
     def _row(self, account: Account, certificate: Certificate) -> KeyRow:
         for row in self.rows.get(account.address.key, ()):

@@ -1,6 +1,6 @@
 """When accounts stop signing and being encrypted to: successors count, gaps end it."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -36,6 +36,14 @@ def ends(*identities: Identity, **more: Any) -> dict[Use, int]:
 def test_the_end_is_that_of_the_last_key_in_an_unbroken_row() -> None:
     row = (person(-10, 20), person(15, 60), person(59, 200))
     assert ends(*row) == {Use.SIGNING: 200, Use.ENCRYPTION: 200}
+
+
+def test_a_key_without_an_end_is_the_last() -> None:
+    """RFC 5280 4.1.2.5."""
+    never = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    endless = pki.person(None, ADDRESS, kind="p256", not_before=NOW - DAY, not_after=never)
+    end = (never - NOW).days
+    assert ends(endless, person(-1, 60)) == {Use.SIGNING: end, Use.ENCRYPTION: end}
 
 
 def test_a_gap_between_two_keys_ends_it() -> None:

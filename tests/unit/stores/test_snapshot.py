@@ -8,6 +8,9 @@ from sqlalchemy import insert, update
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.anchors import Anchor
+from smime_proxy.certs.certificate import Certificate
+from smime_proxy.certs.revocation import Revocation
+from smime_proxy.certs.revocation_mode import Mode
 from smime_proxy.certs.selection import choose_signing
 from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.cms.certificate_fields import read_certificate
@@ -27,6 +30,7 @@ from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.snapshot import Opened, Snapshot
 from tests import pki
 from tests.pki import NOW, Identity
+from tests.unit.certs.answers import Known
 from tests.unit.cms import made, ways
 from tests.unit.stores.made import ALICE, BOB, PARTNER, TEAM, account, bundle
 
@@ -347,6 +351,24 @@ def test_anchors_are_those_added_and_pinned_ones_as_themselves(store: Store, act
     assert pin.pinned_for is not None
     assert PARTNER.key in pin.pinned_for
     assert BOB.key not in pin.pinned_for
+
+
+def test_a_damaged_certificate_keeps_nobody_from_being_judged(store: Store, act: Act) -> None:
+    """Else the fetching would end with it."""
+    anchors.add(store, act, (ROOT.certificate,), Scope(own_domains=True))
+    add_alice(store, act)
+    bob = pki.person(MIDDLE, "bob@example.com")
+    accounts.add(store, act, account("bob@example.com"))
+    keys.import_key(store, act, BOB, bundle(bob))
+    (hers,) = keys.listing(store, ALICE)
+    with store.engine.begin() as connection:
+        table = schema.certificate
+        row = update(table).where(table.c.fingerprint == hers.certificate.fingerprint)
+        connection.execute(row.values(der=b"nonsense"))
+    wanted: list[Certificate] = []
+    want = Revocation(Mode.SOFT, Known(), lambda one, _issuer: wanted.append(one))
+    load(store).judge_own(want)
+    assert bob.certificate in wanted
 
 
 def test_no_pinned_certificate_is_read_before_somebody_asks_for_it(store: Store, act: Act) -> None:
