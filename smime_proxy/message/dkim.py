@@ -66,6 +66,11 @@ def _raw(header: HeaderBlock, name: str) -> list[bytes]:
 
 
 def _tags(value: str) -> dict[str, str]:
-    """Read a tag list; blanks mean nothing in the tags that are asked for here (RFC 6376 3.2)."""
+    """Read a tag list; blanks mean nothing in the tags that are asked for here (RFC 6376 3.2).
+
+    A tag that is there twice makes the whole list invalid: it is nobody's signature.
+    """
     pairs = (part.partition("=") for part in _BLANKS.sub("", value).split(";"))
-    return {name: text for name, equals, text in pairs if equals}
+    tags = [(name, text) for name, equals, text in pairs if equals]
+    found = dict(tags)
+    return found if len(found) == len(tags) else {}

@@ -28,6 +28,8 @@ def test_only_signatures_of_our_own_domains_go() -> None:
         b"DKIM-Signature: nonsense\r\n",
         b"DKIM-Signature: d = ; h=from\r\n",
         b"DKIM-Signature: x=d=example.test\r\n",
+        b"DKIM-Signature: d=other.example; d=example.test; h=from\r\n",
+        b"DKIM-Signature: d=example.test; h=from; h=to\r\n",
         b"X-DKIM-Signature: d=example.test\r\n",
     ],
 )
