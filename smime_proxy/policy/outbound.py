@@ -83,7 +83,9 @@ def settle_early(envelope: Envelope, facts: Facts, rules: Rules) -> Decision | O
             address = sender.mailbox or envelope.reverse_path or "<>"
             detail = f"{address}: a meeting {message.meeting} cannot be encrypted"
             return Refusal(Why.MEETING_NOT_ENCRYPTED, detail, "meeting with request to encrypt")
-        return _relay(everyone, f"meeting {message.meeting}", "meeting")
+        # What only a field outside says of a ciphertext is no way round the rule for teams.
+        if not (message.encrypted and message.sealed):
+            return _relay(everyone, f"meeting {message.meeting}", "meeting")
     # 3. What the client encrypted itself is not touched, and no team account takes part in it.
     if message.encrypted:
         settled = _client_encrypted(facts, everyone)

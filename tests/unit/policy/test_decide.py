@@ -230,7 +230,7 @@ def test_teams_neither_send_nor_get_what_we_encrypt(
         assert all(item.certificate is not None for item in members)
         assert not any(item.account and item.account.kind is Kind.TEAM for item in members)
         assert len(members) == 1 or all(item.visible for item in members)
-    if facts.message.encrypted and not facts.message.meeting:
+    if facts.message.encrypted and (facts.message.sealed or not facts.message.meeting):
         assert not any(account.kind is Kind.TEAM for account in facts.sender.named)
 
 

@@ -184,6 +184,16 @@ def test_a_meeting_with_a_request_to_encrypt_is_refused() -> None:
     assert refusal(outbound(to("x@y.org"), message=message)).why is Why.MEETING_NOT_ENCRYPTED
 
 
+def test_a_ciphertext_that_says_it_is_a_meeting_is_no_way_round_the_rule_for_teams() -> None:
+    """E66: `Content-Class` stands outside the encryption, where anybody can write it."""
+    message = MessageFacts(smime=True, encrypted=True, meeting="CONTENT-CLASS")
+    partner, team = to("x@y.org", known=True), to("team@example.test", who=TEAM)
+    assert treatments(outbound(partner, message=message)) == {"x@y.org": "Relay"}
+    sends = refusal(outbound(partner, who=sender(TEAM), message=message))
+    assert sends.why is Why.TEAM_SENDS_NO_ENCRYPTED
+    assert refusal(outbound(team, message=message)).why is Why.TEAM_GETS_NO_ENCRYPTED
+
+
 def test_mail_signed_by_the_client_is_not_signed_again_but_encrypted() -> None:
     """E33."""
     message = MessageFacts(smime=True, signed=True)
