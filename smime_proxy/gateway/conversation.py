@@ -28,7 +28,7 @@ def with_conversation(
 ) -> Facts:
     """Add to the facts what the mail has to do with mail decrypted here, where policy asks.
 
-    Raises `gateway.ports.MemoryUnreadable`.
+    Raises as `conversation`.
     """
     outbound = envelope.session.role is Role.OUTBOUND
     policy = policy_of(facts.sender, rules).policy
@@ -42,7 +42,8 @@ def conversation(entity: Entity, memory: Memory) -> str:
     """Say, as a refusal does, what mail has to do with mail decrypted here; "" for nothing.
 
     A mark tells mail that is sent on, as it is or attached, the memory what lost its mark, and
-    answers. Costs two reads of the memory, and a walk over the parts. Raises `MemoryUnreadable`.
+    answers. Costs two reads of the memory, one more for each hundred of attached mails, and a walk
+    over the parts. Raises `MemoryUnreadable`, and `TooComplex` as `headers_inside` does.
     """
     header = entity.header
     if memory.keys.is_marked(header):
@@ -53,4 +54,7 @@ def conversation(entity: Entity, memory: Memory) -> str:
     if any(map(memory.keys.is_marked, inside)):
         return CARRIES
     carried = (one for found in (header, *inside) for one in own_identifiers(found))
-    return CARRIES if memory.knows(tuple(islice(carried, MAX_REFERENCES))) else ""
+    while batch := tuple(islice(carried, MAX_REFERENCES)):
+        if memory.knows(batch):
+            return CARRIES
+    return ""

@@ -61,10 +61,10 @@ class DecryptedNotes(Notes[tuple[bytes, datetime], int]):
         self._losing = True
 
     def _take(self) -> Collection[tuple[bytes, datetime]]:
-        batch = super()._take()
+        # Before they stop waiting: another thread may ask in between.
+        self._writing = frozenset(digest for digest, _ in self._waiting.values())
         self._losing = False
-        self._writing = frozenset(digest for digest, _ in batch)
-        return batch
+        return super()._take()
 
     def _write(self, batch: Collection[tuple[bytes, datetime]]) -> int:
         number = remember(self._store, dict(batch)) if batch else 0

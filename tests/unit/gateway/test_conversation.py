@@ -78,6 +78,15 @@ def test_what_carries_it_attached_without_its_mark_is_known_by_the_message_id_in
     assert said(whole + of(f"In-Reply-To: {KNOWN}")) == ""
 
 
+def test_of_many_attached_mails_the_last_is_asked_for_too() -> None:
+    """Who forwards a folder."""
+    inner = of().replace(b"<1@example.test>", KNOWN.encode())
+    head = b"Content-Type: multipart/digest; boundary=b\r\n\r\n"
+    others = b"".join(b"--b\r\n\r\nMessage-ID: <%d@x>\r\n\r\nx\r\n" % n for n in range(150))
+    assert said(head + others + b"--b--\r\n") == ""
+    assert said(head + others + b"--b\r\n\r\n" + inner + b"\r\n--b--\r\n") == CARRIES
+
+
 def facts(**sender_: object) -> Facts:
     return Facts(MessageFacts(), (to("x@y.org"),), sender(**sender_))  # type: ignore[arg-type]
 
