@@ -20,7 +20,7 @@ ifneq ($(shell cat $(VENV)/.checkout 2>/dev/null && $(VENV)/bin/python -c "" 2>&
 STALE := stale
 endif
 
-.PHONY: run test check static format lock bench fuzz interop faults clean stale
+.PHONY: run test check static format lock audit sbom bench fuzz interop faults clean stale
 .DEFAULT_GOAL := test
 # Each target is one conversation with a person or with CI; its output stays in order.
 .NOTPARALLEL:
@@ -29,6 +29,7 @@ run: $(RUNTIME)
 	@exec deploy/demo/run.sh "$(STATE)" $(OUTBOUND_PORT) $(INBOUND_PORT) $(WEB_PORT) $(STATUS_PORT)
 
 test: $(DEV) static
+	@[ "$${CI:-}" != true ] || $(MAKE) --no-print-directory audit
 	@$(VENV)/bin/python -m tests.peers install
 	$(VENV)/bin/python -m pytest --numprocesses=auto --durations=5 tests/house tests/unit tests/attacks tests/fuzz $(PYTEST_ARGS)
 	$(VENV)/bin/python -m pytest --durations=15 tests/conformance tests/pkits tests/interop tests/e2e $(PYTEST_ARGS)
@@ -60,6 +61,17 @@ faults: $(DEV)
 
 lock:
 	deploy/development/lock.sh
+
+# Whether a vulnerability is known of what runs; asks an advisory service.
+audit: $(DEV)
+	@$(VENV)/bin/python deploy/development/audit.py $(VENV)/bin/pip-audit requirements.lock
+
+# What runs, as CycloneDX: versions and hashes of the runtime lock.
+sbom: $(DEV)
+	@mkdir -p build
+	@$(VENV)/bin/python -W ignore -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --output-format JSON --output-file build/sbom.cdx.json
+	@echo "wrote build/sbom.cdx.json"
 
 # The development lock holds all of the runtime lock, so either stamp serves `make run`.
 $(RUNTIME): requirements.lock requirements-build.lock pyproject.toml $(STALE)
