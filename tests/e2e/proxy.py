@@ -227,9 +227,13 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def eventually(condition: Callable[[], bool], explain: Callable[[], str] = str) -> None:
+def eventually(
+    condition: Callable[[], bool],
+    explain: Callable[[], str] = str,
+    seconds: float = PATIENCE_SECONDS,
+) -> None:
     """Wait for something that must come about."""
-    until = time.monotonic() + PATIENCE_SECONDS
+    until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, explain()
         time.sleep(0.02)

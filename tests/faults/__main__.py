@@ -1,6 +1,7 @@
 """The fault command, `make faults FAULTS_ARGS="matrix --lanes 16"`; exit 1 with findings.
 
-Each part prints its counts: cases, lost, unexpected, duplicates, by step.
+Each part prints its counts: cases, lost, unexpected, duplicates, by step. Those that take long run
+only when they are named: `python -m tests.faults outage --seconds 120`.
 """
 
 import argparse
@@ -18,10 +19,15 @@ from tests.faults.failpoints import enumerate_deaths
 from tests.faults.journal import Journal
 from tests.faults.kills import Outcome, Rampage, rampage
 from tests.faults.matrix import FAULTS, STEPS, cases
+from tests.faults.outage import HEADING, Outage, outage
 from tests.faults.run import Run, Tally, quit_under_fault, without_residue
+from tests.faults.slow import Slowness, felt
+from tests.faults.soak import Soak, soak
 from tests.faults.stage import CANARY, Role, State, Way, make_state, staged
 
 TIMEOUT = 3.0  # seconds an upstream of the matrix is waited for
+OUTAGE_TIMEOUTS = 8  # of an upstream that does not answer, within the outage
+SOAK_WARM_UPS = 5  # times its length is that of the warm-up
 UNTIMED_LANES = 6  # cases that the processors end, not a deadline
 
 
@@ -93,6 +99,36 @@ def failpoints(folder: Path, state: State, options: argparse.Namespace) -> bool:
     return True
 
 
+def outages(folder: Path, state: State, options: argparse.Namespace) -> bool:
+    """Have the upstream away in each way while a Postfix in front relays."""
+    print(HEADING, flush=True)
+    chosen = [
+        Outage("stopped", options.seconds),
+        Outage("blackholed", options.seconds),
+        Outage("blackholed", options.seconds, options.seconds / OUTAGE_TIMEOUTS),
+        Outage("busy", options.seconds),
+    ]
+    for number, told in enumerate(chosen):
+        if options.only in told.kind:
+            print(outage(folder / str(number), state, told), flush=True)
+    return True
+
+
+def soaking(folder: Path, state: State, options: argparse.Namespace) -> bool:
+    """Load steadily for long."""
+    seconds = options.minutes * 60
+    told = soak(folder, state, Soak(seconds, options.rate, warm_up=seconds / SOAK_WARM_UPS))
+    print(told, flush=True)
+    return told.holds
+
+
+def slow(folder: Path, state: State, options: argparse.Namespace) -> bool:
+    """Have hundreds of clients send an octet a second, and see what the others feel."""
+    told = felt(folder, state, Slowness(options.clients))
+    print(told, flush=True)
+    return not (told.refused or told.arrived)
+
+
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
@@ -102,7 +138,11 @@ PARTS: Mapping[str, Callable[[Path, State, argparse.Namespace], bool]] = {
     "matrix": matrix,
     "failpoints": failpoints,
     "kills": kills,
+    "slow": slow,
+    "outage": outages,
+    "soak": soaking,
 }
+LONG = ("outage", "soak")  # not run unless named
 
 
 def main() -> int:
@@ -111,7 +151,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         state = make_state(folder / "state")
-        for part in options.part or PARTS:
+        for part in options.part or (one for one in PARTS if one not in LONG):
             print(f"-- {part}", flush=True)
             (folder / part).mkdir()
             started = time.monotonic()
@@ -122,12 +162,16 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", nargs="*", choices=[*PARTS, []], help="all by default")
+    parser.add_argument("part", nargs="*", choices=[*PARTS, []], help="the short ones by default")
     parser.add_argument("--lanes", type=int, default=32, help="of the matrix, at once")
-    parser.add_argument("--only", default="", help="cases of the matrix whose name has this")
+    parser.add_argument("--only", default="", help="cases of matrix and outage named so in part")
     parser.add_argument("--kills", type=int, default=100, help="how many deaths")
     parser.add_argument("--jobs", type=int, default=2, help="services that are killed at once")
     parser.add_argument("--seed", type=int, default=1, help="the same moments again")
+    parser.add_argument("--seconds", type=float, default=120, help="of each outage")
+    parser.add_argument("--clients", type=int, default=500, help="slow ones")
+    parser.add_argument("--minutes", type=float, default=30, help="of the soak")
+    parser.add_argument("--rate", type=float, default=20, help="messages a second of the soak")
     return parser.parse_args()
 
 

@@ -45,7 +45,7 @@ class Lane:
 
 
 class _Spool(list[Message]):
-    """The messages of a sink, each on disk before the sink says 250."""
+    """The messages of a sink, each on disk before the sink says 250, and nowhere else."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -60,7 +60,6 @@ class _Spool(list[Message]):
         self._file.write(json.dumps(record).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
-        super().append(message)
 
 
 class _Log(list[Entry]):

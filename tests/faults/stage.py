@@ -7,7 +7,7 @@ listeners in front of them; cases in different lanes do not touch each other.
 import contextlib
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -151,11 +151,13 @@ def _listener(sink: int, role: Role) -> str:
 
 
 @contextlib.contextmanager
-def staged(folder: Path, state: State, lanes: int, timeout: float) -> Iterator[Stage]:
+def staged(
+    folder: Path, state: State, lanes: int, timeout: float, workers: int = 1
+) -> Iterator[Stage]:
     """Run a service with so many lanes, whose upstreams are waited for `timeout` seconds."""
     tls = make_tls_files(folder)
     with sinks(folder / "sinks", 2 * lanes, tls) as running:
-        design = _design(folder, running, tls, timeout)
+        design = replace(_design(folder, running, tls, timeout), workers=workers)
         with serving(folder / "proxy", state.folder, design) as proxy:
             yield Stage(proxy, running, state)
 
