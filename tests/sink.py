@@ -244,6 +244,8 @@ class _Dialogue:
             case b"LOGIN":
                 login = _decode(initial or await self.challenge(b"VXNlcm5hbWU6"))
                 password = _decode(await self.challenge(b"UGFzc3dvcmQ6"))
+            case b"XOAUTH2" | b"OAUTHBEARER":
+                login, password = await self.bearer(mechanism.upper(), initial)
             case _:
                 await self.answer(Step.AUTH, line, b"504 5.5.4 Unknown mechanism\r\n")
                 return
@@ -252,6 +254,18 @@ class _Dialogue:
             await self.answer(Step.AUTH, line, b"235 2.7.0 Welcome\r\n")
         else:
             await self.answer(Step.AUTH, line, b"535 5.7.8 Wrong\r\n")
+
+    async def bearer(self, mechanism: bytes, initial: bytes) -> tuple[str, str]:
+        """Read user and token; a wrong one is told why before the refusal (RFC 7628 3.2.3)."""
+        fields = _decode(initial or await self.challenge(b"")).split("\x01")
+        token = next((one[12:] for one in fields if one.startswith("auth=Bearer ")), "")
+        login = fields[0].removeprefix("user=")
+        if mechanism == b"OAUTHBEARER":
+            login = fields[0].removeprefix("n,a=").removesuffix(",")
+            login = login.replace("=2C", ",").replace("=3D", "=")
+        if self.sink.logins.get(login) != token:
+            await self.challenge(base64.b64encode(b'{"status":"invalid_token"}'))
+        return login, token
 
     async def challenge(self, text: bytes) -> bytes:
         await self.say(b"334 " + text + b"\r\n")

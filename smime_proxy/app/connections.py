@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from smime_proxy.admin.engine import Outlet
     from smime_proxy.settings import Settings
-    from smime_proxy.settings.connections import Listener
+    from smime_proxy.settings.connections import Listener, UpstreamOauth
     from smime_proxy.settings.connections import Upstream as UpstreamTable
+    from smime_proxy.smtp.access_token import AccessTokens
     from smime_proxy.smtp.admission import ListenerOptions
     from smime_proxy.smtp.auth import Authenticator
     from smime_proxy.smtp.relay import Relay
@@ -74,8 +75,35 @@ def find_place(table: "UpstreamTable") -> "Relay | Path":
         tls_context=client_context(table.tls_ca_file) if required else None,
         username=table.username,
         password=password,
+        tokens=_tokens(table.oauth) if table.oauth.token_url else None,
         socket=local,
     )
+
+
+def _tokens(table: "UpstreamOauth") -> "AccessTokens":
+    """Prepare what fetches access tokens; reads the secret. Raises `SmtpError`."""
+    from smime_proxy.admin.cli.files import read_password
+    from smime_proxy.lookup.errors import LookupFailed
+    from smime_proxy.lookup.token_endpoint import TokenEndpoint
+    from smime_proxy.smtp.access_token import AccessTokens
+    from smime_proxy.smtp.errors import SmtpError, TokenError
+    from smime_proxy.smtp.tls import client_context
+
+    file = table.client_secret_file
+    try:
+        secret = read_password(file).decode() if file else ""
+    except UnicodeDecodeError:
+        raise SmtpError(f"{file}: the secret is not UTF-8") from None
+    trusting = client_context(table.tls_ca_file)
+    endpoint = TokenEndpoint(table.token_url, table.client_id, secret, table.scope, trusting)
+
+    async def ask() -> bytes:
+        try:
+            return await endpoint.ask()
+        except LookupFailed as error:
+            raise TokenError(f"{table.token_url}: {error}") from None
+
+    return AccessTokens(ask)
 
 
 def _authenticator(settings: "Settings", listener: "Listener") -> "Authenticator | None":

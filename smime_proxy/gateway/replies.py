@@ -51,6 +51,7 @@ REPLIES: Mapping[str, Template] = MappingProxyType(
         "relay_denied": Template(550, 7, 1),
         "too_many_recipients": Template(452, 5, 3),
         "upstream_unreachable": Template(451, 4, 1),
+        "no_access_token": Template(451, 7, 0),
         "upstream_lost": Template(451, 4, 2),
         "offer_withdrawn": Template(451, 4, 2),
         "unanswered": Template(451, 4, 2),

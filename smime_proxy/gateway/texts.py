@@ -98,6 +98,9 @@ _ENGLISH = {
     "upstream_unreachable": Advice(
         "The next mail server cannot be reached; nothing was sent, try again later."
     ),
+    "no_access_token": Advice(
+        "Logging in at the next mail server is not possible now; nothing was sent, try again later."
+    ),
     "upstream_lost": Advice("The connection to the next mail server was lost: try again later."),
     "offer_withdrawn": Advice(
         "The next mail server no longer offers it: connect anew and try again."
@@ -231,6 +234,10 @@ _GERMAN = {
     "upstream_unreachable": Advice(
         "Der nächste Mailserver ist nicht erreichbar; es wurde nichts gesendet. Bitte versuchen"
         " Sie es später erneut."
+    ),
+    "no_access_token": Advice(
+        "Die Anmeldung am nächsten Mailserver ist zur Zeit nicht möglich; es wurde nichts gesendet."
+        " Bitte versuchen Sie es später erneut."
     ),
     "upstream_lost": Advice(
         "Die Verbindung zum nächsten Mailserver ist abgerissen: Bitte versuchen Sie es später"

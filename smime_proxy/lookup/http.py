@@ -6,7 +6,8 @@ elsewhere between both; redirects are not followed, nothing is unpacked, no prox
 
 import ipaddress
 import socket
-from collections.abc import Sequence
+import ssl
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -92,13 +93,24 @@ class _Resolver(AbstractResolver):
 class Http:
     """A client for one event loop; `close` it at the end."""
 
-    def __init__(self, rule: AddressRule) -> None:
-        """Prepare; no connection is made before the first fetch, and none is kept."""
+    def __init__(self, rule: AddressRule, *, tls: ssl.SSLContext | None = None) -> None:
+        """Prepare; no connection is made before the first fetch, and none is kept.
+
+        `tls` verifies servers in place of the system's authorities.
+        """
         self._rule = rule
+        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
 
     async def fetch(
-        self, url: str, *, limit: int, seconds: float, send: bytes = b"", kind: str = ""
+        self,
+        url: str,
+        *,
+        limit: int,
+        seconds: float,
+        send: bytes = b"",
+        kind: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> bytes:
         """GET a URL, or POST `send` as content of a media type; gives the octets of a 200.
 
@@ -108,14 +120,14 @@ class Http:
         self._check(url)
         session = self._open()
         method = "POST" if send else "GET"
-        headers = {"Content-Type": kind} if send else {}
+        fields = {"Content-Type": kind} if send else {}
         timeout = aiohttp.ClientTimeout(total=seconds)
         try:
             async with session.request(
                 method,
                 url,
                 data=send or None,
-                headers=headers,
+                headers={**fields, **(headers or {})},
                 timeout=timeout,
                 allow_redirects=False,
             ) as answer:
@@ -155,7 +167,11 @@ class Http:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(
-                resolver=_Resolver(self._rule), use_dns_cache=False, force_close=True, limit=8
+                resolver=_Resolver(self._rule),
+                use_dns_cache=False,
+                force_close=True,
+                limit=8,
+                ssl=self._tls or True,
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from smime_proxy.envelope import Role
-from smime_proxy.settings.connections import Listener
+from smime_proxy.settings.connections import Listener, Upstream
 from smime_proxy.settings.fields import Network, Scheme
 from smime_proxy.settings.model import Settings
 
@@ -35,6 +35,25 @@ def auth_faults(settings: Settings, listener: Listener) -> Iterator[tuple[str, s
         yield "auth", f"upstream: upstreams.{listener.upstream}.tls must be required for it"
     elif upstream.username:
         yield "auth", f"upstream: upstreams.{listener.upstream} has a username of its own already"
+
+
+def oauth_faults(upstream: Upstream) -> Iterator[tuple[str, str]]:
+    """Find what keeps us from logging in at an upstream with access tokens."""
+    table = upstream.oauth
+    if not table.token_url:
+        for key in ("client_id", "client_secret_file", "scope", "tls_ca_file"):
+            if getattr(table, key):
+                yield f"oauth.{key}", "means nothing without token_url"
+        return
+    for key in ("client_id", "client_secret_file"):
+        if not getattr(table, key):
+            yield f"oauth.{key}", "must be set with token_url"
+    if not upstream.username:
+        yield "username", "must be set with oauth: whose mailbox the token is for"
+    if upstream.password_file:
+        yield "password_file", "must be empty with oauth"
+    if upstream.url.scheme not in (Scheme.SMTP, Scheme.SMTPS):
+        yield "oauth.token_url", "means nothing for what is no SMTP server"
 
 
 def client_certificate_faults(listener: Listener) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,12 @@ from pathlib import Path
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Role
 from smime_proxy.policy.rules import Encrypt
-from smime_proxy.settings.admission import auth_faults, client_certificate_faults, relay_faults
+from smime_proxy.settings.admission import (
+    auth_faults,
+    client_certificate_faults,
+    oauth_faults,
+    relay_faults,
+)
 from smime_proxy.settings.connections import Listener, Upstream
 from smime_proxy.settings.discovery import discovery_faults
 from smime_proxy.settings.errors import Fault, KeyPath, dotted
@@ -93,11 +98,12 @@ def reports_upstream(settings: Settings, listener: Listener) -> str:
 def _upstream_faults(settings: Settings) -> Iterator[Fault]:
     for name, upstream in settings.upstreams.items():
         for key, text in _one_upstream(upstream):
-            yield Fault(("upstreams", name, key), text)
+            yield Fault(("upstreams", name, *key.split(".")), text)
 
 
 def _one_upstream(upstream: Upstream) -> Iterator[tuple[str, str]]:
-    if bool(upstream.username) != bool(upstream.password_file):
+    yield from oauth_faults(upstream)
+    if not upstream.oauth.token_url and bool(upstream.username) != bool(upstream.password_file):
         missing = "password_file" if upstream.username else "username"
         yield missing, "must be set, username and password_file go together"
     if upstream.username and upstream.tls != "required":
@@ -229,6 +235,9 @@ def _named_files(settings: Settings) -> Iterator[tuple[KeyPath, Path]]:
         for key in ("tls_ca_file", "password_file"):
             if file := getattr(upstream, key):
                 yield ("upstreams", name, key), file
+        for key in ("client_secret_file", "tls_ca_file"):
+            if file := getattr(upstream.oauth, key):
+                yield ("upstreams", name, "oauth", key), file
     for name, listener in settings.listeners.items():
         for key in ("tls_certificate", "tls_key", "tls_client_ca"):
             if file := getattr(listener, key):

@@ -16,6 +16,7 @@ from smime_proxy.settings.fields import (
     read_client_logins,
     read_client_name,
     read_list,
+    read_token_url,
 )
 from smime_proxy.settings.tables import (
     LOOPBACK,
@@ -66,6 +67,21 @@ class UpstreamTimeouts(Table):
     to send it again: the shorter, the more duplicates."""
 
 
+class UpstreamOauth(Table):
+    """`[upstreams.NAME.oauth]`: access tokens instead of a password; RFC 6749 4.4."""
+
+    token_url: Annotated[str, AfterValidator(read_token_url)] = ""
+    """https:// URL of the token endpoint; empty for none."""
+    client_id: str = ""
+    """Who we are there."""
+    client_secret_file: OptionalPath = None
+    """File whose first line is the secret of the client."""
+    scope: str = ""
+    """What the token is for, as the endpoint names it; empty for what it gives by default."""
+    tls_ca_file: OptionalPath = None
+    """PEM file of authorities that vouch for the endpoint; default the system's."""
+
+
 class Upstream(Table):
     """`[upstreams.NAME]`: a place mail is handed on to."""
 
@@ -81,6 +97,8 @@ class Upstream(Table):
     """Service credentials, with password_file; only over verified TLS."""
     password_file: OptionalPath = None
     """File whose first line is the password."""
+    oauth: UpstreamOauth = Field(default_factory=UpstreamOauth)
+    """Access tokens in place of password_file, by AUTH OAUTHBEARER or XOAUTH2."""
     timeouts: UpstreamTimeouts = Field(default_factory=UpstreamTimeouts)
     """How long to wait for it."""
 

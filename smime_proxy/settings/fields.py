@@ -216,6 +216,18 @@ def read_client_logins(value: Any) -> Any:
     return folded
 
 
+def read_token_url(value: str) -> str:
+    """Read the https:// URL of an OAuth 2 token endpoint (RFC 6749 3.2), or nothing."""
+    if not value:
+        return value
+    url = _split(value)
+    if url.scheme != "https" or not url.hostname or url.fragment:
+        raise ValueError("must be an https:// URL without #")
+    if url.username is not None or url.password is not None:
+        raise ValueError("must hold no credentials; use client_id and client_secret_file")
+    return value
+
+
 def read_upstream_url(value: Any) -> UpstreamUrl:
     """Read `smtp://host[:port]`, `smtps://…`, `lmtp://…`, `lmtp:///socket` or `maildir:///path`."""
     if isinstance(value, UpstreamUrl):

@@ -29,6 +29,10 @@ class LoginError(HandshakeError):
         self.reply = reply
 
 
+class TokenError(HandshakeError):
+    """No access token is to be had, so nobody was logged in; the text has no secret."""
+
+
 class ContentError(SmtpError):
     """The content has a bare CR or LF, which is never put on the wire (RFC 5321 2.3.8)."""
 
@@ -40,6 +44,11 @@ class ReplySyntaxError(SmtpError):
 def unreachable(detail: str = "") -> UpstreamError:
     """Give the error for an upstream no session can be had with: 451 4.4.1."""
     return UpstreamError(reply_for("upstream_unreachable", detail))
+
+
+def no_token() -> UpstreamError:
+    """Give the error for an upstream we have no access token for: 451 4.7.0."""
+    return UpstreamError(reply_for("no_access_token"))
 
 
 def connection_lost() -> UpstreamError:

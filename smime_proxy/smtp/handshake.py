@@ -14,10 +14,13 @@ import structlog
 
 from smime_proxy.gateway.ports import Extensions
 from smime_proxy.reply import read_reply
-from smime_proxy.smtp.errors import HandshakeError, LoginError, unreachable
+from smime_proxy.smtp.access_token import AccessTokens
+from smime_proxy.smtp.bearer import show_token
+from smime_proxy.smtp.errors import HandshakeError, LoginError, TokenError, no_token, unreachable
 from smime_proxy.smtp.relay import Relay, Timeouts
 from smime_proxy.smtp.session import Session
 
+BAD_CREDENTIALS = 535  # RFC 4954 6
 MAX_REASON = 200  # characters of a peer's text in a log line
 
 _log = structlog.get_logger(__name__)
@@ -26,14 +29,15 @@ _log = structlog.get_logger(__name__)
 async def connect(relay: Relay, hostname: str, timeouts: Timeouts) -> Session:
     """Open a session, ready for MAIL; `hostname` is what we call ourselves.
 
-    Raises `UpstreamError` (451 4.4.1) for whatever stands in the way, after one log line. With TLS
-    required nothing but EHLO and STARTTLS goes over the wire before it (RFC 3207 4.1).
+    Raises `UpstreamError` (451 4.4.1; 4.7.0 when an access token is lacking) for whatever stands in
+    the way, after one log line. With TLS required nothing but EHLO and STARTTLS goes over the wire
+    before it (RFC 3207 4.1).
     """
     try:
         return await handshake(relay, hostname, timeouts)
     except HandshakeError as error:
         _log.warning("upstream_unreachable", upstream=str(relay), reason=str(error))
-        raise unreachable() from None
+        raise (no_token() if isinstance(error, TokenError) else unreachable()) from None
 
 
 async def handshake(relay: Relay, hostname: str, timeouts: Timeouts) -> Session:
@@ -146,7 +150,9 @@ async def _greet(client: _Client, timeout: float) -> None:  # noqa: ASYNC109
 async def _log_in(client: _Client, relay: Relay, timeout: float) -> None:  # noqa: ASYNC109
     # Not client.login: it starts with CRAM-MD5 and offers a refused password again.
     try:
-        if "plain" in client.server_auth_methods:
+        if relay.tokens is not None:
+            await _log_in_by_token(client, relay, relay.tokens, timeout)
+        elif "plain" in client.server_auth_methods:
             await client.auth_plain(relay.username, relay.password, timeout=timeout)
         elif "login" in client.server_auth_methods:
             await client.auth_login(relay.username, relay.password, timeout=timeout)
@@ -157,6 +163,24 @@ async def _log_in(client: _Client, relay: Relay, timeout: float) -> None:  # noq
     except aiosmtplib.SMTPResponseException as error:
         # Not its text: what the upstream says may repeat the secret.
         raise aiosmtplib.SMTPException(f"{error.code}: no sound reply to AUTH") from None
+
+
+async def _log_in_by_token(
+    client: _Client,
+    relay: Relay,
+    tokens: AccessTokens,
+    timeout: float,  # noqa: ASYNC109
+) -> None:
+    """Log in with a token; one that is refused may have been revoked, another is tried once."""
+    token = await tokens.token()
+    try:
+        await show_token(client, relay, token, timeout)
+    except aiosmtplib.SMTPAuthenticationError as refusal:
+        if refusal.code != BAD_CREDENTIALS or not client.is_connected:
+            raise
+        if not tokens.reject(token):
+            raise
+        await show_token(client, relay, await tokens.token(), timeout)
 
 
 def _extensions(offered: dict[str, str], *, verified: bool) -> Extensions:

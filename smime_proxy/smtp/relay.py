@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from smime_proxy.smtp.access_token import AccessTokens
 from smime_proxy.smtp.errors import SmtpError
 
 
@@ -19,7 +20,8 @@ class Relay:
     `scheme` "smtps" is TLS from the first octet, "smtp" and "lmtp" mean STARTTLS where TLS is
     required. With `socket` LMTP is spoken over that UNIX socket, where there is never TLS.
     `tls_context` is what `client_context` builds. A `username` is used only with TLS: without,
-    building a Relay raises `SmtpError`, on loopback too.
+    building a Relay raises `SmtpError`, on loopback too. It logs in with `password`, or with a
+    token of `tokens`.
     """
 
     host: str
@@ -29,6 +31,7 @@ class Relay:
     tls_context: ssl.SSLContext | None = field(default=None, compare=False)
     username: str = ""
     password: str = field(default="", repr=False)
+    tokens: AccessTokens | None = field(default=None, repr=False, compare=False)
     socket: Path | None = None
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from smime_proxy.settings import Settings
 from smime_proxy.settings.admission import (
     auth_faults,
     client_certificate_faults,
+    oauth_faults,
     relay_faults,
 )
 from smime_proxy.settings.checks import check
@@ -158,3 +159,46 @@ def test_what_makes_no_sense_of_client_certificates_is_named(
     found = [key for key, _ in client_certificate_faults(settings.listeners["l"])]
     assert found == keys
     assert [fault.path[-1] for fault in check(settings)] == keys
+
+
+TOKENS = {"token_url": "https://t.example/x", "client_id": "c", "client_secret_file": "/s"}
+
+
+@pytest.mark.parametrize(
+    ("relay", "keys"),
+    [
+        (RELAY | {"username": "u", "oauth": TOKENS}, []),
+        (RELAY | {"oauth": TOKENS}, ["username"]),
+        (RELAY | {"username": "u", "oauth": TOKENS, "password_file": "/p"}, ["password_file"]),
+        (RELAY | {"username": "u", "tls": "never", "oauth": TOKENS}, ["tls"]),
+        (
+            RELAY | {"username": "u", "oauth": {"token_url": "https://t.example"}},
+            ["oauth.client_id", "oauth.client_secret_file"],
+        ),
+        (
+            RELAY | {"oauth": TOKENS | {"token_url": ""}},
+            ["oauth.client_id", "oauth.client_secret_file"],
+        ),
+        (
+            {"url": "lmtp://relay.example", "username": "u", "oauth": TOKENS},
+            ["oauth.token_url"],
+        ),
+        (RELAY | {"username": "u"}, ["password_file"]),
+    ],
+)
+def test_what_keeps_us_from_using_tokens_is_named(relay: dict[str, Any], keys: list[str]) -> None:
+    settings = built(OUT | {"auth": "none"}, relay)
+    found = [key for key, _ in oauth_faults(settings.upstreams["relay"])]
+    assert [key for key in keys if "oauth" in key] == [key for key in found if "oauth" in key]
+    faults = [".".join(fault.path[2:]) for fault in check(settings)]
+    assert faults == keys
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://t.example/", "https:///x", "https://u:p@t.example/", "https://t.example/#x", "t"],
+)
+def test_tokens_are_fetched_over_verified_tls_only(url: str) -> None:
+    with pytest.raises(ValueError, match=r"https|credentials") as refused:
+        built(OUT, RELAY | {"oauth": TOKENS | {"token_url": url}})
+    assert ":p@" not in str(refused.value.errors()[0]["ctx"]["error"])  # type: ignore[attr-defined]
