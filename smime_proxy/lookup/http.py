@@ -4,10 +4,12 @@ RFC 9110 (HTTP). The address that was checked is the one connected to, so that a
 elsewhere between both; redirects are not followed, nothing is unpacked, no proxy, no cookie.
 """
 
+import asyncio
 import ipaddress
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -18,6 +20,9 @@ from smime_proxy.lookup.errors import LookupFailed
 
 MAX_URL = 2048  # characters; distribution points have about 100
 CHUNK = 65_536  # octets read at a time
+RESOLVING = (
+    16  # names at once, more than are fetched; who waits for a free one has its time to wait
+)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -71,23 +76,44 @@ def _is_public(address: Address) -> bool:
 
 
 class _Resolver(AbstractResolver):
-    """Resolves by the system and gives only addresses that may be asked."""
+    """Resolves by the system and gives only addresses that may be asked.
+
+    In threads of its own: a name server that is silent on purpose holds one for as long as the
+    system likes, whoever stopped to wait; mail shall not queue behind it.
+    """
 
     def __init__(self, rule: AddressRule) -> None:
         self._rule = rule
-        self._system = aiohttp.ThreadedResolver()
+        self._threads = ThreadPoolExecutor(RESOLVING, thread_name_prefix="resolving")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        found = await self._system.resolve(host, port, family)
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._threads, _resolve, host, port, family)
         permitted = [one for one in found if self._rule.permits(one["host"])]
         if not permitted:
             raise Forbidden(f"{host} has no address that may be asked")
         return permitted
 
     async def close(self) -> None:
-        await self._system.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _resolve(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+    """Ask the system for the addresses of a host; blocks. Raises `OSError`."""
+    found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return [
+        ResolveResult(
+            hostname=host,
+            host=str(address[0]),
+            port=int(address[1]),
+            family=its_family,
+            proto=proto,
+            flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+        )
+        for its_family, _, proto, _, address in found
+    ]
 
 
 class Http:
@@ -100,6 +126,7 @@ class Http:
         """
         self._rule = rule
         self._tls = tls
+        self._resolver = _Resolver(rule)
         self._session: aiohttp.ClientSession | None = None
 
     async def fetch(
@@ -147,6 +174,7 @@ class Http:
         """Let go of everything."""
         if self._session is not None:
             await self._session.close()
+        await self._resolver.close()
 
     def _check(self, url: str) -> None:
         # The resolver is not asked for addresses that stand in the URL.
@@ -167,7 +195,7 @@ class Http:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(
-                resolver=_Resolver(self._rule),
+                resolver=self._resolver,
                 use_dns_cache=False,
                 force_close=True,
                 limit=8,

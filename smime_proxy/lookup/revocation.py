@@ -7,9 +7,11 @@ for what it says when it is judged (`certs.revocation`).
 import asyncio
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from functools import partial
+from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
 
@@ -30,12 +32,16 @@ MAX_RENEWED = 64  # of them at once, so that mail never queues behind more than 
 OCSP_AT_ONCE, LISTS_AT_ONCE = 8, 4  # fetches; lists are held in memory
 OCSP_SECONDS, LIST_SECONDS = 15.0, 120.0  # for one fetch
 SHORTEST, LONGEST = timedelta(minutes=5), timedelta(days=1)  # between two fetches of one answer
+THREADS = 4  # for the store and for reading lists, the largest of which take some seconds
 NOTICE_SECONDS = 0.5  # until what is wanted is noticed
 LOOK_SECONDS = 10.0  # between looks at what other processes fetched and at what is due
 IN_VAIN_SECONDS = 30.0  # until the store is asked again whether what gave nothing is due
 HOUSEKEEPING = timedelta(hours=1)
 
 OCSP_REQUEST = "application/ocsp-request"
+
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
 
 _log = structlog.get_logger("smime_proxy.revocation")
 
@@ -130,6 +136,9 @@ class RevocationFetcher:
     _told: set[str] = field(default_factory=set)
     _running: bool = False
     _fault: BaseException | None = None
+    _threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(THREADS, thread_name_prefix="revocation")
+    )
 
     def want(self, certificate: Certificate, issuer: Certificate) -> None:
         """Take note that nothing is known of a certificate; returns at once."""
@@ -176,11 +185,11 @@ class RevocationFetcher:
         self._running = True
         try:
             while self._fault is None:
-                await asyncio.to_thread(self.shelf.refresh)
+                await self._apart(self.shelf.refresh)
                 if self.now() - tidied > HOUSEKEEPING:
                     tidied = self.now()
-                    await asyncio.to_thread(self.shelf.forget_old, tidied)
-                    await asyncio.to_thread(self.own)
+                    await self._apart(self.shelf.forget_old, tidied)
+                    await self._apart(self.own)
                 self._take_up(list(self._watched.items()))
                 await self._pause()
             raise self._fault
@@ -191,6 +200,13 @@ class RevocationFetcher:
                 task.cancel()
             if tasks:
                 await asyncio.wait(tasks)
+
+    async def _apart(
+        self, function: Callable[_Given, _Result], *given: _Given.args, **named: _Given.kwargs
+    ) -> _Result:
+        """Call what blocks in a thread of our own, so that no mail queues behind it."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(function, *given, **named))
 
     async def _pause(self) -> None:
         """Wait until something is wanted, or it is time to look around again."""
@@ -246,7 +262,7 @@ class RevocationFetcher:
             for url in sources.lists:
                 await self._fetch_list(url, job)
         if job.fresh:
-            await asyncio.to_thread(self.shelf.refresh)
+            await self._apart(self.shelf.refresh)
 
     async def _ask_responders(self, urls: Collection[str], job: _Job) -> bool:
         """Ask OCSP responders, one after the other; False when they gave nothing to go by."""
@@ -273,7 +289,7 @@ class RevocationFetcher:
                 continue
             await self._keep(name, der, answer.next_update, job)
             return self._decides(answer)
-        await asyncio.to_thread(self.shelf.fail, name, self.now())
+        await self._apart(self.shelf.fail, name, self.now())
         return False
 
     def _decides(self, answer: OcspAnswer) -> bool:
@@ -286,19 +302,19 @@ class RevocationFetcher:
             return
         try:
             der = await self._fetch(job, url, limit=self.max_list, seconds=LIST_SECONDS)
-            crl = await asyncio.to_thread(
+            crl = await self._apart(
                 read_list, der, *job.wanted.pair, self.shelf.kept(url), self.now()
             )
         except (LookupFailed, CertificateError) as error:
             self._tell(url, url, error)
-            await asyncio.to_thread(self.shelf.fail, url, self.now())
+            await self._apart(self.shelf.fail, url, self.now())
             return
         await self._keep(url, der, crl.next_update or self.now(), job)
 
     async def _claim(self, name: str, job: _Job) -> bool:
         """Tell whether to fetch; while mail waits, so is for another process that does."""
         while True:
-            claim = await asyncio.to_thread(self.shelf.claim, name, self.now())
+            claim = await self._apart(self.shelf.claim, name, self.now())
             job.fresh = job.fresh or claim is Claim.FRESH
             job.elsewhere = job.elsewhere or claim is Claim.THEIRS
             if claim is not Claim.THEIRS or not job.waiting:
@@ -317,7 +333,7 @@ class RevocationFetcher:
         now = self.now()
         # Early enough that one failure is no gap, and never so often that it is a nuisance.
         due = now + min(LONGEST, max(SHORTEST, (next_update - now) * 0.8))
-        await asyncio.to_thread(self.shelf.keep, name, der, now, due)
+        await self._apart(self.shelf.keep, name, der, now, due)
         job.fresh = True
         if len(self._watched) < MAX_WATCHED:
             self._watched[name] = (due, job.wanted)

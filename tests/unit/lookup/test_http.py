@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import ipaddress
+import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import pytest
@@ -249,3 +252,26 @@ async def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.Monk
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
         assert await fetch(LOOPBACK, f"http://127.0.0.1:{server.port}/") == b"direct"
     assert proxy.visits == 0
+
+
+async def test_no_thread_that_mail_needs_waits_for_a_name_server() -> None:
+    """Whoever names hosts whose name servers are silent would take all of them."""
+    loop = asyncio.get_running_loop()
+    busy, done = asyncio.Event(), threading.Event()
+
+    def resolving(*_: object, **__: object) -> list[object]:
+        loop.call_soon_threadsafe(busy.set)
+        done.wait()
+        return []
+
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", resolving)
+        asking = asyncio.create_task(fetch(AddressRule(), "http://silent.test/", seconds=0.5))
+        try:
+            await busy.wait()
+            assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 5) == "free"
+            with pytest.raises(LookupFailed, match="no answer within"):
+                await asking
+        finally:
+            done.set()

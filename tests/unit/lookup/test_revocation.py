@@ -1,8 +1,10 @@
 """What is wanted is fetched behind the mail, kept when it is of use, renewed, and never hurried."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
@@ -166,6 +168,19 @@ async def test_mail_comes_before_what_is_renewed(monkeypatch: pytest.MonkeyPatch
     assert (len(made._jobs), len(made._watched)) == (3, 3)
     await run(made)
     assert web.asked[0] == OCSP
+
+
+async def test_it_needs_no_thread_of_those_that_mail_has() -> None:
+    made, web, _, _ = fetcher({LIST: crl_der(ROOT)})
+    done, mail = threading.Event(), ThreadPoolExecutor(1)
+    asyncio.get_running_loop().set_default_executor(mail)
+    mail.submit(done.wait)
+    try:
+        made.want(ONLY_LIST.certificate, ROOT.certificate)
+        await run(made)
+    finally:
+        done.set()
+    assert web.asked == [LIST]
 
 
 async def test_what_a_thread_wants_meanwhile_is_no_fault() -> None:
