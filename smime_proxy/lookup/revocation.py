@@ -33,6 +33,9 @@ OCSP_AT_ONCE, LISTS_AT_ONCE = 8, 4  # fetches; lists are held in memory
 OCSP_SECONDS, LIST_SECONDS = 15.0, 120.0  # for one fetch
 SHORTEST, LONGEST = timedelta(minutes=5), timedelta(days=1)  # between two fetches of one answer
 THREADS = 4  # for the store and for reading lists, the largest of which take some seconds
+# For a list that the issuer's own key did not sign: a delegate's, or put there by anybody on the
+# way, and then it shall not stand for long in the place of the real one.
+UNPROVEN = timedelta(hours=1)
 NOTICE_SECONDS = 0.5  # until what is wanted is noticed
 LOOK_SECONDS = 10.0  # between looks at what other processes fetched and at what is due
 IN_VAIN_SECONDS = 30.0  # until the store is asked again whether what gave nothing is due
@@ -309,7 +312,10 @@ class RevocationFetcher:
             self._tell(url, url, error)
             await self._apart(self.shelf.fail, url, self.now())
             return
-        await self._keep(url, der, crl.next_update or self.now(), job)
+        until = crl.next_update or self.now()
+        if not await self._apart(crl.signed_by, job.wanted.issuer):
+            until = min(until, self.now() + UNPROVEN)
+        await self._keep(url, der, until, job)
 
     async def _claim(self, name: str, job: _Job) -> bool:
         """Tell whether to fetch; while mail waits, so is for another process that does."""

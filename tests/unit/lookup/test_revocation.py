@@ -150,6 +150,19 @@ async def test_an_answer_that_is_over_leaves_it_to_the_lists() -> None:
     assert list(shelf.stored) == [NAME, LIST]
 
 
+async def test_a_list_its_issuer_did_not_sign_is_fetched_again_soon() -> None:
+    """It may be a delegate's; whoever is on the way could have put it there."""
+    forger = pki.root(kind="p256", label="forger")
+    made, _, shelf, _ = fetcher({LIST: crl_der(ROOT, signer=forger, next_update=NOW + 30 * DAY)})
+    made.want(ONLY_LIST.certificate, ROOT.certificate)
+    await run(made)
+    assert shelf.stored[LIST][1] <= NOW + timedelta(hours=1)
+    made, _, shelf, _ = fetcher({LIST: crl_der(ROOT, next_update=NOW + 30 * DAY)})
+    made.want(ONLY_LIST.certificate, ROOT.certificate)
+    await run(made)
+    assert shelf.stored[LIST][1] == NOW + DAY
+
+
 async def test_mail_comes_before_what_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else whoever once named a thousand slow sources would keep all others waiting for ever."""
     monkeypatch.setattr(revocation, "MAX_WANTED", 3)
