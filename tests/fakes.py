@@ -343,7 +343,6 @@ class FakeDiscovery:
         return self.sources if mailbox.domain != "unserved.example" else ()
 
     async def find(self, lacks: Sequence[Lack], directory: Directory) -> Mapping[Mailbox, Findings]:
-        del directory
         self.asked.append(list(lacks))
         return {lack.mailbox: self.findings.get(lack.mailbox, Findings()) for lack in lacks}
 
@@ -386,6 +385,7 @@ class FakeMemory:
     keys: MarkKeys = field(default_factory=lambda: MarkKeys.derive(bytes(32)))
     known: set[bytes] = field(default_factory=set)
     broken: str = ""
+    settled: set[bytes] = field(default_factory=set)
 
     def knows(self, identifiers: Sequence[bytes]) -> bool:
         if self.broken:
@@ -393,15 +393,16 @@ class FakeMemory:
         return not self.known.isdisjoint(identifiers)
 
     def remember(self, identifiers: Sequence[bytes], at: datetime) -> None:
-        del at
         self.known.update(identifiers)
+
+    async def settle(self, identifiers: Sequence[bytes]) -> None:
+        self.settled.update(identifiers)
 
 
 class Octets:
     """Repeatable "random" octets."""
 
-    def __init__(self) -> None:
-        self._count = 0
+    _count = 0
 
     def __call__(self, number: int) -> bytes:
         self._count += 1

@@ -203,8 +203,10 @@ class Conversation:
             record_refusal(context, envelope, work)
             return work
         if context.memory is not None and work.confidential:
-            # Before it is delivered: a program may answer sooner than the upstream's 250 is here.
+            # Before it is delivered: a program may answer sooner than the upstream's 250 is here,
+            # to another process, and who crashes now would never know of the answers.
             context.memory.remember(work.confidential, envelope.received_at)
+            await context.memory.settle(work.confidential)
         opened, self._transaction = self._transaction, None
         outcome = await way(context, envelope, work, opened, client_gone, begun)
         try:

@@ -325,6 +325,13 @@ class Memory(Protocol):
         """Take note of the Message-IDs of mail that was decrypted; returns at once."""
         ...
 
+    async def settle(self, identifiers: Sequence[bytes]) -> None:
+        """Wait a few seconds at most until these are where a restart and every process finds them.
+
+        Raises nothing: what cannot be written now is kept, and known to this process meanwhile.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Known:

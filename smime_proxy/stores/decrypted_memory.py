@@ -1,8 +1,9 @@
-"""What the mail path knows of mail that was decrypted: asked at once, written behind the mail.
+"""What the mail path knows of mail that was decrypted: asked at once, written before it leaves.
 
 RFC 5322 3.6.4 (Message-ID). See `decrypted` for what of it lies in the store.
 """
 
+import asyncio
 import threading
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -20,7 +21,8 @@ from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.notes import Notes
 
 MAX_WAITING = 100_000  # digests that wait while the store cannot be written; some 20 MB
-WRITE_SECONDS = 1.0  # programs answer at once, and the answer may come to another process
+WRITE_SECONDS = 1.0  # before what could not be written is tried again
+SETTLE_SECONDS = 5.0  # a mail waits for its note; SQLite waits as long for other processes
 TIDY = timedelta(hours=1)  # so often what is too old is looked for
 
 _log = structlog.get_logger(__name__)
@@ -38,10 +40,48 @@ class DecryptedNotes(Notes[tuple[bytes, datetime], int]):
         self._writing: frozenset[bytes] = frozenset()
         self._tidied: datetime | None = None
         self._losing = False
+        self._writes = False
+        self._new = asyncio.Event()
+        self._round = asyncio.Event()
+
+    def note(self, seen: tuple[bytes, datetime]) -> None:
+        """Take note of something, and have it written at once; returns before."""
+        super().note(seen)
+        self._new.set()
+
+    async def settled(self, digests: Sequence[bytes]) -> None:
+        """Wait until these are written; not where it is known that they cannot be now."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                while self._writes and not self._failing and any(map(self.is_waiting, digests)):
+                    await self._round.wait()
+
+    async def write_always(self, seconds: float = WRITE_SECONDS) -> None:
+        """Write what waits as soon as it does; after a failure every so many seconds."""
+        self._writes = True
+        try:
+            await super().write_always(seconds)
+        finally:
+            self._writes = False
+            self._settle()
 
     def is_waiting(self, digest: bytes) -> bool:
         """Tell whether a digest waits to be written, or is being written."""
         return digest in self._waiting or digest in self._writing
+
+    async def _pause(self, seconds: float) -> None:
+        if self._failing:
+            await asyncio.sleep(seconds)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._new.wait()
+        self._new.clear()
+
+    def _settle(self) -> None:
+        self._writing = frozenset()
+        self._round.set()
+        self._round = asyncio.Event()
 
     def _is_due(self) -> bool:
         return self._tidied is None or datetime.now(UTC) - self._tidied >= TIDY
@@ -118,6 +158,11 @@ class DecryptedMemory:
         if self._notes is not None:
             for digest in self.keys.digests(identifiers):
                 self._notes.note((digest, at))
+
+    async def settle(self, identifiers: Sequence[bytes]) -> None:
+        """Wait until these are written, if they can be now: other processes know them then."""
+        if self._notes is not None:
+            await self._notes.settled(self.keys.digests(identifiers))
 
     async def write_always(self, seconds: float = WRITE_SECONDS) -> None:
         """Write what was taken note of, until cancelled; then let go of the store."""

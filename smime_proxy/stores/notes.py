@@ -61,16 +61,17 @@ class Notes(ABC, Generic[NoteT, DoneT]):
             loop = asyncio.get_running_loop()
             try:
                 while True:
-                    await asyncio.sleep(seconds)
+                    await self._pause(seconds)
                     batch = self._take()
                     if not batch and not self._is_due():
                         continue
                     done = await loop.run_in_executor(thread, self._try, batch)
                     if done is not None:
                         self._tell(done)
-                        continue
-                    for seen in batch:
-                        self.note(seen)
+                    else:
+                        for seen in batch:
+                            self.note(seen)
+                    self._settle()
             finally:
                 if batch := self._take():
                     thread.submit(self._try, batch)
@@ -91,6 +92,13 @@ class Notes(ABC, Generic[NoteT, DoneT]):
             return None
         self._failing = False
         return done
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next batch."""
+        await asyncio.sleep(seconds)
+
+    def _settle(self) -> None:
+        """Take it that a batch was written, or could not be and waits again."""
 
     def _is_due(self) -> bool:
         """Tell whether there is something to do though nothing waits."""

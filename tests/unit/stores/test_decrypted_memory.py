@@ -1,4 +1,4 @@
-"""What one process decrypted all know within a second, and the one that did at once."""
+"""What one process decrypted all know when it settled, and the one that did at once."""
 
 import asyncio
 import threading
@@ -12,7 +12,7 @@ from smime_proxy.gateway.ports import MemoryUnreadable
 from smime_proxy.smime.decrypted_mark import MarkKeys
 from smime_proxy.stores.connection import Store
 from smime_proxy.stores.decrypted import KEPT, make_keys, remember
-from smime_proxy.stores.decrypted_memory import DecryptedMemory, DecryptedNotes
+from smime_proxy.stores.decrypted_memory import SETTLE_SECONDS, DecryptedMemory, DecryptedNotes
 from smime_proxy.stores.open import copy_store
 from tests.pki import NOW
 from tests.unit.stores.test_decrypted import days
@@ -44,6 +44,35 @@ async def test_one_process_knows_at_once_and_the_others_soon(store: Store) -> No
     assert here.knows([ID])
     await ended(writing)
     assert there.keys == here.keys
+
+
+async def test_when_it_settled_every_process_knows_without_waiting(store: Store) -> None:
+    here, there = made(store), made(store)
+    writing = asyncio.create_task(here.write_always(3600))
+    await asyncio.sleep(0)
+    for number in range(3):
+        identifiers = [b"%d@x" % number, b"%d@y" % number]
+        here.remember(identifiers, NOW)
+        await here.settle(identifiers)
+        assert all(there.knows([one]) for one in identifiers)
+    await here.settle([ID])  # nobody has to write it
+    await ended(writing)
+
+
+async def test_nobody_waits_for_what_is_not_or_cannot_be_written(store: Store) -> None:
+    here = made(store)
+    here.remember([ID], NOW)
+    await here.settle([ID])  # nobody writes
+    await DecryptedMemory(store, here.keys).settle([ID])
+    with store.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE decrypted RENAME TO away"))
+    writing = asyncio.create_task(here.write_always(3600))
+    await asyncio.sleep(0)
+    here.remember([b"2@x.org"], NOW)
+    async with asyncio.timeout(SETTLE_SECONDS / 2):
+        await here.settle([b"2@x.org"])  # it failed
+        await here.settle([b"2@x.org"])  # and is known to fail
+    await ended(writing)
 
 
 async def test_it_is_known_without_a_gap_while_it_is_written(store: Store) -> None:
