@@ -13,6 +13,7 @@ import getpass
 import grp
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from tests.peers import require
 from tests.sink import unused_port
+from tests.tied import tied
 
 HOST = "127.0.0.1"
 SECONDS = 30  # until it listens, on a busy machine
@@ -107,7 +109,7 @@ def dovecot(users: Mapping[str, int]) -> Iterator[Store]:
     (folder / "mail").mkdir(mode=0o777)
     (folder / "mail").chmod(0o777)  # whatever the umask
     command = [str(program), "-F", "-c", str(folder / "dovecot.conf")]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=tied(signal.SIGTERM))
     try:
         _await(store, process)
         yield store

@@ -12,6 +12,7 @@ import contextlib
 import grp
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from tests.peers import require
 from tests.sink import unused_port
+from tests.tied import tied
 
 SECONDS = 30  # until it listens, on a busy machine
 QUEUES = ("maildrop", "incoming", "active", "deferred")  # in the order mail moves through them
@@ -143,20 +145,30 @@ def postfix_with(entries: Sequence[Entry], main: str) -> Iterator[Postfix]:
     (folder / "etc" / "main.cf").write_text(_MAIN.format(folder=folder) + main)
     (folder / "etc" / "master.cf").write_text("".join(one.line() for one in entries) + _MASTER)
     command = [str(program), "-c", str(folder / "etc")]
+    process = _start(command, postfix)
     try:
-        _start(command, postfix)
         yield postfix
     finally:
         subprocess.run([*command, "stop"], check=False, capture_output=True)
+        process.wait(SECONDS)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(command: Sequence[str], postfix: Postfix) -> None:
+def _start(command: Sequence[str], postfix: Postfix) -> "subprocess.Popen[bytes]":
     """Start it, again while one of its ports is in passing use by somebody's connection."""
     until = time.monotonic() + SECONDS
-    while subprocess.run([*command, "start"], check=False, capture_output=True).returncode:
+    while True:
+        process = subprocess.Popen(
+            [*command, "start-fg"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=tied(signal.SIGTERM),
+        )
+        while process.poll() is None:
+            if (postfix.folder / "queue" / "pid" / "master.pid").exists():
+                return process
+            assert time.monotonic() < until, postfix.log()
+            time.sleep(0.05)
         assert time.monotonic() < until, postfix.log()
         time.sleep(1)
-    while not (postfix.folder / "queue" / "pid" / "master.pid").exists():
-        assert time.monotonic() < until, postfix.log()
-        time.sleep(0.05)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.peers import require
 from tests.sink import unused_port
+from tests.tied import tied
 from tests.tls_files import TlsFiles
 
 HOST = "127.0.0.1"
@@ -100,6 +101,7 @@ class Directory:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                preexec_fn=tied(),
             )
         until = time.monotonic() + SECONDS
         while not listens(self.port):

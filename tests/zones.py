@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.peers import require
 from tests.sink import unused_port
 from tests.slapd import HOST, SECONDS, listens, own_copy
+from tests.tied import tied
 
 __all__ = ["HOST", "Resolver", "Zone", "loads", "resolver"]
 
@@ -190,6 +191,7 @@ def _start(running: Resolver, folder: Path, command: Sequence[str], port: int) -
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            preexec_fn=tied(),
         )
     running.processes.append(process)
     until = time.monotonic() + SECONDS

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from tests.tied import tied
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(sys.executable).with_name("smime-proxy")
 PATIENCE_SECONDS = 60  # for anything on a busy machine; nothing waits as long when all is well
@@ -139,6 +141,7 @@ class Proxy:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                preexec_fn=tied(),
             )
 
     def start(self) -> None:

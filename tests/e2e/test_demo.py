@@ -14,6 +14,7 @@ import pytest
 from tests.e2e.proxy import ROOT, free_ports
 from tests.peers import require
 from tests.sink import Sink, running
+from tests.tied import tied
 
 pytestmark = pytest.mark.e2e
 
@@ -50,6 +51,7 @@ class Demo:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                preexec_fn=tied(),
             )
         until = time.monotonic() + START_SECONDS
         while not is_ready(self.ports[3]):

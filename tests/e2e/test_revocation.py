@@ -16,6 +16,7 @@ from tests.e2e.conftest import ALICE, Made
 from tests.e2e.proxy import HOST, Design, Listener, Proxy, eventually, free_ports, serving, to_sink
 from tests.peers import require
 from tests.sink import Message, Sink, running
+from tests.tied import tied
 from tests.unit.certs.answers import crl_der
 from tests.unit.certs.test_status_sources import access, points
 from tests.web import Lists
@@ -65,7 +66,11 @@ class Responder:
         line = [self._openssl, "ocsp", "-index", "index.txt", "-port", str(self.port)]
         line += ["-CA", "root.pem", "-rsigner", "root.pem", "-rkey", "root.key", "-ndays", "1"]
         self._process = subprocess.Popen(
-            line, cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            line,
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=tied(),
         )
 
     def stop(self) -> None:

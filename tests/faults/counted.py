@@ -7,10 +7,12 @@ makes, is driven through `Counted`; at the boundary asked for the process sends 
 import asyncio
 import contextvars
 import importlib
+import multiprocessing
 import os
 import pkgutil
 import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Generator
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
@@ -111,10 +113,19 @@ class Counted(Coroutine[Any, Any, Any]):
         return waiting
 
 
+def _end_with_the_test_run() -> None:
+    """Wait for the end of the process that asked for this one; the one that forked it stays."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
 def serve_counted(
     config: Path, log: Path, armed: "Synchronized[int]", sessions: "Synchronized[int]"
 ) -> None:
     """Run the service; `armed` is the boundary to die at, 0 for none; `sessions` that ended."""
+    threading.Thread(target=_end_with_the_test_run, daemon=True).start()
     output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(output, 1)
     os.dup2(output, 2)

@@ -70,6 +70,11 @@ class Mortal:
         number: int = self._sessions.value
         return number
 
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
     def is_dead(self) -> bool:
         return not self._process.is_alive()
 

@@ -73,7 +73,7 @@ def test_a_reader_of_the_log_that_has_ended_costs_no_mail(
     tmp_path: Path, state: State, running: Sinks
 ) -> None:
     journal = Journal(tmp_path / "journal")
-    wrapper = ("sh", "-c", '{ "$@" 2>&1; } | head -c 1 >/dev/null', "sh")
+    wrapper = ("bash", "-c", 'exec "$@" > >(head -c 1 >/dev/null) 2>&1', "bash")
     with serving(tmp_path / "proxy", state.folder, designed(running), wrapper) as proxy:
         send_all(proxy, state, journal, LETTERS)
     assert check(journal, running.accepted(0), windows=0).duplicates == 0

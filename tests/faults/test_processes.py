@@ -6,6 +6,8 @@ moment in `test_kills`.
 
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -14,12 +16,13 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.client import Client, Lost
-from tests.e2e.proxy import Design, Listener, eventually, is_alive, serving, to_sink
+from tests.e2e.proxy import ROOT, Design, Listener, eventually, is_alive, serving, to_sink
 from tests.faults.driver import Sender, connect, offer
 from tests.faults.journal import Journal, Pair, Word, check, verdict
 from tests.faults.letters import GROUPS, Shared, letters
 from tests.faults.sinks import Sinks, sinks
 from tests.faults.stage import Role, State, Way, patience
+from tests.tied import tied
 
 pytestmark = pytest.mark.e2e
 
@@ -117,3 +120,41 @@ def has_sockets(pid: int, count: int) -> bool:
 
 def exceeds(said: Mapping[Word, Counter[Pair]], words: tuple[Word, ...], count: int) -> bool:
     return sum(said[word].total() for word in words) > count
+
+
+RUN_AND_WAIT = """
+import os, pathlib, sys
+from tests.e2e.proxy import Design, Listener, serving, to_sink
+from tests.faults.failpoints import mortal
+from tests.faults.sinks import sinks
+from tests.faults.stage import State
+folder, made = map(pathlib.Path, sys.argv[1:])
+with (
+    sinks(folder / "sinks", 1) as running,
+    mortal(folder / "mortal", State(made, {}), running.lanes[0].port) as (_, service),
+    serving(
+        folder / "proxy",
+        made,
+        Design(
+            {"sink": to_sink(running.lanes[0].port)}, {"out": Listener("outbound", "sink")}, 2
+        ),
+    ) as proxy,
+):
+    print(running.pid, service.pid, proxy.pid, *proxy.children(), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_no_process_outlives_a_test_run_that_is_killed(tmp_path: Path, state: State) -> None:
+    line = [sys.executable, "-c", RUN_AND_WAIT, str(tmp_path), str(state.folder)]
+    with subprocess.Popen(
+        line, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=tied()
+    ) as run:
+        assert run.stdout is not None
+        processes = [int(word) for word in run.stdout.readline().split()]
+        assert len(processes) == 3 + 3  # two workers and who shows the status
+        assert all(map(is_alive, processes))
+        run.kill()
+        eventually(
+            lambda: not any(map(is_alive, processes)), lambda: str([*map(is_alive, processes)])
+        )

@@ -11,6 +11,7 @@ from tests.interop.algorithms import KINDS, Encryption, Recipient, Signature
 from tests.interop.exchange import TEXT
 from tests.interop.peer import Refused
 from tests.peers import locate
+from tests.tied import tied
 
 SOURCES = [Path(__file__).with_name(name) for name in ("BouncyCastle.java", "Algorithms.java")]
 JARS = ("bcmail", "bcpkix", "bcutil", "bcprov", "javax.mail")
@@ -218,6 +219,7 @@ def opened(folder: Path) -> Iterator[BouncyCastle]:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
+            preexec_fn=tied(),
         ) as process,
     ):
         yield BouncyCastle(process, folder)

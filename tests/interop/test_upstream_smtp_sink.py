@@ -20,6 +20,7 @@ from smime_proxy.smtp.relay import Relay, Timeouts
 from smime_proxy.smtp.upstream import SmtpUpstream
 from tests.peers import locate, require
 from tests.sink import unused_port
+from tests.tied import tied
 
 pytestmark = pytest.mark.interop
 require("postfix")
@@ -35,10 +36,13 @@ def smtp_sink(*options: str) -> Iterator[tuple[int, Path]]:
     """Run smtp-sink; give its port and the folder it may write in."""
     port, folder = unused_port(), Path(tempfile.mkdtemp(prefix="smtp-sink-"))
     folder.chmod(0o777)
-    user = ["-u", "nobody"] if os.geteuid() == 0 else []
     program = str(locate("smtp-sink"))
     process = subprocess.Popen(
-        [program, *user, *options, f"127.0.0.1:{port}", "64"], cwd=folder, stderr=subprocess.PIPE
+        [program, *options, f"127.0.0.1:{port}", "64"],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        user="nobody" if os.geteuid() == 0 else None,
+        preexec_fn=tied(),
     )
     try:
         for _ in range(200):

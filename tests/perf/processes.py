@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.tied import tied
+
 TICKS = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 30  # until a program listens
 
@@ -37,7 +39,12 @@ def running(command: list[str], port: int | None, log: Path) -> Iterator[subproc
     """Run a program in a session of its own until the block ends."""
     with log.open("ab") as output:
         program = subprocess.Popen(
-            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+            command,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=tied(signal.SIGTERM),
         )
     try:
         if port is not None:

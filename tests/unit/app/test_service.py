@@ -14,6 +14,7 @@ import pytest
 
 from smime_proxy import app
 from smime_proxy.admin.cli.program import run
+from tests.tied import tied
 
 PATIENCE = 30  # seconds for the service to start or end on a busy machine
 MAIL = b"From: alice@example.test\r\nTo: x@example.net\r\nSubject: hello\r\n\r\ntext\r\n"
@@ -71,6 +72,7 @@ def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=tied(),
     ) as process:
         try:
             wait_until_ready(process, status)

@@ -19,6 +19,7 @@ import pytest
 from smime_proxy.gateway.late import LAST_SECONDS
 from smime_proxy.smtp.session import QUIT_PATIENCE
 from smime_proxy.smtp.workers import KILL_SECONDS
+from tests.tied import tied
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_SECONDS = 20  # a busy machine; nothing waits as long when all is well
@@ -48,6 +49,7 @@ class Service:
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
+            preexec_fn=tied(),
         )
 
     def get(self, path: str) -> str:
