@@ -61,6 +61,7 @@ def design(sink: Sink, workers: int) -> Design:
     listeners = {
         "out": Listener("outbound", "sink"),
         "hasty": Listener("outbound", "sink", f"patience = {PATIENCE}"),
+        "lmtp": Listener("outbound", "sink", f'protocol = "lmtp"\npatience = {PATIENCE}'),
     }
     return Design({"sink": to_sink(sink.port)}, listeners, workers)
 
@@ -115,9 +116,9 @@ def test_killed_between_two_dots_each_gets_it_once(scene: Scene) -> None:
     eventually(lambda: scene.proxy.counter("dup_possible") == 1)  # the second, for all we know
 
 
-def begin(client: Client, recipients: tuple[str, ...] = BOTH) -> None:
+def begin(client: Client, recipients: tuple[str, ...] = BOTH, hello: str = "EHLO") -> None:
     """Bring a client to where it sends its content."""
-    for line in ("EHLO c.example.test", f"MAIL FROM:<{ALICE}>"):
+    for line in (f"{hello} c.example.test", f"MAIL FROM:<{ALICE}>"):
         assert client.say(line).code == 250
     for recipient in recipients:
         assert client.say(f"RCPT TO:<{recipient}>").code == 250
@@ -162,6 +163,30 @@ def test_r22_an_answer_that_comes_too_late_is_remembered_for_the_retry(
     eventually(lambda: "answered late" in scene.proxy.log(), scene.proxy.log)
     eventually(lambda: scene.offer(raw, recipients, listener="hasty").code == 250)
     assert scene.copies() == Counter(recipients)
+
+
+def offer_each(scene: Scene, raw: bytes, recipients: tuple[str, ...]) -> list[Answer]:
+    """Offer by LMTP; gives the reply for each recipient."""
+    with Client(scene.proxy.ports["lmtp"]) as client:
+        begin(client, recipients, "LHLO")
+        client.send(raw + b".\r\n")
+        return [client.answer() for _ in recipients]
+
+
+def test_r22_by_lmtp_only_those_without_an_answer_are_told_to_send_again(scene: Scene) -> None:
+    """R22, I11: RFC 2033 4.2; in time, and the late answer is remembered for them."""
+    scene.fail(Step.DOT, Wait(LATE), connection=2)
+    started = time.monotonic()
+    answers = dict(zip(BOTH, offer_each(scene, mail(), BOTH), strict=True))
+    assert time.monotonic() - started < PATIENCE
+    assert sorted(seen(one) for one in answers.values()) == [(250, "2.0.0"), NOT_NOW]
+    (pending,) = (one for one in BOTH if answers[one].code == 451)
+    assert "may have been sent" in answers[pending].text
+    scene.sink.faults = []
+    (retry,) = offer_each(scene, mail(), (pending,))
+    assert (seen(retry), "being sent" in retry.text) == (NOT_NOW, True)
+    eventually(lambda: offer_each(scene, mail(), (pending,))[0].code == 250, scene.proxy.log)
+    assert scene.copies() == Counter(BOTH)
 
 
 def test_r22_an_upstream_that_never_answers_is_not_used_again(scene: Scene) -> None:
