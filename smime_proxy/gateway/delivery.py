@@ -57,8 +57,8 @@ class Prepared:
     """A group's transaction that has everything but the final dot; it is committed or aborted."""
 
     def __init__(self, group: Group, transaction: Transaction) -> None:
-        """Pair a group with its prepared transaction."""
-        self._group = group
+        """Pair a group with its prepared transaction, which has the content by now."""
+        self._paths = group.paths
         self._transaction: Transaction | None = transaction
 
     @property
@@ -75,7 +75,7 @@ class Prepared:
         transaction, self._transaction = self._transaction, None
         assert transaction is not None  # noqa: S101 - it is committed once
         replies = await transaction.commit()
-        return tuple(zip(self._group.paths, replies, strict=True))
+        return tuple(zip(self._paths, replies, strict=True))
 
     async def abort(self) -> None:
         """Drop it without a dot, unless it is committed."""

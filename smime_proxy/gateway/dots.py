@@ -61,6 +61,7 @@ class Dots:
 
     async def send(self, group: Group, prepared: Prepared) -> PathReplies:
         """Send a dot and give what became of each recipient; 451 when the client waits no more."""
+        group = replace(group, content=())  # it may be awaited for long after the client left
         task = asyncio.get_running_loop().create_task(self._answer(group, prepared))
         try:
             await self._wait(group, task)

@@ -71,7 +71,10 @@ class Entries:
         """Touch nothing yet."""
         self._ledger = context.ledger
         self._context = context
-        self._envelope = envelope
+        self._listener = envelope.session.listener
+        self._sender = envelope.reverse_path.text if envelope.reverse_path else ""
+        self._identifier = envelope.identifier
+        self._content = envelope.content  # until its digest is taken
         self._digest = b""
         self._claimed: set[bytes] = set()
         self.known = NOTHING_KNOWN
@@ -158,31 +161,31 @@ class Entries:
         if known.doubtful and not known.busy:
             self._context.measures.count("dup_possible")
             reason = "a process ended while it was sent"
-            _log.warning("dup_possible", id=self._envelope.identifier, reason=reason)
+            _log.warning("dup_possible", id=self._identifier, reason=reason)
 
     def _failed(self, operation: str, error: LedgerError) -> None:
         self._context.measures.count("ledger_failures", operation=operation)
-        identifier = self._envelope.identifier
-        _log.error("ledger failed", id=identifier, operation=operation, reason=str(error))
+        identifier, reason = self._identifier, str(error)
+        _log.error("ledger failed", id=identifier, operation=operation, reason=reason)
 
     def _names(self, groups: Sequence[Group]) -> list[bytes]:
         return [self._name(group, path) for group in groups for path in group.paths]
 
     def _name(self, group: Group, path: ForwardPath) -> bytes:
         assert self._ledger is not None  # noqa: S101 - whoever calls has looked
-        envelope = self._envelope
-        sender = envelope.reverse_path.text if envelope.reverse_path else ""
         # A report of some is none of others, whom another transaction of the same mail names.
         about = sorted(mailbox.text for mailbox in group.about)
-        parts = (envelope.session.listener, sender, group.kind.value, path.mailbox.text, *about)
+        parts = (self._listener, self._sender, group.kind.value, path.mailbox.text, *about)
         return self._ledger.name(*(part.encode() for part in parts), self._digest)
 
     async def _read(self) -> None:
         """Take the digest, once; in a thread where that takes long. What is not unique has none."""
-        content = self._envelope.content
-        if not self._digest and not is_unique(content):
+        if self._digest:
+            return
+        if not is_unique(self._content):
             self._digest = self._context.random(hashlib.sha256().digest_size)  # better twice
-        elif not self._digest and len(content) > LARGE:
-            self._digest = await asyncio.to_thread(digest, content)
-        elif not self._digest:
-            self._digest = digest(content)
+        elif len(self._content) > LARGE:
+            self._digest = await asyncio.to_thread(digest, self._content)
+        else:
+            self._digest = digest(self._content)
+        self._content = b""

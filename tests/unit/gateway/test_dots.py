@@ -1,6 +1,8 @@
 """A dot is awaited as long as the client waits, and what comes later is written down behind him."""
 
 import asyncio
+import gc
+from typing import ClassVar
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.envelope import ForwardPath
@@ -14,9 +16,9 @@ from tests.unit.gateway.test_sending import entries, settled
 SENDER = "x@y.org"
 
 
-async def prepared(world: World, *addresses: str) -> tuple[Group, Prepared]:
+async def prepared(world: World, *addresses: str, content: bytes = b"x") -> tuple[Group, Prepared]:
     paths = tuple(ForwardPath(parse_mailbox(address)) for address in addresses)
-    group = Group(world.outside, parse_mailbox(SENDER), paths, (b"x",))
+    group = Group(world.outside, parse_mailbox(SENDER), paths, (content,))
     item = await prepare(group)
     assert isinstance(item, Prepared)
     return group, item
@@ -75,3 +77,29 @@ async def test_a_client_that_has_left_is_written_down_while_the_upstream_is_sile
     assert (task.done(), entries(world)) == (False, [False])
     event.set()
     assert [reply for _, reply in await task] == [OK]
+
+
+class Watched(bytes):
+    """Octets that tell of their end."""
+
+    ended: ClassVar[list[bytes]] = []
+
+    def __del__(self) -> None:
+        self.ended.append(bytes(self[:3]))
+
+
+async def test_i15_an_upstream_that_is_silent_holds_no_content() -> None:
+    """I15: the budget of memory counts mail only until its client is answered."""
+    world = World()
+    event = world.outside.held["commit"] = asyncio.Event()
+    found = Entries(world.context(), envelope(Watched(b"raw: x\r\n"), SENDER, BOB))
+    now = asyncio.get_running_loop().time()
+    made = Attempt(world.context(), "id", found, Due(now, now + 0.1), lambda: False, claimed=False)
+    told = await Dots(made).send(*await prepared(world, BOB, content=Watched(b"out: x\r\n")))
+    del made, found
+    gc.collect()
+    assert told[0][1].code == 451
+    assert sorted(Watched.ended) == [b"out", b"raw"]
+    assert entries(world) == [False]
+    event.set()
+    await settled(world)
