@@ -88,7 +88,13 @@ class Ledger:
 
     async def claim(self, names: Sequence[bytes]) -> Known:
         """Say what is known of entries; unless busy, all others are ours and that is durable."""
-        return await self._do(lambda: self._claim(names))
+        lease = self._uptime() + LEASE_SECONDS
+        try:
+            return await self._do(lambda: self._claim(names, lease))
+        except LedgerError:
+            # It may come about when nobody waits for it any more.
+            self._thread.submit(self._withdraw, names, lease)
+            raise
 
     async def accept(self, names: Sequence[bytes]) -> None:
         """Remember that these have the message; durable when this returns."""
@@ -147,14 +153,19 @@ class Ledger:
         self._empty_at = mark if is_empty and settled else None
         return known
 
-    def _claim(self, names: Sequence[bytes]) -> Known:
+    def _claim(self, names: Sequence[bytes], lease: float) -> Known:
         with self._transaction("BEGIN IMMEDIATE") as connection:
             known = self._known(connection, names)
             if not known.busy:
-                lease = self._uptime() + LEASE_SECONDS
                 rest = [name for name in names if name not in known.served]
                 self._put(connection, rest, _INTENT, lease)
         return known
+
+    def _withdraw(self, names: Sequence[bytes], lease: float) -> None:
+        ours = "DELETE FROM entry WHERE name = ? AND state = ? AND holder = ? AND lease = ?"
+        with suppress(sqlite3.Error, OSError), self._transaction("BEGIN IMMEDIATE") as connection:
+            me = self._me().name
+            connection.executemany(ours, [(name, _INTENT, me, lease) for name in names])
 
     def _accept(self, names: Sequence[bytes]) -> None:
         with self._transaction("BEGIN IMMEDIATE") as connection:

@@ -244,6 +244,30 @@ async def test_a_lock_held_for_long_is_an_error_in_seconds(
             await ledger.claim([A])
         assert time.monotonic() - started < 3
         connection.execute("ROLLBACK")
+    monkeypatch.undo()
+    # What came about behind the back of who gave it up is nobody's.
+    assert await ledger.claim([A]) == NOTHING_KNOWN
+    assert (await ledger.claim([A])).busy
+
+
+async def test_a_claim_that_is_given_up_takes_nothing_from_others(
+    ledger: Ledger, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ledger.claim([A, B])
+    clocks.uptime += 0.001
+    await ledger.accept([B])
+    slow = ledger._claim
+
+    def slowly(names: Sequence[bytes], lease: float) -> Known:
+        time.sleep(0.3)
+        return slow(names, lease)
+
+    monkeypatch.setattr(ledger, "_claim", slowly)
+    monkeypatch.setattr("smime_proxy.stores.ledger.PATIENCE_SECONDS", 0.1)
+    with pytest.raises(LedgerError):
+        await ledger.claim([A, B])
+    monkeypatch.undo()
+    assert await ledger.look([A, B]) == Known(frozenset({B}), busy=True)
 
 
 async def test_a_look_that_takes_long_makes_nothing_settled(
