@@ -61,12 +61,15 @@ class ExpiryWatch:
         hostname: str,
         notified: Notified,
     ) -> None:
-        """Begin with nothing looked at; `snapshot` gives the newest state of the store."""
+        """Begin with nothing looked at; `snapshot` gives the newest state of the store.
+
+        `rules` and `notified` may be exchanged for those of new settings.
+        """
         self._store = store
         self._snapshot = snapshot
         self.rules = rules
         self._hostname = hostname
-        self._notified = notified
+        self.notified = notified
         self._ends: dict[str, float] = {}
 
     def gauges(self) -> Mapping[str, float]:
@@ -94,8 +97,8 @@ class ExpiryWatch:
         self._ends = _measured(found)
         near = [one for one in found if one.ends - at < WARN_BEFORE]
         await asyncio.to_thread(self._warn, near, at)
-        if self._notified.upstream is not None:
-            await self._send(found, self._notified.upstream, at)
+        if self.notified.upstream is not None:
+            await self._send(found, self.notified.upstream, at)
 
     def _found(self, at: datetime) -> list[Expiry]:
         return expiries(self._snapshot(), anchors.listing(self._store), at)
@@ -112,12 +115,12 @@ class ExpiryWatch:
             notices.told(self._store, claimed, at)
 
     async def _send(self, found: Sequence[Expiry], upstream: Upstream, at: datetime) -> None:
-        due = [(one, day) for one in found if (day := due_day(one, self._notified.days, at)) >= 0]
-        administrator = self._notified.administrator
+        due = [(one, day) for one in found if (day := due_day(one, self.notified.days, at)) >= 0]
+        administrator = self.notified.administrator
         if administrator is not None:
             wanted = {Notice(_subject(one), f"administrator {day}"): one for one, day in due}
             await self._tell(upstream, administrator, wanted, to_administrator, at)
-        if not self._notified.accounts:
+        if not self.notified.accounts:
             return
         by_account: dict[Mailbox, dict[Notice, Expiry]] = {}
         for one, day in due:

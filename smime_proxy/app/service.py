@@ -199,6 +199,7 @@ class _Workshop:
         self._context = replace(after, choices=before.choices, rate=before.rate)
         self._gateway.work_with(self._context)
         self._keys.harvest, self._expiry.rules = found.settings.policy.harvest, after.rules
+        self._expiry.notified = _notified(found.settings, self._upstreams)
         return Renewed(found.listeners, _ways(found.settings, self._upstreams), left)
 
     def _work_with(self, settings: "Settings") -> "Context":

@@ -8,12 +8,17 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from smime_proxy import app
 from smime_proxy.admin.cli.program import run
+from smime_proxy.app.reloading import InForce, Reloading
+from smime_proxy.app.service import _Workshop
+from smime_proxy.settings import Settings
+from smime_proxy.settings.loading import load
 from tests.tied import tied
 
 PATIENCE = 30  # seconds for the service to start or end on a busy machine
@@ -122,3 +127,27 @@ def test_a_store_that_does_not_open_stops_the_service_in_one_line(
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
     assert "master key" in ended.stderr
+
+
+async def test_after_a_reload_those_who_are_told_get_it_by_the_new_upstream(
+    tmp_path: Path,
+) -> None:
+    """R31: what was read of the settings at the start is not kept beside the new ones."""
+    file = written(tmp_path, 1, 2)
+    for line in (["account", "add", "a@example.test"], ["ca", "init"]):
+        assert run(["--config", str(file), *line], {}, app.build) == 0
+    text = file.read_text().replace("outside", "one").replace("/out", "/one")
+    more = '[notify]\nadministrator = "admin@example.test"\nupstream = "one"\n'
+    before = settings_of(file, text + more)
+    after = settings_of(file, (text + more).replace("/one", "/two"))
+    workshop = _Workshop(Reloading(InForce.read(before), lambda: after), ())
+    workshop._renew()
+    await workshop._expiry.look(datetime.now(UTC) + timedelta(days=365 * 9 + 362))
+    workshop._release()
+    assert not (tmp_path / "one").exists()
+    assert len(list((tmp_path / "two" / "new").iterdir())) == 1
+
+
+def settings_of(file: Path, text: str) -> Settings:
+    file.write_text(text)
+    return load(file, {})
