@@ -73,6 +73,7 @@ def submission(
             "bare": Listener("outbound", "bare", auth),
             "shared": Listener("outbound", "service", MARK),
             "local": Listener("outbound", "service", f'auth = "local"\n{pair}'),
+            "lmtp": Listener("outbound", "relay", f'protocol = "lmtp"\n{auth}'),
         }
         with serving(folder / "proxy", made.state, Design(upstreams, listeners)) as proxy:
             yield Submission(proxy, sink, bare, ssl.create_default_context(cafile=tls.ca))
@@ -102,6 +103,23 @@ def test_who_logged_in_sends_signed_mail_as_himself(submission: Submission) -> N
     assert message.login == ALICE
     assert b"multipart/signed" in message.content
     assert b" with ESMTPSA id " in message.content
+
+
+def test_an_lmtp_client_logs_in_like_any_other(submission: Submission) -> None:
+    with Client(submission.proxy.ports["lmtp"]) as client:
+        client.say("LHLO filter.example.test")
+        assert client.say("STARTTLS").code == 220
+        client.secure(submission.trusting)
+        assert client.say(f"MAIL FROM:<{ALICE}>").code == 503
+        assert "AUTH PLAIN LOGIN" in client.say("LHLO filter.example.test").lines
+        assert client.say(f"MAIL FROM:<{ALICE}>").code == 530
+        assert log_in(client, BOB, GUESS).code == 535
+        assert log_in(client, ALICE).code == 235
+        assert client.transaction(ALICE, (OUTSIDE,), mail(TEAM)).code == 550
+        assert client.transaction(ALICE, (OUTSIDE,), mail(ALICE)).code == 250
+    message = submission.sink.messages[-1]
+    assert message.login == ALICE
+    assert b" with LMTPSA id " in message.content
 
 
 def test_every_copy_of_a_split_is_sent_with_the_senders_own_login(submission: Submission) -> None:

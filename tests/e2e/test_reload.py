@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.client import Answer, Client, deliver
-from tests.e2e.conftest import ALICE, Made
+from tests.e2e.conftest import ALICE, PARTNER, Made
 from tests.e2e.proxy import HOST, Design, Listener, Proxy, eventually, serving, to_sink
 from tests.sink import Sink, running
 
@@ -114,3 +114,34 @@ def test_a_process_that_is_started_anew_goes_by_the_new_settings(
                 )
             assert service.send().code == 250
             assert (len(first.messages), len(second.messages)) == (0, 1)
+
+
+def test_a_sent_copy_whose_upstream_is_gone_stops_the_mail_and_nothing_is_sent(
+    tmp_path: Path, made: Made
+) -> None:
+    """The account is in the store, where no check of the settings looks."""
+    with running(Sink()) as sink, running(Sink()) as copies:
+        upstreams = {"first": to_sink(sink.port), "copies": to_sink(copies.port)}
+        design = Design(upstreams, {"out": Listener("outbound", "first")})
+        with serving(tmp_path / "proxy", made.state, design) as proxy:
+            proxy.done("account", "set", ALICE, "--sent-copy", "upstream:copies")
+            service = Service(proxy, sink, copies)
+            content = f"From: {ALICE}\r\nTo: {PARTNER}\r\nSubject: x\r\n\r\ntext\r\n".encode()
+
+            def send() -> Answer:
+                return deliver(proxy.ports["out"], ALICE, (PARTNER,), content)
+
+            eventually(lambda: send().code == 250 and bool(copies.messages), proxy.log)
+            sent, filed = len(sink.messages), len(copies.messages)
+            text = proxy.config.read_text()
+            table = f"[upstreams.copies]\n{upstreams['copies']}\n"
+            assert table in text
+            proxy.config.write_text(text.replace(table, ""))
+            service.hup("done")
+            assert send().code == 451
+            assert (len(sink.messages), len(copies.messages)) == (sent, filed)
+            proxy.config.write_text(text)
+            service.hup("done")
+            assert send().code == 250
+            assert (len(sink.messages), len(copies.messages)) == (sent + 1, filed + 1)
+            assert "Traceback" not in proxy.log()
