@@ -67,13 +67,16 @@ def gather(
 def lacking_field(entity: Entity, required: Mapping[str, tuple[str, ...]]) -> str:
     """Name the first field that is not there exactly once with one of its values; "" for none.
 
-    The name counts as readers see it that unfold first: two that look alike are two.
+    The name counts as readers see it that unfold first: two that look alike are two. One alone must
+    be written as services write it, no blank before the colon: others may not know it for theirs.
     """
     for name, values in required.items():
         folded = name.lower()
         found = entity.header.starting_unfolded(folded)
         exact = [field for field in found if field.unfolded_name == folded]
-        if len(exact) != 1 or exact[0].value.strip().lower() not in values:
+        if len(exact) != 1 or exact[0].value.lower() not in values:
+            return name
+        if not exact[0].raw.lower().startswith(f"{folded}:".encode()):
             return name
     return ""
 
