@@ -38,6 +38,7 @@ from tests.fakes import AT, FakeDiscovery, FakeMemory, FakeUpstream, World, lost
 from tests.unit.cms import parties
 from tests.unit.gateway import cases
 from tests.unit.smime.cases import PART, clear, enveloped, message, person, trust
+from tests.unit.smime.test_receive import undecryptable
 from tests.unit.stores.made import bundle
 
 ROOT = pki.root()
@@ -497,3 +498,23 @@ async def test_what_is_decrypted_is_remembered_before_a_program_can_answer_it() 
     assert (await cases.send(surroundings, answer, cases.ALICE, cases.PARTNER)).code == 250
     assert ("after_decryption", {}) in surroundings.measures.counted
     assert memory.known == {b"1@x", b"1@example.test"}
+
+
+async def test_i16_whatever_keeps_mail_from_being_decrypted_reply_and_fields_are_the_same() -> None:
+    """I16, E12: `python -m tests.perf.uniform` measures the time."""
+    said: set[tuple[Reply, bytes, str]] = set()
+    for content in undecryptable().values():
+        surroundings = cases.world()
+        sending = cases.send(surroundings, content, "x@y.org", cases.ALICE, role=Role.INBOUND)
+        reply = await sending
+        (sent,) = surroundings.inside.sent
+        before, ours, rest = sent.content.partition(b"Authentication-Results:")
+        assert rest.endswith(content.partition(b"\r\n\r\n")[2])
+        counted = [labels for name, labels in surroundings.measures.counted if name == "verdicts"]
+        fields = ours + rest[: -len(content)]
+        assert before.startswith(b"Received:")
+        said.add((reply, fields, str(counted)))
+    ((reply, fields, counted_as),) = said
+    assert reply.code == 250
+    assert b"undecryptable" in fields
+    assert "undecryptable" in counted_as
