@@ -1,6 +1,6 @@
 """An upstream that is away for some seconds: a Postfix in front keeps the mail, none is lost.
 
-`python -m tests.faults outage --seconds 120` takes longer; docs/reliability.md has what came of it.
+`python -m tests.faults outage --seconds 120` takes longer; docs/outages.md has what came of it.
 """
 
 import os

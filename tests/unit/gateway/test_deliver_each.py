@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from smime_proxy.address import parse_mailbox
 from smime_proxy.envelope import ForwardPath, Role
@@ -62,6 +63,17 @@ async def test_r09_three_groups_have_three_replies_in_the_order_of_the_recipient
     replies = await send(surroundings, mail(ALICE, PARTNER), ALICE, *recipients)
     assert replies == [UNKNOWN, OK, BUSY, OK]
     assert got(surroundings) == [[STRANGER, STRANGER]]
+
+
+async def test_a_copy_that_may_have_been_sent_is_counted_and_logged_under_its_transaction() -> None:
+    surroundings = world()
+    surroundings.outside.faults[f"commit:{PARTNER}"] = lost()
+    with capture_logs() as lines:
+        replies = await send(surroundings, mail(ALICE, *BOTH), ALICE, *BOTH)
+    assert replies == [lost().reply, OK]
+    assert surroundings.measures.counted.count(("dup_possible", {})) == 1
+    (doubt,) = [line for line in lines if line["event"] == "dup_possible"]
+    assert doubt["id"] in {line["id"] for line in lines if line["event"] == "delivery"}
 
 
 @pytest.mark.parametrize("step", ["open", "mail", "rcpt", "prepare", "commit"])
