@@ -4,6 +4,7 @@ No RFC. Parts are imported when they are built: no command pays for what it does
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -34,6 +35,7 @@ def serve(settings: "Settings", load: "Callable[[], Settings]") -> int:
     from smime_proxy.admin.cli.ownership import ensure
     from smime_proxy.admin.logs import configure
     from smime_proxy.smtp.errors import SmtpError
+    from smime_proxy.smtp.notify import Notifier
     from smime_proxy.smtp.service import ServiceOptions
     from smime_proxy.smtp.workers import run_service
 
@@ -48,6 +50,7 @@ def serve(settings: "Settings", load: "Callable[[], Settings]") -> int:
             state_dir=service.state_dir,
             workers=service.workers,
             status_bind=str(settings.status.bind or ""),
+            notifier=Notifier.of(os.environ, os.getpid()),
         )
         return run_service(
             options,

@@ -4,16 +4,15 @@ No RFC. A ticker asks to be woken and looks how much later it was; Haraka's toob
 """
 
 import asyncio
-import statistics
 from collections import deque
 from typing import Never
 
 TICK_SECONDS = 0.2  # five looks a second cost nothing
-TICKS = 15  # three seconds: one large message, or a pause of the machine, is no overload
+TICKS = 25  # five seconds: large messages, or pauses of the machine, are no overload
 
 
 class Lag:
-    """How late the loop was lately, in seconds: more than this at half of the looks."""
+    """How late the loop was lately, in seconds: at least this at three of four looks."""
 
     def __init__(self) -> None:
         """Begin in time."""
@@ -27,7 +26,7 @@ class Lag:
     def note(self, late: float) -> None:
         """Take in how late one look came."""
         self._late.append(max(0.0, late))
-        self.seconds = statistics.median(self._late)
+        self.seconds = sorted(self._late)[TICKS // 4]
 
     async def measure(self) -> Never:
         """Look for as long as the process serves."""

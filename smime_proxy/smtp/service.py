@@ -21,6 +21,9 @@ from smime_proxy.smtp.conversation import Gateway
 from smime_proxy.smtp.intake import ByteBudget
 from smime_proxy.smtp.lag import Lag
 from smime_proxy.smtp.listener import SmtpListener, serve_listener
+from smime_proxy.smtp.notify import Herald, Notifier
+
+NO_MANAGER = Notifier("")
 
 _log = structlog.get_logger("smime_proxy.smtp")
 
@@ -93,7 +96,8 @@ ServeStatus = Callable[[socket.socket, Overview], Coroutine[Any, Any, None]]
 class ServiceOptions:
     """The whole service; `grace` is in seconds, `workers` 0 means one for each core.
 
-    `status_bind` is host:port of the status endpoint, "" for none.
+    `status_bind` is host:port of the status endpoint, "" for none. `notifier` is the service
+    manager's socket.
     """
 
     listeners: tuple[ListenerOptions, ...]
@@ -101,15 +105,17 @@ class ServiceOptions:
     workers: int = 1
     grace: float = 30
     status_bind: str = ""
+    notifier: Notifier = NO_MANAGER
 
 
 class Worker:
     """The listeners of one process with their engine."""
 
-    def __init__(self, grace: float, slot: int = 0) -> None:
-        """Start idle; `run` does the work. `slot` counts the workers from 0."""
+    def __init__(self, grace: float, slot: int = 0, herald: Herald = NO_MANAGER) -> None:
+        """Start idle; `run` does the work. `slot` counts the workers from 0, `herald` is told."""
         self._grace = grace
         self._slot = slot
+        self._herald = herald
         self._stop = asyncio.Event()
         self._engine: Engine | None = None
         self._listeners: list[SmtpListener] = []
@@ -160,7 +166,9 @@ class Worker:
             # What start-up made stays; the collector need not look at it with every message.
             gc.collect()
             gc.freeze()
+            self._herald.serving()
             await self._stop.wait()
+            self._herald.stopping()
             await self._drain()
         finally:
             measuring.cancel()
@@ -169,11 +177,13 @@ class Worker:
     def _reload(self) -> None:
         if self._engine is None:
             return
+        self._herald.reloading()
         renewed = {options.name: options for options in self._engine.reload()}
         for listener in self._listeners:
             if listener.name in renewed:
                 listener.use(renewed[listener.name])
                 self._budget.limit = renewed[listener.name].max_octets_held
+        self._herald.reloaded()
 
     async def _listen(
         self, engine: Engine, sockets: Sequence[tuple[socket.socket, ListenerOptions]]

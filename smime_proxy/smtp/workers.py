@@ -14,13 +14,16 @@ import sys
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Never
 
 import structlog
 
 from smime_proxy.smtp.admission import ListenerOptions
+from smime_proxy.smtp.core_dumps import forbid_core_dumps
+from smime_proxy.smtp.notify import Notifier
+from smime_proxy.smtp.pulse import Board, Pulse, Vigil
 from smime_proxy.smtp.service import MakeEngine, ServeStatus, ServiceOptions, Worker
 from smime_proxy.smtp.sockets import bind, claim
 from smime_proxy.smtp.tally import MAX_REPORT_OCTETS, Channel, Tally, report
@@ -30,7 +33,6 @@ SOUND_SECONDS = 60.0  # alive for so long, a process's next death counts as its 
 # Behind the grace, for workers that do not end. Late answers have 10 of them, and so has QUIT.
 KILL_SECONDS = 25.0
 FAILED_TO_START = 3  # exit code of a process ended by an exception, which is at its start
-_IDLE_SECONDS = 3600.0  # between looks when nothing happens
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
@@ -57,6 +59,7 @@ def run_service(
     SIGHUP, so that those it makes later begin with what is new; it does not raise. Raises
     `SmtpError` with one line when a port or the state directory is in use.
     """
+    forbid_core_dumps()
     lock = claim(options.state_dir)
     sockets = [(bind(one.bind), one) for one in options.listeners]
     shown = bind(options.status_bind) if options.status_bind and serve_status else None
@@ -64,40 +67,58 @@ def run_service(
     prepare()
     workers = options.workers or os.cpu_count() or 1
     if workers == 1:
-        return asyncio.run(_alone(options.grace, make_engine, sockets, serve_status, shown))
-    channel = Channel.make()
+        return asyncio.run(_alone(options, make_engine, sockets, serve_status, shown))
+    channel, board = Channel.make(), Board(workers)
     posts = [
-        _Post(lambda slot=slot: _work(options.grace, make_engine, sockets, slot, channel))  # type: ignore[misc]
+        _Post(lambda slot=slot: _work(options.grace, make_engine, sockets, slot, channel, board))  # type: ignore[misc]
         for slot in range(workers)
     ]
     window = []
     if serve_status is not None and shown is not None:
         window = [_Post(lambda: _show(serve_status, shown, workers, channel))]
-    crew = _Crew(posts, window, options.grace, lock)
+    crew = _Crew(posts, window, options.grace, lock, Vigil(options.notifier, board))
     return crew.run(lambda: _let_go(sockets, channel), renew)
 
 
 async def _alone(
-    grace: float,
+    options: ServiceOptions,
     make_engine: MakeEngine,
     sockets: _Sockets,
     serve_status: ServeStatus | None,
     shown: socket.socket | None,
 ) -> int:
-    worker = Worker(grace)
-    if serve_status is None or shown is None:
+    notifier = options.notifier
+    worker = Worker(options.grace, herald=notifier)
+    async with AsyncExitStack() as stack:
+        if notifier.watchdog:
+            await stack.enter_async_context(_beside(_keep_alive(notifier)))
+        if serve_status is not None and shown is not None:
+            await stack.enter_async_context(_beside(serve_status(shown, worker)))
         await worker.run(make_engine, sockets)
-    else:
-        async with _beside(serve_status(shown, worker)):
-            await worker.run(make_engine, sockets)
     return 0
 
 
+async def _keep_alive(notifier: Notifier) -> None:
+    """Tell the service manager that the loop lives, at half of the time it waits for that."""
+    while True:
+        notifier.alive()
+        await asyncio.sleep(notifier.watchdog / 2)
+
+
 async def _work(
-    grace: float, make_engine: MakeEngine, sockets: _Sockets, slot: int, channel: Channel
+    grace: float,
+    make_engine: MakeEngine,
+    sockets: _Sockets,
+    slot: int,
+    channel: Channel,
+    board: Board,
 ) -> None:
-    worker = Worker(grace, slot)
-    async with _beside(report(worker, slot, os.getpid(), channel)):
+    pulse = Pulse(board, slot, os.getpid())
+    worker = Worker(grace, slot, pulse)
+    async with (
+        _beside(report(worker, slot, os.getpid(), channel)),
+        _beside(pulse.beat()),
+    ):
         await worker.run(make_engine, sockets)
 
 
@@ -144,8 +165,16 @@ class _Post:
 class _Crew:
     """The processes and who watches them."""
 
-    def __init__(self, posts: list[_Post], window: list[_Post], grace: float, lock: int) -> None:
+    def __init__(
+        self,
+        posts: list[_Post],
+        window: list[_Post],
+        grace: float,
+        lock: int,
+        vigil: Vigil,
+    ) -> None:
         self._posts = posts
+        self._vigil = vigil
         self._window = window
         self._grace = grace
         self._lock = lock
@@ -157,13 +186,16 @@ class _Crew:
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         while True:
             self._fill()
+            self._vigil.look(self._pids())
             heard = signal.sigtimedwait(_SIGNALS, self._pause())
             match heard.si_signo if heard is not None else None:
                 case signal.SIGTERM | signal.SIGINT:
+                    self._vigil.stopping()
                     let_go()
                     self._drain()
                     return 0
                 case signal.SIGHUP:
+                    self._vigil.reloading(self._pids())
                     renew()
                     self._tell(self._posts, signal.SIGHUP)
                 case signal.SIGCHLD:
@@ -180,7 +212,11 @@ class _Crew:
 
     def _pause(self) -> float:
         due = [post.due for post in self._posts + self._window if not post.pid]
-        return max(0.0, min(due) - time.monotonic()) if due else _IDLE_SECONDS
+        pauses = [max(0.0, one - time.monotonic()) for one in due]
+        return min([*pauses, self._vigil.pause])
+
+    def _pids(self) -> list[int]:
+        return [post.pid for post in self._posts]
 
     def _bury(self) -> bool:
         """Take note of the dead; False when the service cannot start."""

@@ -31,3 +31,29 @@ def test_the_rule_bites() -> None:
         assert POSSESSIVE_GROUP.search(pattern)
     for pattern in (r"[ab]*+", r"a++(?:b)*", r"\)+"):
         assert not POSSESSIVE_GROUP.search(pattern)
+
+
+# What would put mail, or a key, into a file that nobody asked for (invariant I5).
+TEMPORARY = {"tempfile", "memfd_create", "SpooledTemporaryFile", "mkstemp", "mkdtemp"}
+
+
+def test_nothing_is_written_to_temporary_files() -> None:
+    found = [
+        f"{relative(path)}:{node.lineno}"
+        for path in python_files(PACKAGE)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.expr | ast.stmt) and TEMPORARY & set(_names(node))
+    ]
+    assert found == []
+
+
+def _names(node: ast.AST) -> list[str]:
+    """Give the names an import or an expression speaks of."""
+    match node:
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            module = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            return [*module, *(alias.name for alias in names)]
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return [name]
+        case _:
+            return []
