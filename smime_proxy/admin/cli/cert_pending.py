@@ -17,7 +17,7 @@ from smime_proxy.admin.queries import PartnerView
 from smime_proxy.certs.path import ChainStatus
 from smime_proxy.certs.source import Source
 from smime_proxy.smime.status import ID_DIGITS
-from smime_proxy.stores import harvest
+from smime_proxy.stores import harvest, partners
 from smime_proxy.stores.connection import Store
 from smime_proxy.stores.pending import PendingKey
 
@@ -97,9 +97,13 @@ def reject(context: typer.Context, ids: Ids = None) -> None:
 
 
 def _unsuspicious(store: Store, at: datetime, *, trusted: bool) -> list[str]:
-    """Give the fingerprints of all that wait without a warning for any of their addresses."""
+    """Give the fingerprints of all that wait without a warning for any of their addresses.
+
+    Not of those that are pinned for another: they would be for these too.
+    """
     views = queries.pending_list(store, at)
     doubtful = {view.certificate.fingerprint for view in views if view.warning}
+    doubtful |= {one.certificate.fingerprint for one in partners.listing(store) if one.pinned}
     if trusted:
         standing = ChainStatus.TRUSTED.value
         doubtful |= {view.certificate.fingerprint for view in views if view.chain != standing}

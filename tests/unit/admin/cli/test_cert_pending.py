@@ -127,6 +127,17 @@ def test_one_certificate_with_a_warning_for_one_address_is_left_for_all(
     assert len(cli.done("cert", "pending", "--json").json) == 2
 
 
+def test_one_that_is_pinned_for_another_address_is_left_by_all(cli: Cli, store: Store) -> None:
+    """Taken in, it would be pinned for an address that nobody named."""
+    identity = pki.person(pki.root("Late", kind="p256"), NEW, "second@example.org", kind="p256")
+    key = comes(store, NEW, identity=identity, trusted=False)
+    cli.done("cert", "accept", key)
+    comes(store, "second@example.org", identity=identity)
+    assert NOTHING in cli.done("cert", "accept", "--all").out
+    accepted = cli.done("cert", "accept", key).out
+    assert accepted == f"{key} for second@example.org: accepted and pinned\n"
+
+
 def test_a_rejected_one_is_not_asked_about_again(cli: Cli, store: Store) -> None:
     identity = pki.person(ROOT, NEW, kind="p256")
     key = comes(store, NEW, identity=identity)
