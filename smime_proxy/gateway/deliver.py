@@ -134,9 +134,14 @@ class _Delivery:
 
     async def _known(self) -> Reply | None:
         """Ask the ledger; of several groups it must know before any dot. A reply: nothing goes."""
-        ask = self._entries.claim if self._is_split else self._entries.look
         try:
-            known = await ask([*self._due_groups, *self._copies])
+            if self._is_split:
+                if self._copies:
+                    # Not claimed: another transaction may bring the same mail to others.
+                    await self._entries.look(self._copies)
+                known = await self._entries.claim(self._due_groups)
+            else:
+                known = await self._entries.look([*self._due_groups, *self._copies])
         except LedgerError:
             return reply_for("ledger_failed")
         return reply_for("being_sent") if known.busy else None

@@ -156,7 +156,7 @@ class Entries:
             self._failed("forget", error)
 
     def _note(self, known: Known) -> None:
-        self.known = known
+        self.known = replace(known, served=known.served | self.known.served)
         self.written |= bool(known.served or known.doubtful)
         if known.doubtful and not known.busy:
             self._context.measures.count("dup_possible")

@@ -1,5 +1,6 @@
 """A message is known again by what it is, and what the ledger cannot do costs no mail."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -8,10 +9,12 @@ from smime_proxy.address import parse_mailbox
 from smime_proxy.envelope import Envelope, ForwardPath
 from smime_proxy.gateway.delivery import Group, Kind
 from smime_proxy.gateway.ledger import LARGE, Entries, digest, is_unique
+from smime_proxy.gateway.pipeline import Gateway
 from smime_proxy.gateway.ports import LedgerError
 from smime_proxy.policy.rules import Encrypt, OnMissingCertificate, Policy
-from tests.fakes import FakeLedger, FakeUpstream, World, envelope, mail
+from tests.fakes import AT, FakeLedger, FakeUpstream, World, envelope, mail, session
 from tests.unit.gateway.cases import ALICE, BUSY, PARTNER, STRANGER, got, send, world
+from tests.unit.gateway.test_sending import hidden
 
 SENDER, ONE, TWO = "s@example.test", "one@y.org", "two@y.org"
 CONTENT = mail(SENDER, ONE, TWO)
@@ -217,3 +220,24 @@ async def test_who_is_refused_since_an_attempt_before_is_reported_too() -> None:
     assert (await send(surroundings, content, ALICE, *recipients)).code == 250
     assert got(surroundings) == [[str(other)], [ALICE], [ALICE]]
     assert f"Final-Recipient: rfc822; {PARTNER}".encode() in surroundings.outside.sent[-1].content
+
+
+async def test_transactions_of_one_mail_with_other_recipients_do_not_wait_for_each_other() -> None:
+    """An MTA sends many recipients in several of them at once; the sent copy is none of theirs."""
+    surroundings = world(Policy(sent_copy="maildir:///sent"))
+    names = hidden(surroundings, 4)
+    content = mail(ALICE, PARTNER)
+    event = surroundings.outside.held[f"commit:{names[0]}"] = asyncio.Event()
+    first = asyncio.create_task(send(surroundings, content, ALICE, *names[:2]))
+    await asyncio.sleep(0.1)
+    assert surroundings.ledger is not None
+    assert list(surroundings.ledger.entries.values()) == [False, False]
+    talk = Gateway(surroundings.context()).begin(session())
+    await talk.mail(parse_mailbox(ALICE), ())
+    for name in names[2:]:
+        await talk.rcpt(ForwardPath(parse_mailbox(name)))
+    assert (await talk.data(content, AT, lambda: False)).code == 250
+    event.set()
+    assert (await first).code == 250
+    assert sorted(got(surroundings)) == [[name] for name in names]
+    assert surroundings.ledger.entries == {}
