@@ -46,7 +46,7 @@ class Session:
     `listener` names the settings table; `peer` is the client's IP address as text; `helo` what it
     called itself; `protocol` the `with` word of Received (RFC 3848: SMTP, ESMTPSA, LMTP, LMTPS …);
     `login` is set only after authentication succeeded; `trusted` only when the peer lies in the
-    listener's `trusted_networks`.
+    listener's `trusted_networks`; `prdr` while MAIL asked for it (draft-hall-prdr-00).
     """
 
     listener: str
@@ -57,11 +57,12 @@ class Session:
     tls: str = ""
     login: str | None = None
     trusted: bool = False
+    prdr: bool = False
 
     @property
-    def is_lmtp(self) -> bool:
+    def hears_each(self) -> bool:
         """Tell whether the client hears of each recipient by himself (RFC 2033 4.2)."""
-        return self.protocol.startswith("LMTP")
+        return self.prdr or self.protocol.startswith("LMTP")
 
 
 @dataclass(frozen=True, slots=True)

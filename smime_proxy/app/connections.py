@@ -186,6 +186,7 @@ def listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":
             authenticator=_authenticator(settings, one),
             clients=ClientCertificates(one.tls_client_logins, frozenset(one.tls_client_names)),
             wording=to_wording(settings),
+            prdr=one.prdr,
             max_message_size=settings.service.max_message_size,
             bare_line_ends=bare_line_ends[one.bare_line_ends],
             **_limits(settings),

@@ -115,7 +115,7 @@ def _message_facts(
         asks_encrypt=requests is not None and requests.encrypt,
         asks_plain=requests is not None and requests.plain,
         sensitive=outbound and asks_by_sensitivity(entity.header),
-        answerable=envelope.session.is_lmtp
+        answerable=envelope.session.hears_each
         or may_be_answered(entity.header, envelope.reverse_path),
     )
 

@@ -55,7 +55,8 @@ class MemoryUnreadable(Exception):  # noqa: N818 - the state of the memory, not 
 class Extensions:
     """What an upstream offered in its EHLO reply; `size` in octets, 0 for no stated limit.
 
-    `requiretls` only where its certificate was verified (RFC 8689 4.2.1).
+    `requiretls` only where its certificate was verified (RFC 8689 4.2.1). `prdr` is only of our own
+    offers: no upstream is asked for it (draft-hall-prdr-00).
     """
 
     eightbitmime: bool = True
@@ -63,6 +64,7 @@ class Extensions:
     dsn: bool = False
     size: int = 0
     requiretls: bool = False
+    prdr: bool = False
 
 
 @dataclass(frozen=True, slots=True)

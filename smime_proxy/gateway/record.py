@@ -136,7 +136,7 @@ def _record_refused(context: Context, envelope: Envelope, work: Work, outcome: O
     """
     for refused in work.plan.refused:
         fields = {"to": [str(refused.recipient)], "rule": refused.rule}
-        if envelope.session.is_lmtp:
+        if envelope.session.hears_each:
             context.measures.count("refused", rule=refused.rule.partition(":")[0])
             _log.info("refused", id=envelope.identifier, **fields)
         elif outcome.reply.is_positive:
@@ -145,7 +145,7 @@ def _record_refused(context: Context, envelope: Envelope, work: Work, outcome: O
 
 
 def _by_reply(replies: PathReplies) -> Iterable[tuple[Reply, list[str]]]:
-    """Gather who was told the same; only LMTP has more than one reply for a delivery."""
+    """Gather who was told the same; a delivery by LMTP has more than one."""
     told: dict[Reply, list[str]] = {}
     for path, reply in replies:
         told.setdefault(reply, []).append(str(path.mailbox))

@@ -164,7 +164,7 @@ def too_many_groups(rules: Rules) -> Reply:
 
 
 def _may_report(context: Context, envelope: Envelope) -> bool:
-    if envelope.session.is_lmtp:
+    if envelope.session.hears_each:
         return True  # the client reports, as the reply for each recipient tells it to
     sender = envelope.reverse_path
     if sender is None or context.routes[envelope.session.listener].reports is None:

@@ -135,6 +135,9 @@ class Listener(Table):
     reports: str = ""
     """Inbound: upstream for notices to outside senders; default that of the only outbound
     listener."""
+    prdr: bool = False
+    """SMTP clients that ask for it hear of each recipient by himself (PRDR, as Exim does); they
+    must wait ten minutes for it, and a retry after a crash may double copies."""
     patience: Annotated[int, Field(ge=0, le=MAX_PATIENCE)] = 0
     """Seconds the clients wait for the reply to a message; 0 stands for 100 outbound and 600
     inbound. Shortly before they give up they are told 451."""

@@ -45,10 +45,11 @@ class ListenerOptions:
     listener takes recipients there and nowhere else. `tls` offers STARTTLS, or is what an smtps
     listener speaks from the first octet; reloading its certificate in place serves new sessions.
     `authenticator` judges the credentials of clients; without it they have no passwords. `clients`
-    says what the certificates are that `tls` asks them for. `wording` says our own replies.
-    `bare_line_ends` is what becomes of content with a bare CR or LF, "" for what the role asks for.
-    `max_lag` is how late the event loop may be before clients are put off, 0 for ever so late. What
-    sessions may take is said in `Allowance`.
+    says what the certificates are that `tls` asks them for. `wording` says our own replies. `prdr`
+    offers SMTP clients a reply for each recipient (draft-hall-prdr-00). `bare_line_ends` is what
+    becomes of content with a bare CR or LF, "" for what the role asks for. `max_lag` is how late
+    the event loop may be before clients are put off, 0 for ever so late. What sessions may take is
+    said in `Allowance`.
     """
 
     name: str
@@ -61,6 +62,7 @@ class ListenerOptions:
     authenticator: Authenticator | None = None
     clients: ClientCertificates = field(default_factory=ClientCertificates)
     wording: Wording = field(default_factory=Wording)
+    prdr: bool = False
     max_message_size: int = 50_000_000  # octets, RFC 1870; the extensions may lower it
     max_recipients: int = 1000  # Postfix smtpd_recipient_limit
     max_sessions: int = 1000  # of one process; each holds a file descriptor and an upstream's

@@ -1,7 +1,7 @@
 """The arguments of MAIL and RCPT: one strict grammar on octets, nothing decoded, nothing guessed.
 
 RFC 5321 4.1.1.2, 4.1.1.3, 4.1.2 (paths, parameters), RFC 1870, 6152, 6531 (SIZE, BODY, SMTPUTF8),
-RFC 3461 (RET, ENVID, NOTIFY, ORCPT), RFC 8689 (REQUIRETLS).
+RFC 3461 (RET, ENVID, NOTIFY, ORCPT), RFC 8689 (REQUIRETLS), draft-hall-prdr-00 (PRDR).
 """
 
 import re
@@ -40,13 +40,17 @@ _UNKNOWN_PARAMETER = Reply(555, EnhancedStatus(5, 4), "A parameter is not recogn
 
 @dataclass(frozen=True, slots=True)
 class MailArgument:
-    """What MAIL said; `size` is the declared size in octets, 0 when none was declared."""
+    """What MAIL said; `size` is the declared size in octets, 0 when none was declared.
+
+    `prdr` is between the client and us: it is not among the parameters, which concern all hops.
+    """
 
     reverse_path: Mailbox | None
     parameters: tuple[str, ...] = ()
     size: int = 0
     smtputf8: bool = False
     requiretls: bool = False
+    prdr: bool = False
 
 
 def read_mail(argument: bytes, offered: Extensions) -> MailArgument | Reply:
@@ -66,8 +70,10 @@ def read_mail(argument: bytes, offered: Extensions) -> MailArgument | Reply:
     sender = None if not path else _read_mailbox(path, _BAD_SENDER, _BAD_SENDER, utf8=utf8)
     if isinstance(sender, Reply):
         return sender
-    size, requiretls = int(known.get("SIZE", "0")), "REQUIRETLS" in known
-    return MailArgument(sender, parameters, size, utf8, requiretls)
+    size, requiretls, prdr = int(known.get("SIZE", "0")), "REQUIRETLS" in known, "PRDR" in known
+    if prdr:
+        parameters = tuple(one for one in parameters if one.upper() != "PRDR")
+    return MailArgument(sender, parameters, size, utf8, requiretls, prdr)
 
 
 def read_rcpt(
@@ -148,6 +154,8 @@ def _judge_mail(keyword: str, value: str | None, offered: Extensions) -> Reply |
             return None if value is None else _BAD_PARAMETER
         case "REQUIRETLS" if value is None:
             return None if offered.requiretls else reply_for("no_requiretls")
+        case "PRDR" if offered.prdr:
+            return None if value is None else _BAD_PARAMETER
         case "RET" if offered.dsn:
             return _unless(is_ret(value or ""))
         case "ENVID" if offered.dsn:

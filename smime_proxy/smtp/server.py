@@ -1,7 +1,7 @@
 """The SMTP server's side of one session: each command answered, mail handed to the gateway.
 
 RFC 5321 4.1 (commands), 4.3.2 (sequence), RFC 2034 (enhanced status), RFC 3207 (STARTTLS), RFC 2033
-(LMTP).
+(LMTP), draft-hall-prdr-00 (PRDR).
 """
 
 import asyncio
@@ -152,7 +152,8 @@ class Dialogue(Connection):
         if await self._introduce(argument, extended=True):
             if self.admission.learn is not None:
                 await self.admission.learn()
-            self._offered = self.admission.extensions()
+            prdr = self.admission.options.prdr and not self._is_lmtp
+            self._offered = replace(self.admission.extensions(), prdr=prdr)
             offers = (self.hostname, "PIPELINING", *self._offers(), "ENHANCEDSTATUSCODES")
             self.say(Reply(250, None, "\n".join(offers)))
 
@@ -196,6 +197,8 @@ class Dialogue(Connection):
             offers.append("DSN")
         if extensions.requiretls and self.tls:
             offers.append("REQUIRETLS")
+        if extensions.prdr:
+            offers.append("PRDR")
         if self.admission.options.tls is not None and not self.tls:
             offers.append("STARTTLS")
         authenticator, tls = self.admission.options.authenticator, bool(self.tls)
@@ -303,7 +306,7 @@ class Dialogue(Connection):
 
     async def _begin(self, mail: MailArgument, limit: int) -> None:
         assert self._session is not None  # noqa: S101 - _refuse_mail has seen to it
-        session = replace(self._session, trusted=self.trusted)
+        session = replace(self._session, trusted=self.trusted, prdr=mail.prdr)
         session = self._authentication.mark(session, self.certified)
         if session.login and (refusal := self.admission.identify(self, session.login)):
             self._note_refusal(refusal)
@@ -315,6 +318,7 @@ class Dialogue(Connection):
             limit,
             self._extensions,
             smtputf8=mail.smtputf8,
+            prdr=mail.prdr,
         )
         reply = await conversation.mail(mail.reverse_path, mail.parameters)
         if not reply.is_positive:

@@ -1,9 +1,10 @@
 """One mail transaction on the server's side: recipients judged, content taken and handed over.
 
-RFC 5321 3.3 (transactions), 4.1.1.3 (RCPT), 4.1.1.4 (DATA), 4.5.1 (postmaster), RFC 2033 4.2.
+RFC 5321 3.3 (transactions), 4.1.1.3 (RCPT), 4.1.1.4 (DATA), 4.5.1 (postmaster), RFC 2033 4.2,
+draft-hall-prdr-00 (PRDR).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from smime_proxy.address import Mailbox
@@ -20,6 +21,7 @@ from smime_proxy.smtp.paths import is_routed, read_rcpt
 _RCPT_FIRST = Reply(503, EnhancedStatus(5, 1), "Say RCPT first")
 _NO_RECIPIENT = Reply(554, EnhancedStatus(5, 1), "No valid recipients")
 _ENDLESS = Reply(421, EnhancedStatus(3, 4), "Far too much mail, closing")
+_EACH_FOLLOWS = Reply(353, None, "A reply for each recipient follows, then one on the whole")
 _LOST = Reply(421, EnhancedStatus(4, 2), "The connection was lost")
 
 
@@ -34,6 +36,7 @@ class Transaction:
         offered: Extensions,
         *,
         smtputf8: bool,
+        prdr: bool = False,
     ) -> None:
         """Start without recipients; `limit` is in octets, `offered` what EHLO said."""
         self._admission = admission
@@ -42,6 +45,7 @@ class Transaction:
         self._limit = limit
         self._offered = offered
         self._utf8 = smtputf8
+        self._prdr = prdr
         self._tried = 0
         self._accepted = 0
 
@@ -76,7 +80,8 @@ class Transaction:
         """Take the content and answer the final dot; the transaction is over then.
 
         Exactly one reply, whatever the content, with LMTP one for each recipient accepted; but
-        only one of 421, when the end of the content is not known.
+        only one of 421, when the end of the content is not known. With PRDR and several
+        recipients 353, one for each, and that on the whole; one alone is on the whole.
         """
         admission, budget = self._admission, self._admission.budget
         content = await collect(intake, self._limit, budget, lambda: admission.allowance)
@@ -130,16 +135,27 @@ class Transaction:
             raw = normalise(raw)
         assert self._conversation is not None  # noqa: S101 - only `take` and `abandon` end it
         now = datetime.now(UTC)
-        if self._is_lmtp:
+        each = self._is_lmtp or self._prdr
+        if each:
             replies = await self._conversation.data_each(raw, now, client_gone)
         else:
             replies = (await self._conversation.data(raw, now, client_gone),)
         self._conversation = None
-        if self._is_lmtp and len(replies) != self._accepted:
+        if each and len(replies) != self._accepted:
             replies = self._all(reply_for("upstream_lost"))  # it was given up meanwhile
         best = min(reply.code for reply in replies)
         self._admission.count("messages", reply=f"{best // 100}yz")
+        if self._prdr and len(replies) > 1:
+            return (_EACH_FOLLOWS, *replies, _on_the_whole(replies))
         return replies
+
+
+def _on_the_whole(replies: Sequence[Reply]) -> Reply:
+    """Sum up: what is positive for one recipient stays so only if the whole is.
+
+    A permanent refusal of the whole would be one for those too who are to be tried again.
+    """
+    return min(replies, key=lambda reply: reply.code // 100)
 
 
 def _excuse(shortfall: Shortfall) -> Reply:

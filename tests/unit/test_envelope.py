@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -23,6 +24,15 @@ def envelope(*parameters: str) -> Envelope:
 
 def test_recipients_come_in_the_order_of_the_dialogue() -> None:
     assert envelope().recipients == (BOB, ALICE)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "prdr", "hears"),
+    [("ESMTPS", False, False), ("LMTPS", False, True), ("ESMTP", True, True)],
+)
+def test_who_hears_of_each_recipient(protocol: str, prdr: bool, hears: bool) -> None:
+    session = replace(envelope().session, protocol=protocol, prdr=prdr)
+    assert session.hears_each is hears
 
 
 def test_smtputf8_is_what_the_client_declared_in_any_case() -> None:

@@ -48,6 +48,7 @@ def test_a_sound_setting_has_no_fault() -> None:
         (OUT | {"reports": "relay"}, "listeners.l.reports: belongs to inbound"),
         (OUT | {"tls_key": "/k"}, "listeners.l.tls_certificate: must be set with tls_key"),
         (OUT | {"tls_certificate": "/k"}, "listeners.l.tls_key: must be set with tls_cert"),
+        (OUT | {"protocol": "lmtp", "prdr": True}, "listeners.l.prdr: belongs to SMTP: LMTP has"),
         (OUT | {"protocol": "smtps"}, "listeners.l.tls_certificate: must be set with protocol"),
         (OUT | {"trusted_networks": ["0.0.0.0/0"]}, "listeners.l.trusted_networks: covers all of"),
         (OUT | {"trusted_networks": ["::/0"]}, "listeners.l.trusted_networks: covers all of IPv6"),

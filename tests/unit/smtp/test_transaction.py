@@ -20,11 +20,12 @@ def transaction(
     role: Role = Role.OUTBOUND,
     *,
     budget: int = 10_000,
+    prdr: bool = False,
     **changes: Any,
 ) -> tuple[Transaction, Admission]:
     admission = Admission(options(role, **changes), gateway, Extensions, ByteBudget(budget), None)
     conversation = gateway.begin(None)  # type: ignore[arg-type] # nobody looks at it
-    under = Transaction(admission, conversation, LIMIT, Extensions(), smtputf8=False)
+    under = Transaction(admission, conversation, LIMIT, Extensions(), smtputf8=False, prdr=prdr)
     return under, admission
 
 
@@ -124,6 +125,40 @@ async def test_by_lmtp_each_recipient_accepted_has_a_reply(wire: bytes, answers:
     for one, answer in zip(said, answers, strict=True):
         assert one.startswith(answer)
     assert admission.budget.used == 0
+
+
+@pytest.mark.parametrize(
+    ("wire", "answers"),
+    [
+        (b"text\r\n.\r\n", ["353 ", "250 Ok", "550 5.1.1 no", "250 Ok"]),
+        (b"x" * 2 * LIMIT + b"\r\n.\r\n", ["552 5.3.4 "]),  # no 353: it is on the whole
+        (b"half", ["421 4.4.2 "]),
+    ],
+)
+async def test_with_prdr_each_has_a_reply_between_353_and_the_whole(
+    wire: bytes, answers: list[str]
+) -> None:
+    gateway = FakeGateway({"each <c@": reply("550 5.1.1 no")})
+    under, admission = transaction(gateway, prdr=True)
+    for address in ("b@example.org", "c@example.org"):
+        await ask(under, address)
+    intake = intake_of(wire)
+    intake.end()
+    said = [str(one) for one in await under.take(intake, lambda: False)]
+    assert len(said) == len(answers)
+    for one, answer in zip(said, answers, strict=True):
+        assert one.startswith(answer)
+    assert admission.budget.used == 0
+
+
+async def test_with_prdr_a_conversation_that_was_given_up_is_put_off_on_the_whole() -> None:
+    gateway = FakeGateway()
+    under, _ = transaction(gateway, prdr=True)
+    for address in ("b@example.org", "c@example.org"):
+        await ask(under, address)
+    gateway.forgetful = True
+    said = await under.take(intake_of(b"text\r\n.\r\n"), lambda: False)
+    assert [str(one)[:10] for one in said] == ["451 4.4.2 "]
 
 
 async def test_by_lmtp_a_conversation_that_was_given_up_leaves_no_recipient_unanswered() -> None:
