@@ -6,7 +6,7 @@ RFC 5321 2.3.1 (mail objects), RFC 5321 4.1.1.2 and 4.1.1.3 (paths with their pa
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
@@ -39,6 +39,30 @@ class Role(Enum):
     INBOUND = "inbound"
 
 
+LOCAL, REMOTE = "LOCAL", "REMOTE"  # sources of a message, XFORWARD_README
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a message came from first, as far as is known; "" and 0 stand for what is not.
+
+    `address` is an IP address as text, `name` its host name, `identifier` the message's name at
+    the server that took it; `source` is `LOCAL`, `REMOTE` or "", as Postfix's XFORWARD_README
+    says; `local_address` and `local_port` are where the client connected to.
+    """
+
+    address: str = ""
+    port: int = 0
+    name: str = ""
+    protocol: str = ""
+    helo: str = ""
+    identifier: str = ""
+    source: str = ""
+    login: str = ""
+    local_address: str = ""
+    local_port: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """What is known of the client when its transaction begins.
@@ -46,7 +70,9 @@ class Session:
     `listener` names the settings table; `peer` is the client's IP address as text; `helo` what it
     called itself; `protocol` the `with` word of Received (RFC 3848: SMTP, ESMTPSA, LMTP, LMTPS …);
     `login` is set only after authentication succeeded; `trusted` only when the peer lies in the
-    listener's `trusted_networks`; `prdr` while MAIL asked for it (draft-hall-prdr-00).
+    listener's `trusted_networks`; `prdr` while MAIL asked for it (draft-hall-prdr-00). `connection`
+    has what else is known of the client, `forwarded` what a peer that is believed said of the
+    message it is about to send.
     """
 
     listener: str
@@ -58,11 +84,36 @@ class Session:
     login: str | None = None
     trusted: bool = False
     prdr: bool = False
+    connection: Origin = Origin()
+    forwarded: Origin | None = None
+
+    @property
+    def is_strangers(self) -> bool:
+        """Tell whether the message came to our peer from somebody the peer does not know."""
+        return self.forwarded is not None and self.forwarded.source == REMOTE
 
     @property
     def hears_each(self) -> bool:
         """Tell whether the client hears of each recipient by himself (RFC 2033 4.2)."""
         return self.prdr or self.protocol.startswith("LMTP")
+
+
+def origin_of(session: Session, identifier: str) -> Origin:
+    """Give where a message came from: what was forwarded of it, or the client itself.
+
+    The two are never mixed (XFORWARD_README); `identifier` is our own name for the message.
+    """
+    if session.forwarded is not None:
+        return session.forwarded
+    source = LOCAL if session.role is Role.OUTBOUND else REMOTE
+    return replace(
+        session.connection,
+        protocol=session.protocol,
+        helo=session.helo,
+        identifier=identifier,
+        source=source,
+        login=session.login or "",
+    )
 
 
 @dataclass(frozen=True, slots=True)

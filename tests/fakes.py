@@ -17,7 +17,7 @@ from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
 from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.sign import CmsSigner
-from smime_proxy.envelope import Envelope, ForwardPath, Role, Session
+from smime_proxy.envelope import Envelope, ForwardPath, Origin, Role, Session
 from smime_proxy.gateway import ports
 from smime_proxy.gateway.choices import RecipientChoices
 from smime_proxy.gateway.context import Context, Route
@@ -192,7 +192,7 @@ class FakeUpstream:
         """Count the transactions that were neither committed nor aborted."""
         return self.opened - self.settled
 
-    async def open(self) -> "FakeTransaction":
+    async def open(self, _origin: Origin | None = None, /) -> "FakeTransaction":
         self.opened += 1
         self.most = max(self.most, self.leaked)
         fault = self.faults.get("open")

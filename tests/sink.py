@@ -75,6 +75,7 @@ class Sink:
     implicit: bool = False  # TLS from the first octet instead
     logins: dict[str, str] = field(default_factory=dict)  # offers AUTH when not empty
     mechanisms: Sequence[str] = ("PLAIN", "LOGIN")
+    proxied: bool = False  # each connection begins with a PROXY header of version 2
     lmtp: bool = False  # LHLO, and a reply for each recipient after the dot (RFC 2033)
     faults: list[Fault] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
@@ -133,7 +134,7 @@ class Sink:
         dialogue = _Dialogue(self, self.connections, reader, writer)
         try:
             await dialogue.run()
-        except (_Gone, OSError):
+        except (_Gone, OSError, asyncio.IncompleteReadError):
             pass
         except asyncio.CancelledError:
             pass  # by __aexit__; streams of Python 3.11 log a cancelled callback as an error
@@ -176,6 +177,10 @@ class _Dialogue:
 
     async def run(self) -> None:
         self.note("connect")
+        if self.sink.proxied:
+            head = await self.reader.readexactly(16)
+            rest = await self.reader.readexactly(int.from_bytes(head[14:]))
+            self.note("header", head + rest)
         await self.answer(Step.BANNER, b"", b"220 sink.example ESMTP\r\n")
         while True:
             line = await self.line()
@@ -207,6 +212,12 @@ class _Dialogue:
             case b"QUIT":
                 await self.answer(Step.QUIT, line, b"221 2.0.0 Bye\r\n")
                 raise _Gone
+            case b"XFORWARD":
+                await self.answer(Step.OTHER, line, b"250 2.0.0 OK\r\n")
+            case b"XCLIENT":
+                self.reset()
+                self.login = ""
+                await self.answer(Step.OTHER, line, b"220 sink.example ESMTP again\r\n")
             case b"NOOP":
                 await self.answer(Step.OTHER, line, b"250 2.0.0 OK\r\n")
             case _:

@@ -15,7 +15,7 @@ import structlog
 
 from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.metrics import Counters
-from smime_proxy.envelope import Role
+from smime_proxy.envelope import Origin, Role
 from smime_proxy.gateway.pipeline import Gateway
 from smime_proxy.gateway.ports import Discovery, Extensions, Transaction, UpstreamError
 from smime_proxy.smtp.admission import ListenerOptions
@@ -35,8 +35,8 @@ _log = structlog.get_logger("smime_proxy.service")
 class Outlet(Protocol):
     """An upstream that can be closed."""
 
-    async def open(self) -> Transaction:
-        """Take a session from the pool or make one."""
+    async def open(self, origin: Origin | None = None, /) -> Transaction:
+        """Take a session from the pool or make one; `origin` is whose mail it will be."""
         ...
 
     async def close(self) -> None:
@@ -70,10 +70,10 @@ class Remembering:
                 async with asyncio.timeout(LEARN_SECONDS):
                     await (await self.open()).abort()
 
-    async def open(self) -> Transaction:
+    async def open(self, origin: Origin | None = None, /) -> Transaction:
         """Take a session from the pool or make one; raises `UpstreamError`."""
         try:
-            transaction = await self._outlet.open()
+            transaction = await self._outlet.open(origin)
         except UpstreamError:
             self.reachable = False
             raise

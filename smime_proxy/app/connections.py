@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from smime_proxy.smtp.access_token import AccessTokens
     from smime_proxy.smtp.admission import ListenerOptions
     from smime_proxy.smtp.auth import Authenticator
-    from smime_proxy.smtp.relay import Relay
+    from smime_proxy.smtp.relay import ClientInfo, Relay
 
 
 def upstream_makers(settings: "Settings") -> "dict[str, Callable[[], Outlet]]":
@@ -61,6 +61,12 @@ def find_place(table: "UpstreamTable") -> "Relay | Path":
         Scheme.SMTPS: "smtps",
         Scheme.LMTP: "lmtp",
     }
+    told: dict[str, ClientInfo] = {
+        "none": "none",
+        "xforward": "xforward",
+        "xclient": "xclient",
+        "proxy": "proxy",
+    }
     password = ""
     if table.password_file:
         try:
@@ -77,6 +83,7 @@ def find_place(table: "UpstreamTable") -> "Relay | Path":
         password=password,
         tokens=_tokens(table.oauth) if table.oauth.token_url else None,
         socket=local,
+        client_info=told[table.client_info],
     )
 
 
@@ -181,6 +188,8 @@ def listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":
             bind=str(one.bind),
             protocol=protocols[one.protocol],
             trusted_networks=one.relaying_networks,
+            trusted_peers=one.trusted_peers,
+            proxy_protocol=one.proxy_protocol,
             domains=frozenset(one.domains),
             tls=_server_tls(one),
             authenticator=_authenticator(settings, one),

@@ -112,4 +112,8 @@ def _moved(before: "Settings", after: "Settings", name: str) -> bool:
     one, other = before.listeners.get(name), after.listeners.get(name)
     if one is None or other is None:
         return True
-    return (one.bind, one.protocol, one.role) != (other.bind, other.protocol, other.role)
+    return _spoken_on(one) != _spoken_on(other)
+
+
+def _spoken_on(listener: "Listener") -> object:
+    return listener.bind, listener.protocol, listener.role, listener.proxy_protocol

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from smime_proxy.address import Mailbox
-from smime_proxy.envelope import ForwardPath, parameter
+from smime_proxy.envelope import ForwardPath, Origin, parameter
 from smime_proxy.gateway.eight_bit import seven_bit
 from smime_proxy.gateway.ports import Extensions, Transaction, Upstream, UpstreamError
 from smime_proxy.gateway.replies import reply_for
@@ -38,7 +38,7 @@ class Group:
     `content` is the message in pieces, CRLF throughout; `headers_only` asks the upstream to quote
     no text in a report (RFC 3461 4.3), for decrypted and other inbound mail. `parameters` are those
     of the client's MAIL that are handed on. `opened`: it was decrypted here. `about` names whom a
-    report tells of.
+    report tells of. `origin` is whose mail it is, None for what we write ourselves.
     """
 
     upstream: Upstream
@@ -51,6 +51,7 @@ class Group:
     opened: bool = False
     kind: Kind = Kind.MESSAGE
     about: tuple[Mailbox, ...] = ()
+    origin: Origin | None = None
 
 
 class Prepared:
@@ -151,7 +152,7 @@ async def prepare(group: Group) -> Prepared | Reply:
     """Open and prepare a transaction for a group, or give the refusal; nothing is sent by this."""
     transaction = None
     try:
-        transaction = await group.upstream.open()
+        transaction = await group.upstream.open(group.origin)
         refusal = await _converse(group, transaction)
     except UpstreamError as error:
         refusal = error.reply

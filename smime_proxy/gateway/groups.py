@@ -3,7 +3,7 @@
 RFC 5321 4.4 (Received), RFC 3464 (reports), RFC 3834 (who may be answered).
 """
 
-from smime_proxy.envelope import Envelope, ForwardPath, Role
+from smime_proxy.envelope import Envelope, ForwardPath, Role, origin_of
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.delivery import Group, Kind, kept_for_copies
 from smime_proxy.gateway.reports import failures, report_group
@@ -50,6 +50,7 @@ def group_of(context: Context, envelope: Envelope, content: Content) -> Group:
         headers_only=session.role is Role.INBOUND,
         parameters=envelope.parameters,
         opened=isinstance(content.delivery.treatment, Decrypt),
+        origin=origin_of(session, envelope.identifier),
     )
 
 

@@ -13,7 +13,7 @@ from typing import TypeAlias, TypeVar
 import structlog
 
 from smime_proxy.address import Mailbox
-from smime_proxy.envelope import Envelope, ForwardPath, Role, Session, parameter
+from smime_proxy.envelope import Envelope, ForwardPath, Role, Session, origin_of, parameter
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.deliver import Outcome, deliver, file_copy
 from smime_proxy.gateway.deliver_each import deliver_each
@@ -134,7 +134,7 @@ class Conversation:
     async def _mail(self, reverse_path: Mailbox | None, parameters: tuple[str, ...]) -> Reply:
         if self._transaction is not None:
             await self.reset()
-        transaction = await self._route.upstream.open()
+        transaction = await self._route.upstream.open(origin_of(self._session, self.identifier))
         self._transaction = transaction
         refusal = unmet(transaction.extensions, parameters)
         if refusal is not None:

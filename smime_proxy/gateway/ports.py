@@ -18,7 +18,7 @@ from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
 from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.sign import CmsSigner
-from smime_proxy.envelope import ForwardPath
+from smime_proxy.envelope import ForwardPath, Origin
 from smime_proxy.policy.harvest import Caution
 from smime_proxy.policy.lacking import Lack
 from smime_proxy.policy.rules import Account
@@ -245,8 +245,11 @@ class Transaction(Protocol):
 class Upstream(Protocol):
     """A place mail is handed on to."""
 
-    async def open(self) -> Transaction:
-        """Take a session from the pool or make one; raises `UpstreamError`."""
+    async def open(self, origin: Origin | None = None, /) -> Transaction:
+        """Take a session from the pool or make one; raises `UpstreamError`.
+
+        `origin` is whose mail it will be, None for our own.
+        """
         ...
 
 

@@ -10,7 +10,7 @@ import structlog
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.selection import PartnerCertificate
-from smime_proxy.envelope import Envelope, Role
+from smime_proxy.envelope import Envelope, Origin, Role
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.deliver import Outcome
 from smime_proxy.gateway.delivery import PathReplies
@@ -28,6 +28,7 @@ from smime_proxy.policy.plan import (
 from smime_proxy.reply import Reply
 
 MAX_MESSAGE_ID = 250  # octets in the log; more is nobody's honest name
+UNKNOWN_CLIENT = "unknown"  # as Postfix writes it
 
 _QUEUED = re.compile(r"\bqueued as ([\w.-]{1,64})|\bid=([\w.-]{1,64})", re.ASCII)
 
@@ -165,13 +166,25 @@ def _message_id(work: Work) -> str:
 
 def _envelope_fields(envelope: Envelope) -> dict[str, object]:
     sender: Mailbox | None = envelope.reverse_path
+    forwarded = envelope.session.forwarded
+    original = {} if forwarded is None else _forwarded_fields(forwarded)
     return {
         "id": envelope.identifier,
         "listener": envelope.session.listener,
         "client": envelope.session.peer,
         "helo": envelope.session.helo,
+        **original,
         "sender": str(sender) if sender else "<>",
         "to": [str(mailbox) for mailbox in envelope.recipients],
+    }
+
+
+def _forwarded_fields(origin: Origin) -> dict[str, object]:
+    """Give what XFORWARD said, under the names of Postfix's own log."""
+    return {
+        "orig_client": origin.address or UNKNOWN_CLIENT,
+        "orig_queue_id": origin.identifier,
+        "orig_source": origin.source,
     }
 
 

@@ -12,6 +12,7 @@ from smime_proxy.address import Mailbox
 from smime_proxy.message.header import HeaderBlock
 
 MAX_RECEIVED = 50  # fields before a message counts as looping; RFC 5321 6.3 allows 100
+_UNKNOWN = "unknown"  # a client nobody can name
 _MAX_HELO = 255  # a domain's length, RFC 5321 4.5.3.1.2
 _CACHED_PEERS = 1024  # the few clients nearly all mail comes from; bounds memory
 _MAX_TOKEN = 64  # of protocol and identifier, which are ours
@@ -35,8 +36,8 @@ def received_field(
     """Write our Received field, folded, ended by CRLF (RFC 5321 4.4).
 
     `helo` is whatever the client called itself: what is no domain or literal is written
-    `unknown`. `peer` is its IP address, or anything for a local socket. `recipient` is given only
-    when there is exactly one, so that no Bcc is disclosed. `at` is aware.
+    `unknown`. `peer` is its IP address or `unknown`, anything else for a local socket. `recipient`
+    is given only when there is exactly one, so that no Bcc is disclosed. `at` is aware.
     """
     lines = [
         f"Received: from {_helo(helo)} ({_peer(peer)})",
@@ -61,11 +62,11 @@ def format_date(at: datetime) -> str:
 
 
 def _helo(text: str) -> str:
-    return text if len(text) <= _MAX_HELO and _HELO.fullmatch(text) else "unknown"
+    return text if len(text) <= _MAX_HELO and _HELO.fullmatch(text) else _UNKNOWN
 
 
 def _host(text: str) -> str:
-    return _FOREIGN.sub("", text)[:_MAX_HELO] or "unknown"
+    return _FOREIGN.sub("", text)[:_MAX_HELO] or _UNKNOWN
 
 
 @lru_cache(_CACHED_PEERS)
@@ -73,9 +74,9 @@ def _peer(text: str) -> str:
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        return "local"
+        return text if text == _UNKNOWN else "local"
     return f"[{address}]" if address.version == 4 else f"[IPv6:{address}]"  # noqa: PLR2004
 
 
 def _token(text: str) -> str:
-    return _FOREIGN.sub("", text)[:_MAX_TOKEN] or "unknown"
+    return _FOREIGN.sub("", text)[:_MAX_TOKEN] or _UNKNOWN

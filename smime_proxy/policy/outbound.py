@@ -32,6 +32,8 @@ from smime_proxy.policy.wish import (
 )
 
 _NO_KEY = "no valid key"
+# A stranger's mail forwarded by an alias comes from the same address as our own.
+_STRANGERS = "XFORWARD says that it came from elsewhere"
 _NULL_SENDER = "null reverse-path"  # RFC 5321 6.1: reports are never rewritten (E71)
 
 
@@ -115,8 +117,9 @@ def wishes_for(settled: Open, facts: Facts, rules: Rules) -> tuple[Wish, ...]:
 def may_sign(envelope: Envelope, sender: SenderFacts, listener: ListenerRule) -> str:
     """Say why this session may not use the key of the From account; "" when it may (E01).
 
-    The rule is the contract's: clean From, enabled account in the listener's `accounts`, and a
-    granted login, or a trusted network with (by `envelope_match`) the reverse-path of the account.
+    The rule is the contract's: clean From, enabled account in the listener's `accounts`, no word of
+    a peer that it is a stranger's, and a granted login, or a trusted network with (by
+    `envelope_match`) the reverse-path of the account.
     """
     account = sender.account
     if envelope.reverse_path is None:
@@ -129,6 +132,8 @@ def may_sign(envelope: Envelope, sender: SenderFacts, listener: ListenerRule) ->
         return f"account {account.address} is disabled"
     if not _listed(account, listener):
         return f"account {account.address} is not among the listener's accounts"
+    if envelope.session.is_strangers:
+        return _STRANGERS
     if envelope.session.login is not None:
         return ""  # a login that was not granted was refused before
     if not envelope.session.trusted:

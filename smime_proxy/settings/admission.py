@@ -87,7 +87,7 @@ def relay_faults(listener: Listener) -> Iterator[tuple[str, str]]:
         if listener.require_header:
             yield "require_header", "belongs to outbound listeners"
         return
-    for network in _joined(listener.relaying_networks):
+    for network in joined(listener.relaying_networks):
         if network.prefixlen == 0:
             family = f"all of IPv{network.version}"
             yield "trusted_networks", f"covers {family}: an open relay without authentication"
@@ -106,7 +106,7 @@ def _is_public(network: Network) -> bool:
     return network.is_global or any(network.overlaps(one) for one in _TUNNELS)
 
 
-def _joined(networks: tuple[Network, ...]) -> Iterator[IPv4Network | IPv6Network]:
+def joined(networks: tuple[Network, ...]) -> Iterator[IPv4Network | IPv6Network]:
     """Give the networks joined where they adjoin: two halves are a whole."""
     yield from collapse_addresses([one for one in networks if isinstance(one, IPv4Network)])
     yield from collapse_addresses([one for one in networks if isinstance(one, IPv6Network)])

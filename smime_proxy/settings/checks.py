@@ -21,6 +21,7 @@ from smime_proxy.settings.discovery import discovery_faults
 from smime_proxy.settings.errors import Fault, KeyPath, dotted
 from smime_proxy.settings.fields import Bind, Scheme
 from smime_proxy.settings.model import Settings
+from smime_proxy.settings.peers import client_info_faults, peer_faults
 
 WILDCARD = "0.0.0.0"  # noqa: S104 - compared, not bound
 DUAL_WILDCARD = "::"  # listeners bound there take IPv4 too
@@ -97,7 +98,7 @@ def reports_upstream(settings: Settings, listener: Listener) -> str:
 
 def _upstream_faults(settings: Settings) -> Iterator[Fault]:
     for name, upstream in settings.upstreams.items():
-        for key, text in _one_upstream(upstream):
+        for key, text in (*_one_upstream(upstream), *client_info_faults(upstream)):
             yield Fault(("upstreams", name, *key.split(".")), text)
 
 
@@ -127,6 +128,7 @@ def _listener_faults(settings: Settings) -> Iterator[Fault]:
             *relay_faults(listener),
             *auth_faults(settings, listener),
             *client_certificate_faults(listener),
+            *peer_faults(listener),
         )
         for key, text in found:
             yield Fault((*path, key), text)

@@ -101,6 +101,12 @@ class Upstream(Table):
     """Access tokens in place of password_file, by AUTH OAUTHBEARER or XOAUTH2."""
     timeouts: UpstreamTimeouts = Field(default_factory=UpstreamTimeouts)
     """How long to wait for it."""
+    client_info: Annotated[str, AfterValidator(choice("none", "xforward", "xclient", "proxy"))] = (
+        "none"
+    )
+    """How it is told whose mail it gets: `none`; `xforward`, for its log; `xclient`, also for its
+    access rules; `proxy`, a PROXY header (version 2) in front of each connection. The first two
+    only where it offers them. With the last two clients share no connections."""
 
 
 class Listener(Table):
@@ -121,6 +127,12 @@ class Listener(Table):
     same, checked by passwords of the store."""
     trusted_networks: Networks | None = None
     """Networks that may relay without authentication; default loopback when auth is none."""
+    trusted_peers: Networks = ()
+    """Servers in front of this one that may say who their clients are, by XCLIENT, XFORWARD and
+    PROXY headers: they can take on any client's address and any login."""
+    proxy_protocol: bool = False
+    """Each connection begins with a PROXY header (version 1 or 2) of one of trusted_peers; others
+    are closed. Before TLS, on smtps too."""
     require_header: dict[FieldName, HeaderValues] = Field(default_factory=dict)
     """Outbound: fields that mail of trusted networks must have, each once, with one of the values
     (letter case aside); else it is refused. For networks that a mail service shares among its

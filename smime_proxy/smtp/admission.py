@@ -25,6 +25,7 @@ from smime_proxy.smtp.intake import ByteBudget
 from smime_proxy.smtp.throttle import Throttle, network_of
 
 MAX_MESSAGE_OCTETS_HELD = 512 << 20  # octets of messages in memory, for each process
+UNKNOWN_PEER = "unknown"  # in place of the address of a client that is not named
 CACHED_PEERS = 4096  # client addresses whose trust is remembered; bounds memory
 STRESS_SHARE = 0.8  # of the sessions there may be; from here on patience is short, as Postfix's
 STRESS_FAULTS = 1  # Postfix smtpd_hard_error_limit under stress
@@ -49,7 +50,8 @@ class ListenerOptions:
     offers SMTP clients a reply for each recipient (draft-hall-prdr-00). `bare_line_ends` is what
     becomes of content with a bare CR or LF, "" for what the role asks for. `max_lag` is how late
     the event loop may be before clients are put off, 0 for ever so late. What sessions may take is
-    said in `Allowance`.
+    said in `Allowance`. `trusted_peers` may say by XCLIENT,
+    XFORWARD and, with `proxy_protocol`, by a header in front of all who their client is.
     """
 
     name: str
@@ -57,6 +59,8 @@ class ListenerOptions:
     bind: str
     protocol: Literal["smtp", "smtps", "lmtp"] = "smtp"
     trusted_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    trusted_peers: tuple[IPv4Network | IPv6Network, ...] = ()
+    proxy_protocol: bool = False
     domains: frozenset[str] = frozenset()
     tls: ssl.SSLContext | None = None
     authenticator: Authenticator | None = None
@@ -165,7 +169,8 @@ class Admission:
     def use(self, options: ListenerOptions) -> None:
         """Go by other options from now on; who was let in stays, and is judged anew at MAIL."""
         self.options = options
-        self.trusts = lru_cache(CACHED_PEERS)(self._trusts)
+        self.trusts = _membership(options.trusted_networks)
+        self.believes = _membership(options.trusted_peers)
         self._usual = options.allowance
         self._stressed = self._usual.hurried(options.stress_seconds)
         self._draining = self._usual.hurried(DRAIN_SECONDS)
@@ -206,12 +211,9 @@ class Admission:
     def leave(self, visitor: Visitor, peer: str) -> None:
         """Forget a client that was let in."""
         if visitor in self.visitors:
-            network = network_of(peer)
             self.visitors.remove(visitor)
             self._logins.pop(visitor, None)
-            self._sessions[network] -= 1
-            if not self._sessions[network]:
-                del self._sessions[network]
+            self._part(peer)
 
     def identify(self, visitor: Visitor, login: str) -> Reply | None:
         """Note who a client turned out to be, or give the reply it is sent away with."""
@@ -230,28 +232,53 @@ class Admission:
         self.count("put_off")
         return reply_for("mail_put_off")
 
+    def rename(self, peer: str, other: str) -> Reply | None:
+        """Count a session for another address from now on, or give the reply that ends it."""
+        self._part(peer)
+        crowded = peer != other and self._is_crowded(other)
+        self._sessions[network_of(other)] += 1
+        if not crowded:
+            return None
+        self.count("sessions_refused", reason="address")
+        return _TOO_MANY_SESSIONS
+
     def count(self, name: str, **labels: str) -> None:
         """Add one to a counter of this listener."""
         if self._measures is not None:
             self._measures.count(name, listener=self.options.name, **labels)
+
+    def _part(self, peer: str) -> None:
+        network = network_of(peer)
+        self._sessions[network] -= 1
+        if not self._sessions[network]:
+            del self._sessions[network]
 
     def _judge(self, peer: str) -> tuple[Reply | None, str]:
         if self.draining:
             return SHUTTING_DOWN, "shutdown"
         if len(self.visitors) >= self.options.max_sessions:
             return _FULL, "full"
-        if self._sessions[network_of(peer)] >= self.options.max_sessions_per_address:
+        if self._is_crowded(peer):
             return _TOO_MANY_SESSIONS, "address"
         if self.is_lagging:
             return _BUSY, "lag"
         return None, ""
 
-    def _trusts(self, peer: str) -> bool:
+    def _is_crowded(self, peer: str) -> bool:
+        return self._sessions[network_of(peer)] >= self.options.max_sessions_per_address
+
+
+def _membership(networks: tuple[IPv4Network | IPv6Network, ...]) -> Callable[[str], bool]:
+    """Make a test whether an address lies in one of the networks; no other text does."""
+
+    def is_member(peer: str) -> bool:
         try:
             address = ip_address(peer)
         except ValueError:
             return False
-        return any(address in network for network in self.options.trusted_networks)
+        return any(address in network for network in networks)
+
+    return lru_cache(CACHED_PEERS)(is_member)
 
 
 def plain_address(host: str) -> str:

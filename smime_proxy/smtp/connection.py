@@ -13,8 +13,9 @@ import structlog
 from aiosmtpd.smtp import SMTP
 
 from smime_proxy.reply import EnhancedStatus, Reply
-from smime_proxy.smtp.admission import SHUTTING_DOWN, Admission, plain_address
+from smime_proxy.smtp.admission import SHUTTING_DOWN, UNKNOWN_PEER, Admission, plain_address
 from smime_proxy.smtp.intake import Intake
+from smime_proxy.smtp.proxy_protocol import Ends
 
 HANDSHAKE_SECONDS = 30  # a TLS handshake is two round trips
 LINGER_SECONDS = 10  # for the last reply to reach a client that reads slowly
@@ -55,11 +56,19 @@ class Connection(SMTP):
     ended by its own deadlines, and its outcome is known (E22).
     """
 
-    def __init__(self, admission: Admission, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        loop: asyncio.AbstractEventLoop,
+        ends: Ends | None = None,
+    ) -> None:
+        """Begin; `ends` are the client's as a proxy gave them, None: the socket's own."""
         super().__init__(_NoHandler(), hostname=admission.gateway.hostname, loop=loop)
         self.admission = admission
         self.intake = Intake(loop, self._switch_reading)
-        self.peer = ""
+        self.ends = ends or Ends(UNKNOWN_PEER, 0)
+        self._are_told = ends is not None
+        self.is_announced = False  # the client is another than who speaks (XCLIENT)
         self._faults = 0
         self.closing = False
         self._replies: list[bytes] = []
@@ -73,8 +82,8 @@ class Connection(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the client in or send it away."""
-        peername = transport.get_extra_info("peername")
-        self.peer = plain_address(peername[0]) if peername else ""
+        if not self._are_told:
+            self.ends = _ends_of(transport)
         refusal = self.admission.enter(self, self.peer)
         if refusal is not None:
             channel = cast("asyncio.Transport", transport)
@@ -158,6 +167,11 @@ class Connection(SMTP):
     # -- what the commands use
 
     @property
+    def peer(self) -> str:
+        """The client's IP address as text, or `UNKNOWN_PEER`."""
+        return self.ends.address
+
+    @property
     def channel(self) -> asyncio.Transport | None:
         """The transport, None when the connection is lost."""
         return cast("asyncio.Transport | None", self.transport)
@@ -171,10 +185,13 @@ class Connection(SMTP):
 
     @property
     def certificate(self) -> bytes:
-        """The certificate in DER by which the client proved himself to TLS, b"" without."""
+        """The certificate in DER by which the client proved himself to TLS, b"" without.
+
+        That of a server that speaks for its clients says nothing about them.
+        """
         channel = self.channel
         session = channel.get_extra_info("ssl_object") if channel is not None else None
-        if session is None or session.context.verify_mode is ssl.CERT_NONE:
+        if self.is_announced or session is None or session.context.verify_mode is ssl.CERT_NONE:
             return b""
         return session.getpeercert(binary_form=True) or b""
 
@@ -281,3 +298,11 @@ class Connection(SMTP):
     async def push(self, status: Any) -> None:
         """Send what aiosmtpd's own code says; none of it is in use."""
         raise NotImplementedError(status)
+
+
+def _ends_of(transport: asyncio.BaseTransport) -> Ends:
+    """Give the socket's own ends; of a client that has left already nobody knows any."""
+    peer, local = (transport.get_extra_info(name) for name in ("peername", "sockname"))
+    if not peer or not local:
+        return Ends(UNKNOWN_PEER, 0)
+    return Ends(plain_address(peer[0]), peer[1], plain_address(local[0]), local[1])

@@ -12,42 +12,55 @@ from typing import Any, cast
 import aiosmtplib
 import structlog
 
+from smime_proxy.envelope import Origin
 from smime_proxy.gateway.ports import Extensions
 from smime_proxy.reply import read_reply
 from smime_proxy.smtp.access_token import AccessTokens
 from smime_proxy.smtp.bearer import show_token
 from smime_proxy.smtp.errors import HandshakeError, LoginError, TokenError, no_token, unreachable
+from smime_proxy.smtp.hand_on import ehlo_name, ends_of, tell_of_lack, xclient_line
+from smime_proxy.smtp.proxy_protocol import block_for
 from smime_proxy.smtp.relay import Relay, Timeouts
 from smime_proxy.smtp.session import Session
 
 BAD_CREDENTIALS = 535  # RFC 4954 6
+GREETING = 220  # RFC 5321 4.2.2
 MAX_REASON = 200  # characters of a peer's text in a log line
 
 _log = structlog.get_logger(__name__)
 
 
-async def connect(relay: Relay, hostname: str, timeouts: Timeouts) -> Session:
+async def connect(
+    relay: Relay, hostname: str, timeouts: Timeouts, origin: Origin | None = None
+) -> Session:
     """Open a session, ready for MAIL; `hostname` is what we call ourselves.
+
+    With `origin` the upstream is told by XCLIENT or a PROXY header, as the relay wants, that the
+    session is for that client and nobody else; without, a PROXY header says that it is our own.
 
     Raises `UpstreamError` (451 4.4.1; 4.7.0 when an access token is lacking) for whatever stands in
     the way, after one log line. With TLS required nothing but EHLO and STARTTLS goes over the wire
     before it (RFC 3207 4.1).
     """
     try:
-        return await handshake(relay, hostname, timeouts)
+        return await handshake(relay, hostname, timeouts, origin)
     except HandshakeError as error:
         _log.warning("upstream_unreachable", upstream=str(relay), reason=str(error))
         raise (no_token() if isinstance(error, TokenError) else unreachable()) from None
 
 
-async def handshake(relay: Relay, hostname: str, timeouts: Timeouts) -> Session:
+async def handshake(
+    relay: Relay, hostname: str, timeouts: Timeouts, origin: Origin | None = None
+) -> Session:
     """Open a session as `connect` does; raises `HandshakeError` and logs nothing."""
     try:
         if relay.socket is not None:
             dialled = await _dial_socket(relay.socket, timeouts.connect)
         else:
             dialled = await _dial(relay.host, relay.port, timeouts.connect)
-        return await _handshake(dialled, relay, hostname, timeouts)
+        if relay.client_info == "proxy":
+            await _say_header(dialled, block_for(ends_of(origin)), timeouts.connect)
+        return await _handshake(dialled, relay, hostname, timeouts, origin)
     except aiosmtplib.SMTPAuthenticationError as error:
         raise LoginError(read_reply(error.code, error.message.split("\n"))) from None
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
@@ -88,6 +101,15 @@ async def _dial_socket(path: Path, timeout: float) -> socket.socket:  # noqa: AS
     return dialled
 
 
+async def _say_header(dialled: socket.socket, header: bytes, timeout: float) -> None:  # noqa: ASYNC109
+    try:
+        async with asyncio.timeout(timeout):
+            await asyncio.get_running_loop().sock_sendall(dialled, header)
+    except BaseException:
+        dialled.close()
+        raise
+
+
 class _Client(aiosmtplib.SMTP):
     """aiosmtplib's client up to the moment its transport is taken over."""
 
@@ -109,7 +131,11 @@ class _Client(aiosmtplib.SMTP):
 
 
 async def _handshake(
-    dialled: socket.socket, relay: Relay, hostname: str, timeouts: Timeouts
+    dialled: socket.socket,
+    relay: Relay,
+    hostname: str,
+    timeouts: Timeouts,
+    origin: Origin | None,
 ) -> Session:
     implicit = relay.scheme == "smtps"
     client = _Client(
@@ -128,23 +154,51 @@ async def _handshake(
         if relay.tls == "required" and not implicit:
             await client.starttls(timeout=timeouts.command)
             await _greet(client, timeouts.command)
+        if relay.client_info == "xclient" and origin is not None:
+            await _announce(client, relay, origin, timeouts.command)
         if relay.username:
             await _log_in(client, relay, timeouts.command)
         extensions = _extensions(client.esmtp_extensions, verified=relay.tls == "required")
         pipelining = client.supports_extension("pipelining")
-        return Session(client.release(), extensions, pipelining=pipelining)
+        forwards = _forwards(client, relay)
+        return Session(client.release(), extensions, pipelining=pipelining, forwards=forwards)
     finally:
         client.close()
 
 
-async def _greet(client: _Client, timeout: float) -> None:  # noqa: ASYNC109
+async def _greet(client: _Client, timeout: float, name: str | None = None) -> None:  # noqa: ASYNC109
     try:
-        await client.ehlo(timeout=timeout)
+        await client.ehlo(hostname=name, timeout=timeout)
     except aiosmtplib.SMTPHeloError as refusal:
         # RFC 5321 3.2: servers that do not know EHLO answer 5yz.
         if client.lmtp or refusal.code < 500:  # noqa: PLR2004 - the class of RFC 5321 4.2.1
             raise
-        await client.helo(timeout=timeout)
+        await client.helo(hostname=name, timeout=timeout)
+
+
+async def _announce(client: _Client, relay: Relay, origin: Origin, timeout: float) -> None:  # noqa: ASYNC109
+    """Have the upstream take the session for the client's own; what refuses it ends the session.
+
+    A refusal may be of the client: never is his mail sent as ours instead.
+    """
+    offered = client.esmtp_extensions.get("xclient", "").upper().split()
+    line = xclient_line(origin, offered, with_login=not relay.username)
+    if not line:
+        tell_of_lack(str(relay), "XCLIENT")
+        return
+    response = await client.execute_command(line, timeout=timeout)
+    if response.code != GREETING:
+        raise aiosmtplib.SMTPResponseException(response.code, response.message)
+    await _greet(client, timeout, ehlo_name(origin, client.local_hostname or ""))
+
+
+def _forwards(client: _Client, relay: Relay) -> frozenset[str]:
+    if relay.client_info != "xforward":
+        return frozenset()
+    offered = frozenset(client.esmtp_extensions.get("xforward", "").upper().split())
+    if not offered:
+        tell_of_lack(str(relay), "XFORWARD")
+    return offered
 
 
 async def _log_in(client: _Client, relay: Relay, timeout: float) -> None:  # noqa: ASYNC109

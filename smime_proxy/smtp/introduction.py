@@ -7,18 +7,23 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
-from smime_proxy.envelope import Session
+from smime_proxy.envelope import Origin, Session
 from smime_proxy.gateway.ports import Extensions
 from smime_proxy.reply import EnhancedStatus, Reply
+from smime_proxy.smtp import xclient, xforward
+from smime_proxy.smtp.admission import UNKNOWN_PEER, Admission
 from smime_proxy.smtp.auth import IN_TRANSACTION, Authentication
 from smime_proxy.smtp.connection import Connection
 from smime_proxy.smtp.sasl import MAX_AUTH_OCTETS
 from smime_proxy.smtp.transaction import Transaction
+from smime_proxy.smtp.xclient import AnnouncedAuthentication
 
 MAX_HELO = 255  # characters of a name that is a domain, RFC 5321 4.5.3.1.2
 MAX_REFUSALS = 100  # of a stranger in one session; more is guessing addresses or relays
+OK = Reply(250, EnhancedStatus(0, 0), "Ok")
 UNKNOWN = Reply(500, EnhancedStatus(5, 2), "Command not recognised")
 NO_ARGUMENT = Reply(501, EnhancedStatus(5, 4), "No argument allowed")
 HELO_FIRST = Reply(503, EnhancedStatus(5, 1), "Say EHLO first")
@@ -40,19 +45,28 @@ class Introduction(Connection):
     _transaction: Transaction | None = None
     _aimless = 0
     _refusals = 0
+    _name = ""  # of the client's host, as XCLIENT said
+    _forwarded: Origin | None = None  # where the next message comes from, as XFORWARD said
     _authentication: Authentication
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the client in, as nobody, or send it away."""
         super().connection_made(transport)
         admission = self.admission
-        self._authentication = Authentication(
-            self.peer,
-            admission.throttle,
-            lambda outcome: admission.count("logins", outcome=outcome),
-        )
+        self._authentication = self._nobody()
         if admission.options.authenticator is not None:
             self.intake.longest = MAX_AUTH_OCTETS + len(_LONGEST_AUTH)
+
+    def _nobody(self, login: str = "") -> Authentication:
+        """Begin an authentication as nobody, or as who was announced."""
+        known = self.peer if self.peer != UNKNOWN_PEER else ""
+        count = partial(_count_login, self.admission)
+        return AnnouncedAuthentication(known, self.admission.throttle, count, login)
+
+    @property
+    def _greeting(self) -> Reply:
+        protocol = "LMTP" if self._is_lmtp else "ESMTP"
+        return Reply(220, None, f"{self.hostname} {protocol}")
 
     @property
     def _is_known(self) -> bool:
@@ -109,16 +123,28 @@ class Introduction(Connection):
             return False
         self._aimless += 1
         await self._abandon()
-        options = self.admission.options
+        self._forwarded = None
+        self._begin_session(name, extended=extended)
+        return True
+
+    def _begin_session(self, helo: str, *, extended: bool) -> None:
+        options, ends = self.admission.options, self.ends
+        known, named = ends.address != UNKNOWN_PEER, ends.local_address != UNKNOWN_PEER
         self._session = Session(
             listener=options.name,
             role=options.role,
             peer=self.peer,
-            helo=name,
+            helo=helo,
             protocol=self._with_word(extended=extended),
             tls=self.tls,
+            connection=Origin(
+                address=ends.address if known else "",
+                port=ends.port,
+                name=self._name,
+                local_address=ends.local_address if named else "",
+                local_port=ends.local_port,
+            ),
         )
-        return True
 
     def _with_word(self, *, extended: bool) -> str:
         """Name the protocol as Received does (RFC 3848)."""
@@ -141,9 +167,8 @@ class Introduction(Connection):
         if self.admission.options.tls is not None and not self.tls:
             offers.append("STARTTLS")
         authenticator, tls = self.admission.options.authenticator, bool(self.tls)
-        return offers + self._authentication.offers(
-            authenticator, tls=tls, certified=self.certified
-        )
+        offers += self._authentication.offers(authenticator, tls=tls, certified=self.certified)
+        return offers + ([xclient.OFFER, xforward.OFFER] if self._is_believed else [])
 
     @property
     def _extensions(self) -> Extensions:
@@ -165,7 +190,7 @@ class Introduction(Connection):
         else:
             await self._abandon()
             await self._authentication.forget()
-            self._session = None
+            self._session = self._forwarded = None
             self.say(_TLS_READY)
             await self.flush()
             # More may have come while a client that reads slowly took the reply.
@@ -198,6 +223,11 @@ class Introduction(Connection):
         self.say(Reply(334, None, challenge.decode()))
         return await self.next_line()
 
+    @property
+    def _is_believed(self) -> bool:
+        """Tell whether the client may speak for others; one that was announced is judged anew."""
+        return self.admission.believes(self.peer)
+
     introducing: ClassVar[dict[bytes, Callable[["Introduction", bytes], Awaitable[None]]]] = {
         b"EHLO": _ehlo,
         b"HELO": _helo,
@@ -205,3 +235,7 @@ class Introduction(Connection):
         b"STARTTLS": _starttls,
         b"AUTH": _auth,
     }
+
+
+def _count_login(admission: Admission, outcome: str) -> None:
+    admission.count("logins", outcome=outcome)

@@ -18,6 +18,7 @@ from smime_proxy.smtp.admission import (
 from smime_proxy.smtp.connection import HANDSHAKE_SECONDS
 from smime_proxy.smtp.conversation import Gateway
 from smime_proxy.smtp.intake import ByteBudget
+from smime_proxy.smtp.proxied import ProxiedServer
 from smime_proxy.smtp.server import Dialogue
 from smime_proxy.smtp.sockets import BACKLOG
 
@@ -32,7 +33,7 @@ class SmtpListener:
     def __init__(self, admission: Admission) -> None:
         """Keep the state of the sessions; `serve_listener` makes one that serves."""
         self._admission = admission
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.Server | ProxiedServer | None = None
         self._watch: asyncio.Task[None] | None = None
 
     @property
@@ -54,14 +55,23 @@ class SmtpListener:
         loop = asyncio.get_running_loop()
         options = self._admission.options
         context = options.tls if options.protocol == "smtps" else None
-        self._server = await loop.create_server(
-            lambda: Dialogue(self._admission, loop),
-            sock=sock,
-            ssl=context,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,
-            # asyncio takes it for how many to accept at once too: one, so that workers share.
-            backlog=1,
-        )
+        if options.proxy_protocol:
+            self._server = ProxiedServer(
+                sock,
+                self._admission,
+                lambda ends: Dialogue(self._admission, loop, ends),
+                context,
+                HANDSHAKE_SECONDS,
+            )
+        else:
+            self._server = await loop.create_server(
+                lambda: Dialogue(self._admission, loop),
+                sock=sock,
+                ssl=context,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,
+                # asyncio takes it for how many to accept at once too: one, so that workers share.
+                backlog=1,
+            )
         sock.listen(BACKLOG)
         self._watch = loop.create_task(self._watch_deadlines())
 

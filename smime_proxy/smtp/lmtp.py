@@ -13,14 +13,6 @@ from smime_proxy.smtp.session import SERVICE_CLOSING
 from smime_proxy.smtp.upstream import SmtpTransaction, SmtpUpstream
 
 
-class LmtpUpstream(SmtpUpstream):
-    """A pool of sessions with one LMTP server, by TCP or over a UNIX socket."""
-
-    async def open(self) -> "LmtpTransaction":
-        """Take a session from the pool or make one; raises `UpstreamError` (451 4.4.1)."""
-        return LmtpTransaction(self._pool, await self._pool.take(), self._timeouts, self._relay)
-
-
 class LmtpTransaction(SmtpTransaction):
     """A transaction whose final dot is answered for each recipient by itself (RFC 2033 4.2).
 
@@ -46,3 +38,9 @@ class LmtpTransaction(SmtpTransaction):
             return reply.code == SERVICE_CLOSING or self._conclude(reply) is reply
         except UpstreamError:
             return False
+
+
+class LmtpUpstream(SmtpUpstream):
+    """A pool of sessions with one LMTP server, by TCP or over a UNIX socket."""
+
+    make = LmtpTransaction

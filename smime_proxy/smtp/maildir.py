@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 
 from smime_proxy.address import Mailbox
-from smime_proxy.envelope import ForwardPath
+from smime_proxy.envelope import ForwardPath, Origin
 from smime_proxy.gateway.ports import Extensions
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.reply import EnhancedStatus, Reply
@@ -41,7 +41,7 @@ class MaildirUpstream:
         self._clock = clock
         self._host = socket.gethostname().replace("/", "\\057").replace(":", "\\072")
 
-    async def open(self) -> "MaildirTransaction":
+    async def open(self, _origin: Origin | None = None, /) -> "MaildirTransaction":
         """Begin a delivery; touches no disk yet."""
         seconds, fraction = divmod(self._clock(), 1)
         unique = f"M{int(fraction * 1_000_000)}P{os.getpid()}Q{next(_deliveries)}"

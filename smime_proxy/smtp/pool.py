@@ -6,6 +6,7 @@ RFC 5321 3.8 (either side may close); limits after Postfix's connection cache.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from smime_proxy.smtp.session import QUIT_PATIENCE, Session
 
@@ -26,6 +27,41 @@ DEFAULT_LIMITS = PoolLimits()
 class _Idle:
     session: Session
     since: float
+
+
+class Sessions(Protocol):
+    """Where a transaction has its session from, and gives it back to."""
+
+    async def take(self) -> Session:
+        """Give a session; raises `UpstreamError`."""
+        ...
+
+    async def fresh(self) -> Session:
+        """Give a new session in place of one that turned out to be closed."""
+        ...
+
+    def give(self, session: Session) -> None:
+        """Take a session back that is between transactions."""
+        ...
+
+
+class Unpooled:
+    """Sessions that belong to one client: each is new, and closed behind its transaction."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Session]]) -> None:
+        self._connect = connect
+
+    async def take(self) -> Session:
+        """Make a session; raises `UpstreamError`."""
+        return await self._connect()
+
+    async def fresh(self) -> Session:
+        """Make another one; raises `UpstreamError`."""
+        return await self._connect()
+
+    def give(self, session: Session) -> None:
+        """End it: what the upstream was told of its client holds for nobody else."""
+        session.quit()
 
 
 class Pool:

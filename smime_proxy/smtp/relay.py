@@ -7,10 +7,12 @@ RFC 2033 (LMTP).
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from smime_proxy.smtp.access_token import AccessTokens
 from smime_proxy.smtp.errors import SmtpError
+
+ClientInfo: TypeAlias = Literal["none", "xforward", "xclient", "proxy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class Relay:
     required. With `socket` LMTP is spoken over that UNIX socket, where there is never TLS.
     `tls_context` is what `client_context` builds. A `username` is used only with TLS: without,
     building a Relay raises `SmtpError`, on loopback too. It logs in with `password`, or with a
-    token of `tokens`.
+    token of `tokens`. `client_info` is how it is told whose mail it gets; not "proxy" over a UNIX
+    socket.
     """
 
     host: str
@@ -33,6 +36,7 @@ class Relay:
     password: str = field(default="", repr=False)
     tokens: AccessTokens | None = field(default=None, repr=False, compare=False)
     socket: Path | None = None
+    client_info: ClientInfo = "none"
 
     def __post_init__(self) -> None:
         if self.tls == "never" and self.scheme == "smtps":
@@ -41,8 +45,15 @@ class Relay:
             raise SmtpError(f"{self}: a password is only sent over TLS, tls must be required")
         if self.socket is not None and (self.scheme != "lmtp" or self.tls != "never"):
             raise SmtpError(f"{self}: a UNIX socket is for LMTP without TLS")
+        if self.socket is not None and self.client_info == "proxy":
+            raise SmtpError(f"{self}: a UNIX socket has no addresses for a PROXY header")
         if self.tls == "required" and not _verifies(self.tls_context):
             raise SmtpError(f"{self}: TLS needs a context that verifies certificate and host name")
+
+    @property
+    def is_shared(self) -> bool:
+        """Tell whether one connection may carry the mail of several clients."""
+        return self.client_info in {"none", "xforward"}
 
     def __str__(self) -> str:
         if self.socket is not None:

@@ -15,15 +15,15 @@ import structlog
 from smime_proxy.envelope import Role
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.reply import EnhancedStatus, Reply
+from smime_proxy.smtp.announcement import Announcement
 from smime_proxy.smtp.auth import REQUIRED
 from smime_proxy.smtp.intake import MAX_COMMAND_OCTETS
-from smime_proxy.smtp.introduction import HELO_FIRST, NO_ARGUMENT, UNKNOWN, Introduction
+from smime_proxy.smtp.introduction import HELO_FIRST, NO_ARGUMENT, OK, UNKNOWN
 from smime_proxy.smtp.paths import MailArgument, read_mail
 from smime_proxy.smtp.transaction import Transaction
 
 MAX_AIMLESS = 100  # commands that are no mail, between messages; Postfix smtpd_junk_command_limit
 
-_OK = Reply(250, EnhancedStatus(0, 0), "Ok")
 _BYE = Reply(221, EnhancedStatus(0, 0), "Bye")
 _GO_AHEAD = Reply(354, None, "End data with <CR><LF>.<CR><LF>")
 _HELP = Reply(214, EnhancedStatus(0, 0), "See RFC 5321")
@@ -39,7 +39,7 @@ _UNNAMED = "the client's certificate has no name that is asked for"
 _log = structlog.get_logger("smime_proxy.smtp")
 
 
-class Dialogue(Introduction):
+class Dialogue(Announcement):
     """One SMTP session: greeting, commands, and one `Transaction` at a time."""
 
     @property
@@ -50,8 +50,7 @@ class Dialogue(Introduction):
     async def _handle_client(self) -> None:
         """Greet, then obey line by line until the session is over."""
         try:
-            protocol = "LMTP" if self._is_lmtp else "ESMTP"
-            self.say(Reply(220, None, f"{self.hostname} {protocol}"))
+            self.say(self._greeting)
             while (line := await self.next_line()) is not None:
                 try:
                     await self._obey(line)
@@ -69,6 +68,7 @@ class Dialogue(Introduction):
         verb, _, argument = line.partition(b" ")
         longest = self.intake.longest if verb.upper() == b"AUTH" else MAX_COMMAND_OCTETS
         if len(line) > longest:
+            self._doubt()  # of what it was nothing is left
             self.say(_TOO_LONG)
             return
         command = self._commands.get(verb.upper())
@@ -91,6 +91,7 @@ class Dialogue(Introduction):
         self.say(reply_for("internal_error", f"id {identifier}"))
         # An LMTP client may wait for more replies than this one.
         self.closing = self.closing or self._is_lmtp
+        self._doubt()  # the command may have been XFORWARD
         await self._abandon()
 
     async def _mail(self, argument: bytes) -> None:
@@ -135,7 +136,9 @@ class Dialogue(Introduction):
 
     async def _begin(self, mail: MailArgument, limit: int) -> None:
         assert self._session is not None  # noqa: S101 - _refuse_mail has seen to it
-        session = replace(self._session, trusted=self.trusted, prdr=mail.prdr)
+        session = replace(
+            self._session, trusted=self.trusted, prdr=mail.prdr, forwarded=self._forwarded
+        )
         session = self._authentication.mark(session, self.certified)
         if session.login and (refusal := self.admission.identify(self, session.login)):
             self._note_refusal(refusal)
@@ -175,7 +178,7 @@ class Dialogue(Introduction):
             await self.flush()
             for reply in await transaction.take(self.intake, lambda: self.client_gone):
                 self.say(reply)
-            self._transaction = None
+            self._transaction = self._forwarded = None
             self._aimless = 0
 
     async def _rset(self, argument: bytes) -> None:
@@ -184,7 +187,8 @@ class Dialogue(Introduction):
             return
         self._aimless += 1
         await self._abandon()
-        self.say(_OK)
+        self._forwarded = None
+        self.say(OK)
 
     async def _quit(self, argument: bytes) -> None:
         if argument:
@@ -196,7 +200,7 @@ class Dialogue(Introduction):
 
     async def _noop(self, _argument: bytes) -> None:
         self._aimless += 1
-        self.say(_OK)
+        self.say(OK)
 
     async def _help(self, _argument: bytes) -> None:
         self._aimless += 1
@@ -211,7 +215,8 @@ class Dialogue(Introduction):
         self.say(_EXPN)
 
     _commands: ClassVar[dict[bytes, Callable[["Dialogue", bytes], Awaitable[None]]]] = {
-        **Introduction.introducing,
+        **Announcement.introducing,
+        **Announcement.announcing,
         b"MAIL": _mail,
         b"RCPT": _rcpt,
         b"DATA": _data,

@@ -30,10 +30,16 @@ class Session(asyncio.Protocol):
     """An open session; `fault` says why it ended, and then every use raises `UpstreamError`.
 
     `opened_at` is loop time in seconds; `reused` tells that it carried a transaction before.
+    `forwards` are the attributes XFORWARD may have, none where it is not offered or not wanted.
     """
 
     def __init__(
-        self, transport: asyncio.Transport, extensions: Extensions, *, pipelining: bool
+        self,
+        transport: asyncio.Transport,
+        extensions: Extensions,
+        *,
+        pipelining: bool,
+        forwards: frozenset[str] = frozenset(),
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = transport
@@ -47,6 +53,7 @@ class Session(asyncio.Protocol):
         self._resetting: asyncio.Future[Reply] | None = None
         self._pipelining = pipelining
         self.extensions = extensions
+        self.forwards = forwards
         self.opened_at = self._loop.time()
         self.reused = False
         self.fault = ""

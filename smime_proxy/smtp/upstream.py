@@ -3,21 +3,24 @@
 RFC 5321 3.3 (transactions) and 4.1.1, RFC 1870, 3461, 6152, 6531 (parameters are passed verbatim).
 """
 
+import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from enum import Enum, auto
+from functools import partial
 
 import structlog
 
 from smime_proxy.address import Mailbox
-from smime_proxy.envelope import ForwardPath
+from smime_proxy.envelope import ForwardPath, Origin
 from smime_proxy.gateway.ports import Extensions, UpstreamError
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.reply import Reply
 from smime_proxy.smtp.errors import ContentError, SmtpError, connection_lost, may_be_sent
+from smime_proxy.smtp.hand_on import tell_of_refusal, xforward_lines
 from smime_proxy.smtp.handshake import connect
-from smime_proxy.smtp.pool import DEFAULT_LIMITS, Pool, PoolLimits
+from smime_proxy.smtp.pool import DEFAULT_LIMITS, Pool, PoolLimits, Sessions, Unpooled
 from smime_proxy.smtp.relay import DEFAULT_TIMEOUTS, Relay, Timeouts
 from smime_proxy.smtp.session import SERVICE_CLOSING, Session
 from smime_proxy.smtp.stuffing import stuff
@@ -29,39 +32,6 @@ _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _UNSENDABLE_PARAMETER = re.compile(r"[\x00-\x20\x7f\ud800-\udfff]|^$")
 
 _log = structlog.get_logger(__name__)
-
-
-class SmtpUpstream:
-    """A pool of sessions with one relay; `hostname` is the EHLO name. Use it in one event loop."""
-
-    def __init__(
-        self,
-        relay: Relay,
-        hostname: str,
-        timeouts: Timeouts = DEFAULT_TIMEOUTS,
-        limits: PoolLimits = DEFAULT_LIMITS,
-    ) -> None:
-        if not _HOSTNAME.fullmatch(hostname):
-            raise SmtpError(f"{hostname!r} cannot be used as EHLO name")
-        self._relay = relay
-        self._hostname = hostname
-        self._timeouts = timeouts
-        self._pool = Pool(self._connect, limits)
-
-    async def open(self) -> "SmtpTransaction":
-        """Take a session from the pool or make one; raises `UpstreamError` (451 4.4.1)."""
-        return SmtpTransaction(self._pool, await self._pool.take(), self._timeouts, self._relay)
-
-    def adopt(self, session: Session) -> None:
-        """Keep a session made elsewhere with the same relay for the next transaction."""
-        self._pool.give(session)
-
-    async def close(self) -> None:
-        """Say QUIT on idle sessions; those in use close when their transaction ends."""
-        await self._pool.close()
-
-    async def _connect(self) -> Session:
-        return await connect(self._relay, self._hostname, self._timeouts)
 
 
 class _Stage(Enum):
@@ -78,8 +48,16 @@ class SmtpTransaction:
     A 421 is given as 451, its status and text kept: it closes the upstream's session, not ours.
     """
 
-    def __init__(self, pool: Pool, session: Session, timeouts: Timeouts, relay: Relay) -> None:
+    def __init__(
+        self,
+        pool: Sessions,
+        session: Session,
+        timeouts: Timeouts,
+        relay: Relay,
+        origin: Origin | None = None,
+    ) -> None:
         self._pool = pool
+        self._origin = origin
         self._session = session
         self._timeouts = timeouts
         self._relay = relay
@@ -110,7 +88,7 @@ class SmtpTransaction:
             reply = await self._mail_on_reused(line)
             if reply is not None:
                 return reply
-        return await self._exchange(line, self._timeouts.mail)
+        return self._conclude(await self._heard(self._say_mail(line)))
 
     async def rcpt(self, path: ForwardPath) -> Reply:
         """Send RCPT; refuses what cannot be sent as `mail` does (RFC 5321 4.1.1.3)."""
@@ -189,7 +167,7 @@ class SmtpTransaction:
     async def _mail_on_reused(self, line: bytes) -> Reply | None:
         """Try MAIL on a session from the pool; None when it was closed and is now replaced."""
         try:
-            reply = await self._session.command(line, self._timeouts.mail)
+            reply = await self._say_mail(line)
         except UpstreamError:
             reply = None
         if reply is not None and reply.code != SERVICE_CLOSING:
@@ -203,14 +181,38 @@ class SmtpTransaction:
             raise self._lost("the upstream offers other extensions than before")
         return None
 
+    async def _say_mail(self, line: bytes) -> Reply:
+        """Send MAIL, behind what the upstream is to know of where the message came from."""
+        session, limit = self._session, self._timeouts.mail
+        forward = xforward_lines(self._origin, session.forwards)
+        if not forward:
+            return await session.command(line, limit)
+        said = [session.command(one, limit) for one in (*forward, line)]
+        # All of them, so that no answer is left behind when the session ends in between.
+        heard = await asyncio.gather(*said, return_exceptions=True)
+        answers = []
+        for answer in heard:
+            if isinstance(answer, BaseException):
+                raise answer
+            answers.append(answer)
+        for answer in answers[:-1]:
+            if answer.code == SERVICE_CLOSING:
+                return answer
+            if not answer.is_positive:
+                tell_of_refusal(str(self._relay), str(answer))
+        return answers[-1]
+
     async def _exchange(self, line: bytes, timeout: float) -> Reply:  # noqa: ASYNC109
         return self._conclude(await self._request(line, timeout))
 
     async def _request(self, line: bytes, timeout: float) -> Reply:  # noqa: ASYNC109
         if self._stage is not _Stage.ENVELOPE:
             raise connection_lost()
+        return await self._heard(self._session.command(line, timeout))
+
+    async def _heard(self, reply: Awaitable[Reply]) -> Reply:
         try:
-            return await self._session.command(line, timeout)
+            return await reply
         except UpstreamError:
             raise self._lost() from None
 
@@ -237,6 +239,48 @@ class SmtpTransaction:
 
     def _log_lost(self, event: str) -> None:
         _log.warning(event, upstream=str(self._relay), reason=self._session.fault)
+
+
+class SmtpUpstream:
+    """A pool of sessions with one relay; `hostname` is the EHLO name. Use it in one event loop."""
+
+    make = SmtpTransaction
+
+    def __init__(
+        self,
+        relay: Relay,
+        hostname: str,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        limits: PoolLimits = DEFAULT_LIMITS,
+    ) -> None:
+        if not _HOSTNAME.fullmatch(hostname):
+            raise SmtpError(f"{hostname!r} cannot be used as EHLO name")
+        self._relay = relay
+        self._hostname = hostname
+        self._timeouts = timeouts
+        self._pool = Pool(self._connect, limits)
+
+    async def open(self, origin: Origin | None = None, /) -> SmtpTransaction:
+        """Take a session from the pool or make one; raises `UpstreamError` (451 4.4.1)."""
+        sessions = self._sessions(origin)
+        session = await sessions.take()
+        return self.make(sessions, session, self._timeouts, self._relay, origin)
+
+    def adopt(self, session: Session) -> None:
+        """Keep a session made elsewhere with the same relay for the next transaction."""
+        self._pool.give(session)
+
+    async def close(self) -> None:
+        """Say QUIT on idle sessions; those in use close when their transaction ends."""
+        await self._pool.close()
+
+    def _sessions(self, origin: Origin | None) -> Sessions:
+        if origin is None or self._relay.is_shared:
+            return self._pool
+        return Unpooled(partial(self._connect, origin))
+
+    async def _connect(self, origin: Origin | None = None) -> Session:
+        return await connect(self._relay, self._hostname, self._timeouts, origin)
 
 
 def _command_line(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from smime_proxy.envelope import Origin
 from smime_proxy.gateway.ports import Transaction
 from smime_proxy.reply import EnhancedStatus, Reply
 from smime_proxy.smtp.auth import REFUSED, UNAVAILABLE, Identity
@@ -63,11 +64,11 @@ class UpstreamIdentity:
         """Where his mail goes: this object is the upstream of his transactions."""
         return self
 
-    async def open(self) -> Transaction:
+    async def open(self, origin: Origin | None = None, /) -> Transaction:
         """Take a session of his own or make one; raises `UpstreamError`."""
         if self._own is None:
             raise SmtpError("the session of this login is over")
-        return await self._own.open()
+        return await self._own.open(origin)
 
     async def close(self) -> None:
         """Forget the password and end his idle sessions."""

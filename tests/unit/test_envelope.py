@@ -4,7 +4,18 @@ from datetime import UTC, datetime
 import pytest
 
 from smime_proxy.address import parse_mailbox
-from smime_proxy.envelope import Envelope, ForwardPath, Role, Session, decode_xtext, parameter
+from smime_proxy.envelope import (
+    LOCAL,
+    REMOTE,
+    Envelope,
+    ForwardPath,
+    Origin,
+    Role,
+    Session,
+    decode_xtext,
+    origin_of,
+    parameter,
+)
 
 ALICE = parse_mailbox("alice@example.test")
 BOB = parse_mailbox("bob@example.test")
@@ -62,3 +73,19 @@ def test_a_path_says_what_its_sender_wants_to_hear(
 ) -> None:
     path = ForwardPath(parse_mailbox("a@x.org"), given)
     assert (path.wants_failures, path.original) == (wanted, original)
+
+
+def test_a_message_comes_from_the_client_or_from_where_a_peer_says() -> None:
+    """The two are never mixed (XFORWARD_README)."""
+    known = Origin("192.0.2.1", 4711, "c.example", local_address="192.0.2.9", local_port=25)
+    session = Session(
+        "out", Role.OUTBOUND, "192.0.2.1", "c", "ESMTPSA", login="a", connection=known
+    )
+    assert origin_of(session, "a1") == replace(
+        known, protocol="ESMTPSA", helo="c", identifier="a1", source=LOCAL, login="a"
+    )
+    assert origin_of(replace(session, role=Role.INBOUND), "a1").source == REMOTE
+    said = Origin(name="d.example", source=REMOTE)
+    forwarded = replace(session, forwarded=said)
+    assert origin_of(forwarded, "a1") == said
+    assert [one.is_strangers for one in (session, forwarded)] == [False, True]

@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 
 from smime_proxy.admin.engine import Remembering, Renewed, ServiceEngine, Way, offered
 from smime_proxy.admin.metrics import Counters
-from smime_proxy.envelope import Role
+from smime_proxy.envelope import Origin, Role
 from smime_proxy.gateway.pipeline import Gateway
 from smime_proxy.gateway.ports import Extensions, Transaction
 from smime_proxy.smtp.admission import ListenerOptions
@@ -29,7 +29,7 @@ class FakeOutlet:
         self.opened = 0
         self.broken = False
 
-    async def open(self) -> Transaction:
+    async def open(self, _origin: Origin | None = None, /) -> Transaction:
         self.opened += 1
         await asyncio.sleep(0)
         if self.broken:

@@ -1,14 +1,16 @@
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
-from smime_proxy.app.connections import listener_options, upstream_makers
+from smime_proxy.app.connections import find_place, listener_options, upstream_makers
 from smime_proxy.envelope import Role
 from smime_proxy.settings import Settings
+from smime_proxy.settings.connections import Upstream
 from smime_proxy.smtp.admission import ListenerOptions
 from smime_proxy.smtp.errors import SmtpError
-from smime_proxy.smtp.relay import DEFAULT_TIMEOUTS
+from smime_proxy.smtp.relay import DEFAULT_TIMEOUTS, Relay
 from smime_proxy.smtp.upstream import SmtpUpstream
 
 UPSTREAMS = {"one": {"url": "maildir:///one"}, "two": {"url": "maildir:///two"}}
@@ -36,8 +38,17 @@ def test_an_upstream_is_waited_for_as_long_as_the_settings_say() -> None:
     assert made["quick"]._timeouts == replace(DEFAULT_TIMEOUTS, dot=7.0, mail=0.5)
 
 
+@pytest.mark.parametrize("way", ["none", "xforward", "xclient", "proxy"])
+def test_an_upstream_is_told_of_clients_as_the_settings_say(way: str) -> None:
+    table = Upstream.model_validate({"url": "smtp://r.example", "tls": "never", "client_info": way})
+    place = find_place(table)
+    assert isinstance(place, Relay)
+    assert place.client_info == way
+
+
 def test_listeners_carry_their_settings() -> None:
-    tables = {"upstreams": UPSTREAMS, "listeners": {"a": OUT, "b": IN}}
+    behind = IN | {"trusted_peers": ["192.0.2.0/24"], "proxy_protocol": True}
+    tables = {"upstreams": UPSTREAMS, "listeners": {"a": OUT, "b": behind}}
     settings = Settings.model_validate(tables | {"service": {"max_message_size": "10MB"}})
     submission, mx = listener_options(settings)
     assert (submission.name, submission.role, submission.bind) == (
@@ -45,6 +56,8 @@ def test_listeners_carry_their_settings() -> None:
         Role.OUTBOUND,
         "127.0.0.1:1",
     )
+    assert (mx.trusted_peers, mx.proxy_protocol) == ((ip_network("192.0.2.0/24"),), True)
+    assert (submission.trusted_peers, submission.proxy_protocol) == ((), False)
     assert submission.max_message_size == 10_000_000
     assert submission.trusted_networks == settings.listeners["a"].relaying_networks
     assert mx.domains == {"example.test"}

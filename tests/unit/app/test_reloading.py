@@ -35,6 +35,10 @@ def test_what_can_change_is_put_in_force() -> None:
         (settings(status={"bind": "127.0.0.1:9"}, log={"level": "debug"}), "status, log"),
         (settings(OUT | {"bind": "127.0.0.1:3"}), "listeners.out"),
         (settings(OUT | {"role": "inbound", "domains": ["a.example"]}), "listeners.out"),
+        (
+            settings(OUT | {"proxy_protocol": True, "trusted_peers": ["127.0.0.1"]}),
+            "listeners.out",
+        ),
         (settings(listeners={}), "listeners.out"),
         (settings(listeners={"out": OUT, "b": OUT | {"bind": "127.0.0.1:3"}}), "listeners.b"),
     ],

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from smime_proxy.address import parse_mailbox
-from smime_proxy.envelope import ForwardPath
+from smime_proxy.envelope import ForwardPath, Origin
 from smime_proxy.gateway.delivery import (
     Group,
     Prepared,
@@ -72,7 +72,7 @@ async def test_a_lost_connection_at_the_dot_is_raised() -> None:
 
 async def test_what_takes_too_long_is_dropped_and_the_rest_is_ready() -> None:
     class Slow(FakeUpstream):
-        async def open(self) -> FakeTransaction:
+        async def open(self, _origin: Origin | None = None, /) -> FakeTransaction:
             transaction = await super().open()
             transaction.mail = self._mail  # type: ignore[method-assign, assignment]
             return transaction

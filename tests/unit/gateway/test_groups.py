@@ -1,17 +1,20 @@
 """What is handed on: groups as the client named them, a report and a copy where there is one."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
-from smime_proxy.envelope import Role
+from smime_proxy.address import parse_mailbox
+from smime_proxy.envelope import ForwardPath, Origin, Role, origin_of
 from smime_proxy.gateway.delivery import Kind
 from smime_proxy.gateway.groups import copy_of, group_of, may_report, report_of
+from smime_proxy.gateway.pipeline import Gateway
 from smime_proxy.gateway.reports import ONE_REPORT_EACH
 from smime_proxy.gateway.work import Work, make
 from smime_proxy.policy.rules import Encrypt, OnMissingCertificate, Policy
-from tests.fakes import World, envelope, mail
-from tests.unit.gateway.cases import ALICE, PARTNER, STRANGER, world
+from tests.fakes import AT, FakeTransaction, FakeUpstream, World, envelope, mail, session
+from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, world
 
 BOTH = (PARTNER, STRANGER)
 THOSE = Policy(encrypt=Encrypt.REQUIRED, on_missing_certificate=OnMissingCertificate.REJECT_THOSE)
@@ -81,3 +84,30 @@ def test_r28_who_may_be_sent_a_report(sender: str | None, role: Role, expected: 
     context, made = surroundings.context(), work_of(surroundings)
     sealed = envelope(mail(ALICE, *BOTH), sender, ALICE, role=role)
     assert [may_report(context, sealed, made) for _ in range(2)] == expected
+
+
+class Noting(FakeUpstream):
+    """An upstream that notes whose mail each of its transactions is for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.origins: list[Origin | None] = []
+
+    async def open(self, origin: Origin | None = None, /) -> FakeTransaction:
+        self.origins.append(origin)
+        return await super().open(origin)
+
+
+async def test_groups_say_whose_mail_they_are_and_what_we_write_ourselves_does_not() -> None:
+    surroundings = world(THOSE)
+    outside = surroundings.outside = Noting()
+    who = session(Role.OUTBOUND, connection=Origin("203.0.113.9", 4711))
+    talk = Gateway(surroundings.context()).begin(who)
+    name = talk.identifier
+    recipients = (PARTNER, BOB, STRANGER)  # encrypted, signed, refused by a report
+    assert (await talk.mail(parse_mailbox(ALICE), ())).code == 250
+    for recipient in recipients:
+        assert (await talk.rcpt(ForwardPath(parse_mailbox(recipient)))).code == 250
+    assert (await talk.data(mail(ALICE, PARTNER), AT, lambda: False)).code == 250
+    assert [item.reverse_path for item in outside.sent].count(None) == 1
+    assert Counter(outside.origins) == {origin_of(who, name): 3, None: 1}

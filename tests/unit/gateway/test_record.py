@@ -4,13 +4,16 @@ from typing import get_args
 
 import structlog
 
+from smime_proxy.envelope import REMOTE, Origin
 from smime_proxy.gateway.record import (
     ACTIONS,
     action_of,
     algorithms_of,
     certificates_of,
     queued_as,
+    record_refusal,
 )
+from smime_proxy.gateway.work import Refused
 from smime_proxy.policy.algorithms import (
     ContentEncryption,
     HeaderProtection,
@@ -31,7 +34,7 @@ from smime_proxy.policy.plan import (
 from smime_proxy.policy.rules import Encrypt as Encrypting
 from smime_proxy.policy.rules import OnMissingCertificate, Policy
 from smime_proxy.reply import Reply
-from tests.fakes import FakeKey, mail
+from tests.fakes import FakeKey, envelope, mail
 from tests.unit.cms import parties
 from tests.unit.gateway.cases import ALICE, BUSY, PARTNER, STRANGER, UNKNOWN, partner, send, world
 from tests.unit.policy.cases import ALICE as ACCOUNT
@@ -162,3 +165,17 @@ async def test_by_lmtp_each_reply_has_a_line_with_those_it_is_for() -> None:
         await send(surroundings, mail(ALICE, *recipients), ALICE, *recipients)
     delivered = [(line["to"], line["reply"]) for line in lines if line["event"] == "delivery"]
     assert delivered == [(list(others), "250 2.0.0 accepted"), ([STRANGER], str(UNKNOWN))]
+
+
+async def test_where_a_message_came_from_is_logged_beside_the_client() -> None:
+    """Under the names Postfix logs it by; the client stays who it is (A06)."""
+    origin = Origin("203.0.113.9", identifier="4Xyz", source=REMOTE)
+    message = envelope(b"", ALICE, STRANGER, forwarded=origin)
+    refused = Refused(UNKNOWN, "encrypt")
+    with structlog.testing.capture_logs() as lines:
+        for item in (message, envelope(b"", ALICE, STRANGER, forwarded=Origin())):
+            record_refusal(world(Policy()).context(), item, refused)
+    first, second = lines
+    assert (first["client"], first["orig_client"]) == ("127.0.0.1", "203.0.113.9")
+    assert (first["orig_queue_id"], first["orig_source"]) == ("4Xyz", "REMOTE")
+    assert second["orig_client"] == "unknown"

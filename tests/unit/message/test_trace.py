@@ -49,6 +49,7 @@ def test_without_a_sole_recipient_nobody_is_named() -> None:
         ("fe80::1%eth0", b"([IPv6:fe80::1])"),
         ("/run/socket", b"(local)"),
         ("", b"(local)"),
+        ("unknown", b"(unknown)"),
         ("1.2.3.4)\r\nX: y", b"(local)"),
     ],
 )

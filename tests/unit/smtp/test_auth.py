@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from structlog.testing import capture_logs
 
-from smime_proxy.envelope import Role
+from smime_proxy.envelope import Origin, Role
 from smime_proxy.gateway.ports import Transaction, Upstream
 from smime_proxy.reply import Reply
 from smime_proxy.smtp.admission import ListenerOptions
@@ -28,7 +28,7 @@ class Person:
     def upstream(self) -> Upstream | None:
         return self
 
-    async def open(self) -> Transaction:
+    async def open(self, _origin: Origin | None = None, /) -> Transaction:
         raise NotImplementedError
 
     async def close(self) -> None:

@@ -1,15 +1,17 @@
 """Sessions made with the scriptable sink: TLS, credentials, and every way it can go wrong."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from smime_proxy.envelope import Origin
 from smime_proxy.gateway.ports import Extensions, UpstreamError
 from smime_proxy.smtp.handshake import connect
+from smime_proxy.smtp.proxy_protocol import block_for
 from smime_proxy.smtp.relay import Relay, Timeouts
 from smime_proxy.smtp.session import Session
 from smime_proxy.smtp.tls import client_context
@@ -270,3 +272,54 @@ async def test_a_promise_of_tls_all_the_way_counts_only_under_verified_tls(files
         assert not (await connect(plain(sink), "p", ROOMY)).extensions.requiretls
     async with Sink(extensions=offers, tls=files.server()) as sink:
         assert (await connect(secured(sink, files), "p", ROOMY)).extensions.requiretls
+
+
+async def test_a_proxy_header_precedes_starttls(files: TlsFiles) -> None:
+    """Without a client it says that the connection is our own: probes and reports."""
+    async with Sink(tls=files.server(), proxied=True) as sink:
+        relay = replace(secured(sink, files), client_info="proxy")
+        session = await connect(relay, "proxy.example", ROOMY)
+        assert [entry.raw for entry in sink.events("header")] == [block_for(None)]
+        session.quit()
+
+
+async def test_a_proxy_header_precedes_implicit_tls(files: TlsFiles) -> None:
+    received: list[bytes] = []
+    server = await asyncio.start_server(header_then_close(received), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    relay = Relay("127.0.0.1", port, "smtps", tls_context=client_context(files.ca))
+    with pytest.raises(UpstreamError):
+        await connect(replace(relay, client_info="proxy"), "proxy.example", ROOMY)
+    server.close()
+    assert received == [block_for(None) + b"\x16"]  # the first octet of a TLS handshake
+
+
+def header_then_close(
+    received: list[bytes],
+) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.append(await reader.readexactly(17))
+        writer.close()
+
+    return take
+
+
+async def test_xclient_comes_under_tls_and_before_our_own_login(files: TlsFiles) -> None:
+    """A login that was announced is dropped by AUTH, so none is when we log in ourselves."""
+    offers = ["XCLIENT ADDR NAME LOGIN"]
+    origin = Origin("203.0.113.9", helo="anna.example", login="anna")
+    async with Sink(tls=files.server(), logins={"relay": SECRET}, extensions=offers) as sink:
+        relay = replace(secured(sink, files), client_info="xclient")
+        session = await connect(relay, "proxy.example", ROOMY, origin)
+        session.quit()
+    commands = [entry for entry in sink.events("command") if entry.raw != b"QUIT"]
+    assert [entry.raw.split()[0] for entry in commands] == [
+        b"EHLO",
+        b"STARTTLS",
+        b"EHLO",
+        b"XCLIENT",
+        b"EHLO",
+        b"AUTH",
+    ]
+    assert commands[3].tls
+    assert commands[3].raw == b"XCLIENT ADDR=203.0.113.9 NAME=[UNAVAILABLE] LOGIN=[UNAVAILABLE]"

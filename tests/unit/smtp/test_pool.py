@@ -6,7 +6,7 @@ import pytest
 
 from smime_proxy.gateway.ports import Extensions, UpstreamError
 from smime_proxy.smtp.errors import unreachable
-from smime_proxy.smtp.pool import Pool, PoolLimits
+from smime_proxy.smtp.pool import Pool, PoolLimits, Unpooled
 from smime_proxy.smtp.session import Session
 from tests.unit.smtp.test_session import Wire
 
@@ -111,3 +111,12 @@ async def test_what_making_a_session_raises_reaches_the_caller() -> None:
 
     with pytest.raises(UpstreamError, match=r"^451 4\.4\.1 "):
         await Pool(refuse).take()
+
+
+async def test_what_belongs_to_one_client_is_never_kept(made: Made) -> None:
+    own = Unpooled(made)
+    session = await own.take()
+    own.give(session)
+    assert made.wires[0].written == [b"QUIT\r\n"]
+    assert await own.take() is not session
+    assert await own.fresh() is not session
