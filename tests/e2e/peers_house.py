@@ -113,6 +113,7 @@ def _listeners(tls: TlsFiles) -> Mapping[str, Listener]:
         "distant": Listener(
             "outbound", "none", 'proxy_protocol = true\ntrusted_peers = ["192.0.2.0/24"]'
         ),
+        **{f"on-{way}": Listener("outbound", way, believing) for way in BACKS},
         **{f"to-{way}": Listener("outbound", way, f"{behind}\n{known}") for way in BACKS},
     }
 

@@ -278,19 +278,37 @@ def test_nobodys_mail_goes_under_anothers_address(house: PeersHouse, way: str) -
         assert f" PORT={number % 2 + 1} " in said
 
 
-def test_what_postfix_said_of_a_client_goes_on_to_the_next(house: PeersHouse) -> None:
-    """XFORWARD in, XFORWARD out: the client of the first hop, not the hop."""
+@pytest.mark.parametrize("way", [way for way in BACKS if way != "none"])
+def test_what_was_forwarded_goes_on_to_the_next(house: PeersHouse, way: str) -> None:
+    """The client of the first hop is handed on, not the hop, and nothing of the two is mixed."""
     identifier = fresh()
-    with Proxied(house.proxy.ports["to-xforward"], b"\r\n\r\n\x00\r\nQUIT\n\x20\0\0\0") as client:
+    with Client(house.proxy.ports[f"on-{way}"]) as client:
         client.say("EHLO hop.example")
-        assert client.say("MAIL FROM:<>").code == 550  # LOCAL is the loopback, trusted by nobody
-        assert client.say(f"XCLIENT ADDR={CLIENT} NAME=hop.example").code == 220
-        assert client.say("XFORWARD ADDR=198.51.100.1 SOURCE=REMOTE").code == 550
-    with Client(house.proxy.ports["smtp-filter"]) as client:
-        client.say("EHLO hop.example")
-        assert client.say("XFORWARD ADDR=198.51.100.1 IDENT=4Xyz SOURCE=LOCAL").code == 250
+        said = f"XFORWARD ADDR={CLIENT} PORT=815 HELO=first.example IDENT=4Xyz SOURCE=LOCAL"
+        assert client.say(said).code == 250
+        assert client.transaction(ALICE, (OUTSIDE,), letter(identifier)).code == 250
+        assert client.transaction(ALICE, (OUTSIDE,), letter(second := fresh())).code == 250
+    message = house.arrived(identifier)
+    assert SIGNED in message.content
+    told = house.xforwarded(message)
+    assert f" ADDR={CLIENT} PORT=815 " in told
+    assert " NAME=hop.example" not in told
+    if way == "xforward":
+        assert "orig_queue_id=4Xyz, orig_client=unknown[203.0.113.9]" in house.postfix.log()
+    if way != "proxy":
+        assert " HELO=first.example " in told
+    assert f" ADDR={HOST} " in house.xforwarded(house.arrived(second))  # it held for one message
+
+
+def test_a_login_goes_on_by_xclient(house: PeersHouse) -> None:
+    identifier = fresh()
+    with Client(house.proxy.ports["on-xclient"]) as client:
+        assert client.say(f"XCLIENT ADDR={CLIENT} LOGIN={ALICE}").code == 220
+        client.say("EHLO client.example")
         assert client.transaction(ALICE, (OUTSIDE,), letter(identifier)).code == 250
     assert SIGNED in house.arrived(identifier).content
+    log = house.postfix.log()
+    assert f"client=unknown[{CLIENT}], sasl_method=XCLIENT, sasl_username={ALICE}" in log
 
 
 def test_doctor_speaks_for_nobody(house: PeersHouse) -> None:
