@@ -27,6 +27,10 @@ FRONTS: Mapping[str, str] = {
     "smtp": "content_filter=smtp:[127.0.0.1]:{}",
     "lmtp": "content_filter=lmtp:[127.0.0.1]:{}",
 }
+OFFICE = (  # a front that knows its people by their network, as docs/peers.md says
+    "mynetworks=127.0.0.0/8",
+    "local_header_rewrite_clients=permit_mynetworks",
+)
 BACKS: Mapping[str, tuple[str, ...]] = {
     "none": (),
     "xforward": ("smtpd_authorized_xforward_hosts=127.0.0.1",),
@@ -121,7 +125,9 @@ def _listeners(tls: TlsFiles) -> Mapping[str, Listener]:
 @contextlib.contextmanager
 def peers_house(folder: Path, made: Made, tls: TlsFiles, target: str) -> Iterator[PeersHouse]:
     """Run everything until the block ends; it wants root. `target` is where `ALIAS` forwards."""
-    ports = dict(zip((*FRONTS, *BACKS), free_ports(len(FRONTS) + len(BACKS)), strict=True))
+    ports = dict(
+        zip((*FRONTS, *BACKS, "office"), free_ports(len(FRONTS) + len(BACKS) + 1), strict=True)
+    )
     offers = ("PIPELINING", "8BITMIME", "XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE")
     with running(Sink(extensions=offers)) as sink:
         upstreams = {way: f'{to_sink(ports[way])}\nclient_info = "{way}"' for way in BACKS}
@@ -136,5 +142,6 @@ def peers_house(folder: Path, made: Made, tls: TlsFiles, target: str) -> Iterato
 def _entries(ports: Mapping[str, int], filters: Mapping[str, int]) -> Sequence[Entry]:
     return [
         *(Entry(ports[way], (FRONTS[way].format(filters[f"{way}-filter"]),)) for way in FRONTS),
+        Entry(ports["office"], (*OFFICE, FRONTS["smtp"].format(filters["smtp-filter"]))),
         *(Entry(ports[way], options) for way, options in BACKS.items()),
     ]

@@ -109,6 +109,13 @@ def test_a_strangers_forged_mail_forwarded_by_an_alias_is_not_signed(
     assert house.proxy.counter("exemptions") > 0
 
 
+def test_whom_postfix_is_told_to_know_is_signed_for(house: PeersHouse) -> None:
+    """As docs/peers.md has it set: by default only its own machine is no stranger to Postfix."""
+    identifier = fresh()
+    send_from(STRANGER, house.fronts["office"], ALICE, OUTSIDE, letter(identifier))
+    assert SIGNED in house.arrived(identifier).content
+
+
 def test_a_strangers_endless_name_keeps_his_mail_out_before_the_queue(house: PeersHouse) -> None:
     """There Postfix sends nothing on without XFORWARD."""
     identifier = fresh()
