@@ -114,17 +114,18 @@ class Postfix:
 
 
 @contextlib.contextmanager
-def filtering(filter_port: int, back: int, onward: int) -> Iterator[Postfix]:
+def filtering(filter_port: int, back: int, onward: int, more: str = "") -> Iterator[Postfix]:
     """Run one whose mail passes a content filter by LMTP; all ports are on the loopback interface.
 
-    It listens on `back` for what the filter hands back, and sends that on to `onward`.
+    It listens on `back` for what the filter hands back, and sends that on to `onward`. `more` are
+    further lines of main.cf.
     """
     entries = (
         Entry(unused_port(), (f"content_filter=lmtp:[127.0.0.1]:{filter_port}",)),
         Entry(back, ("receive_override_options=no_header_body_checks",)),
     )
     main = f"relayhost = [127.0.0.1]:{onward}\nminimal_backoff_time = 3600s\n"
-    with postfix_with(entries, main) as postfix:
+    with postfix_with(entries, main + more) as postfix:
         yield postfix
 
 

@@ -16,10 +16,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from tests.e2e.client import Client, Lost
+from tests.e2e.client import Client, Lost, deliver
 from tests.e2e.conftest import ALICE, OUTSIDE, TEAM, Made
 from tests.e2e.proxy import Design, Listener, Proxy, eventually, serving, to_sink
-from tests.sink import Sink, running
+from tests.peers import require
+from tests.postfix import filtering
+from tests.sink import Sink, running, unused_port
 from tests.tls_files import TlsFiles, make_tls_files
 
 pytestmark = pytest.mark.e2e
@@ -223,6 +225,28 @@ def test_a_shared_network_sends_only_with_the_name_that_is_asked_for(
         assert b"MAIL" not in {line[:4] for line in site.sink.commands()[commands:]}
     else:
         assert b"multipart/signed" in messages[0].content
+
+
+@pytest.mark.parametrize(
+    ("listener", "person", "arrives"),
+    [("named", "service", True), ("named", "alice", False), ("certified", "alice", True)],
+)
+def test_postfix_proves_itself_by_its_certificate(
+    site: Site, listener: str, person: str, arrives: bool
+) -> None:
+    require("postfix")
+    files, before = site.people[person], len(site.sink.messages)
+    tls = (
+        "smtp_tls_security_level = encrypt\n"
+        f"smtp_tls_cert_file = {files.certificate}\nsmtp_tls_key_file = {files.key}\n"
+    )
+    back = unused_port()
+    with filtering(unused_port(), back, site.proxy.ports[listener], tls) as postfix:
+        assert deliver(back, ALICE, (OUTSIDE,), mail(ALICE)).code == 250
+        outcome = "status=sent" if arrives else "status=bounced"
+        eventually(lambda: outcome in postfix.log(), postfix.log)
+    messages = site.sink.messages[before:]
+    assert [b"multipart/signed" in message.content for message in messages] == [True] * arrives
 
 
 def test_a_reload_takes_logins_from_sessions_that_are_open(

@@ -1,5 +1,7 @@
 """Settings that say who may send, and those that would not keep to it."""
 
+import re
+import tomllib
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from smime_proxy.settings.admission import (
     relay_faults,
 )
 from smime_proxy.settings.checks import check
+from tests.house.source import ROOT
 
 RELAY: dict[str, Any] = {"url": "smtp://relay.example"}
 OUT: dict[str, Any] = {
@@ -202,3 +205,12 @@ def test_tokens_are_fetched_over_verified_tls_only(url: str) -> None:
     with pytest.raises(ValueError, match=r"https|credentials") as refused:
         built(OUT, RELAY | {"oauth": TOKENS | {"token_url": url}})
     assert ":p@" not in str(refused.value.errors()[0]["ctx"]["error"])  # type: ignore[attr-defined]
+
+
+def test_the_examples_of_the_document_are_sound() -> None:
+    text = (ROOT / "docs" / "logins.md").read_text(encoding="utf-8")
+    listener, clients, upstream = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    known = clients.replace("2F:1C:…:9B", "2F" * 32)
+    settings = Settings.model_validate(tomllib.loads(listener + known + upstream))
+    assert check(settings) == []
+    assert len(settings.listeners["from365"].tls_client_logins) == 2
