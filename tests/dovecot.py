@@ -97,14 +97,14 @@ class Store:
 
 
 @contextlib.contextmanager
-def dovecot(users: Mapping[str, int]) -> Iterator[Store]:
-    """Run Dovecot until the block ends."""
+def dovecot(users: Mapping[str, int], more: str = "") -> Iterator[Store]:
+    """Run Dovecot until the block ends; `more` are further lines of its configuration."""
     program = require("dovecot")
     # Not pytest's folder: the name of a UNIX socket has 107 octets at most.
     folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
     folder.chmod(0o755)
     store = Store(folder, unused_port())
-    (folder / "dovecot.conf").write_text(_configuration(store))
+    (folder / "dovecot.conf").write_text(_configuration(store) + more)
     (folder / "users").write_text("".join(_user(*item) for item in users.items()))
     (folder / "mail").mkdir(mode=0o777)
     (folder / "mail").chmod(0o777)  # whatever the umask

@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from smime_proxy.address import parse_mailbox
-from smime_proxy.envelope import ForwardPath
+from smime_proxy.envelope import ForwardPath, Origin
 from smime_proxy.gateway.ports import Transaction, Upstream
 from smime_proxy.smtp.lmtp import LmtpUpstream
-from smime_proxy.smtp.relay import Relay
+from smime_proxy.smtp.relay import ClientInfo, Relay
 from tests.dovecot import HOST, Store, dovecot
 from tests.peers import require
+from tests.sink import unused_port
 
 pytestmark = pytest.mark.interop
 require("dovecot")
@@ -83,3 +84,42 @@ async def test_nobody_by_that_name_is_said_at_rcpt(store: Store) -> None:
         reply = await transaction.rcpt(ForwardPath(parse_mailbox("nobody@example.org")))
         assert (reply.code, reply.enhanced) == (550, "5.1.1")
         await transaction.abort()
+
+
+@pytest.fixture
+def believing() -> Iterator[tuple[Store, int]]:
+    """Run one that believes us, and give the port where it expects a PROXY header."""
+    port = unused_port()
+    more = f"""
+login_trusted_networks = {HOST}
+haproxy_trusted_networks = {HOST}
+service lmtp {{
+  inet_listener proxied {{
+    port = {port}
+    haproxy = yes
+  }}
+}}
+"""
+    with dovecot({BOB: 0}, more) as running:
+        yield running, port
+
+
+@pytest.mark.parametrize("way", ["xclient", "proxy"])
+async def test_it_is_told_whose_mail_it_gets(believing: tuple[Store, int], way: ClientInfo) -> None:
+    """It writes the address into Received; with nobody's mail, ours."""
+    store, proxied = believing
+    port = proxied if way == "proxy" else store.port
+    relay = Relay(HOST, port, scheme="lmtp", tls="never", client_info=way)
+    upstream = LmtpUpstream(relay, "proxy.example")
+    for client in ("203.0.113.9", "2001:db8::9", ""):
+        origin = Origin(client, 4711, helo="client.example", local_address=HOST) if client else None
+        transaction = await upstream.open(origin)
+        assert (await transaction.mail(ALICE, ())).code == 250
+        assert (await transaction.rcpt(ForwardPath(parse_mailbox(BOB)))).code == 250
+        content = f"Subject: for {client or HOST}\r\n\r\n".encode()
+        assert await transaction.prepare([content]) is None
+        assert [reply.code for reply in await transaction.commit()] == [250]
+        (mail,) = (raw for raw in store.mail(BOB) if raw.endswith(content))
+        name = "client.example" if client and way == "xclient" else "proxy.example"
+        assert f"Received: from {name} ([{client or HOST}])\r\n".encode() in mail
+    await upstream.close()

@@ -186,3 +186,29 @@ async def test_trust_is_by_network(peer: str, trusted: bool) -> None:
 )
 def test_addresses_are_plain(host: str, plain: str) -> None:
     assert plain_address(host) == plain
+
+
+async def test_who_is_believed_is_another_question_than_who_is_trusted() -> None:
+    peers, networks = (ip_network("192.0.2.0/24"),), (ip_network("198.51.100.0/24"),)
+    door = admission(trusted_peers=peers, trusted_networks=networks)
+    for peer, believed in (("192.0.2.7", True), ("198.51.100.7", False), ("unknown", False)):
+        assert door.believes(peer) is believed
+    assert not door.trusts("192.0.2.7")
+    door.use(options(trusted_networks=()))
+    assert not door.believes("192.0.2.7")
+
+
+async def test_a_session_counts_for_one_address_at_a_time() -> None:
+    noted = Noted()
+    door = admission(noted, max_sessions_per_address=1)
+    one, other = Somebody(), Somebody()
+    for guest, peer in ((one, "192.0.2.1"), (other, "192.0.2.2")):
+        assert door.enter(guest, peer) is None
+    assert door.rename("192.0.2.1", "192.0.2.1") is None
+    assert door.rename("192.0.2.1", "192.0.2.3") is None
+    assert door.enter(Somebody(), "192.0.2.1") is None
+    assert refused(door.rename("192.0.2.3", "192.0.2.2")) == "421 4.7.0"
+    assert noted.counts[-1] == ("sessions_refused", {"listener": "outbound", "reason": "address"})
+    door.leave(one, "192.0.2.2")
+    door.leave(other, "192.0.2.2")
+    assert door.enter(Somebody(), "192.0.2.2") is None

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from smime_proxy.smtp.errors import SmtpError
-from smime_proxy.smtp.relay import DEFAULT_TIMEOUTS, Relay
+from smime_proxy.smtp.relay import DEFAULT_TIMEOUTS, ClientInfo, Relay
 from smime_proxy.smtp.tls import client_context
 
 
@@ -52,3 +52,12 @@ def test_timeouts_are_at_least_those_of_the_rfc() -> None:
     minutes = {"greeting": 5, "mail": 5, "rcpt": 5, "data": 2, "block": 3, "dot": 10}
     for name, least in minutes.items():
         assert getattr(DEFAULT_TIMEOUTS, name) >= least * 60
+
+
+def test_a_proxy_header_needs_addresses_and_clients_share_what_names_none() -> None:
+    with pytest.raises(SmtpError, match="UNIX socket has no addresses"):
+        Relay("", 0, "lmtp", tls="never", socket=Path("/run/lmtp"), client_info="proxy")
+    relay = Relay("store.example", 24, "lmtp", tls="never")
+    ways: tuple[ClientInfo, ...] = ("none", "xforward", "xclient", "proxy")
+    shared = [replace(relay, client_info=way).is_shared for way in ways]
+    assert shared == [True, True, False, False]
