@@ -123,12 +123,14 @@ class ServiceEngine:
         reload: Callable[[], Renewed],
         release: Callable[[], None],
         discovery: Discovery | None = None,
+        greeting: Callable[[str], str] = lambda _listener: "",
     ) -> None:
         """Take over what was built; all tasks are cancelled and `release` called at the end.
 
         `background` watches the store, without which no mail is taken; `learning` writes what is
         learnt from mail, which mail can do without, as without the `chores`, named by what they do.
         `reload` puts new settings in force; raises, and changes nothing, when they cannot be used.
+        `greeting` gives the word a listener's greeting ends with.
         """
         self.gateway = gateway
         self.measures = measures
@@ -144,6 +146,7 @@ class ServiceEngine:
         self._reload = reload
         self._release = release
         self._discovery = discovery
+        self.greeting = greeting
         self._closing: set[asyncio.Future[None]] = set()
 
     def extensions(self, listener: str) -> Extensions:

@@ -121,6 +121,7 @@ class _Workshop:
         from smime_proxy.admin.measuring import PendingWatch
         from smime_proxy.admin.metrics import Counters
         from smime_proxy.gateway.late import Late
+        from smime_proxy.gateway.loops import Loops
         from smime_proxy.gateway.pipeline import Gateway
         from smime_proxy.stores.ledger import Ledger
         from smime_proxy.stores.notes import CapabilityNotes, KeyNotes
@@ -140,6 +141,9 @@ class _Workshop:
         self._memory = remembering_decrypted(store)
         self._ledger = Ledger(settings.service.state_dir, store.vault.derive("ledger"))
         self._late = Late()
+        self._loops = Loops(
+            store.vault.derive("loops"), settings.service.hostname, settings.listeners
+        )
         found = fetching_revocations(settings, store, source, measures)
         self._revocation, self._fetcher = found
         self._discovery = build_discovery(settings, sources, store, measures, self._revocation)
@@ -182,6 +186,7 @@ class _Workshop:
             reload=self._renew,
             release=self._release,
             discovery=self._discovery,
+            greeting=self._loops.name_of,
         )
 
     def _measured(self) -> "Mapping[str, float]":
@@ -222,6 +227,7 @@ class _Workshop:
             memory=self._memory,
             ledger=self._ledger,
             late=self._late,
+            loops=self._loops,
         )
 
     def _release(self) -> None:

@@ -11,6 +11,7 @@ from smime_proxy.certs.revocation import Revocation
 from smime_proxy.gateway.choices import RecipientChoices
 from smime_proxy.gateway.deadlines import SUBMISSION, Deadlines
 from smime_proxy.gateway.late import Late
+from smime_proxy.gateway.loops import Loops
 from smime_proxy.gateway.ports import (
     Directory,
     Discovery,
@@ -51,7 +52,8 @@ class Context:
     they mean; None: nothing is asked. `statuses` lets mail wait for those that are not; None: none
     waits. `memory` knows what was decrypted here; None: nothing is marked or found again. `ledger`
     knows who has what from attempts before; None: nobody does. `late` is what goes on behind
-    clients that were answered. `max_parallel_copies` of one message go at once.
+    clients that were answered. `max_parallel_copies` of one message go at once. `loops` knows mail
+    that was here before; None: only Received fields are counted.
     """
 
     hostname: str
@@ -75,3 +77,4 @@ class Context:
     ledger: Ledger | None = None
     late: Late = field(default_factory=Late)
     max_parallel_copies: int = 8
+    loops: Loops | None = None

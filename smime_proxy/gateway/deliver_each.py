@@ -67,7 +67,8 @@ class _Delivery:
         self._context = context
         self._envelope = envelope
         self._work = work
-        self._groups = [group_of(context, envelope, content) for content in work.contents]
+        header = work.entity.header
+        self._groups = [group_of(context, envelope, one, header) for one in work.contents]
         self._copies = [copy] if copy else []
         self._copy: Prepared | Reply | None = None
         self._entries = Entries(context, envelope)

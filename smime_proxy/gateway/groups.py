@@ -8,6 +8,7 @@ from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.delivery import Group, Kind, kept_for_copies
 from smime_proxy.gateway.reports import failures, report_group
 from smime_proxy.gateway.work import Content, Work
+from smime_proxy.message.header import HeaderBlock
 from smime_proxy.message.report import may_be_answered
 from smime_proxy.message.trace import received_field
 from smime_proxy.policy.plan import Decrypt
@@ -26,18 +27,24 @@ def may_report(context: Context, envelope: Envelope, work: Work) -> bool:
     return allowed
 
 
-def group_of(context: Context, envelope: Envelope, content: Content) -> Group:
-    """Build the group of one content: its recipients, and our Received field in front of it."""
+def group_of(context: Context, envelope: Envelope, content: Content, header: HeaderBlock) -> Group:
+    """Build the group of one content: its recipients, and our Received field in front of it.
+
+    `header` is that of the message as it came.
+    """
     session = envelope.session
     # As the client wrote them: two that differ only in case stay two, in his spelling (E74).
     recipients = frozenset(content.delivery.recipients)
     paths = tuple(path for path in envelope.forward_paths if path.mailbox in recipients)
+    identifier = envelope.identifier
+    if context.loops is not None:
+        identifier = context.loops.mark(session.listener, identifier, header)
     received = received_field(
         helo=session.helo,
         peer=session.peer,
         hostname=context.hostname,
         protocol=session.protocol,
-        identifier=envelope.identifier,
+        identifier=identifier,
         recipient=paths[0].mailbox if len(paths) == 1 else None,
         at=envelope.received_at,
     )

@@ -136,7 +136,7 @@ class Conversation:
             await self.reset()
         transaction = await self._route.upstream.open(origin_of(self._session, self.identifier))
         self._transaction = transaction
-        refusal = unmet(transaction.extensions, parameters)
+        refusal = self._loop(transaction) or unmet(transaction.extensions, parameters)
         if refusal is not None:
             await self.reset()
             return refusal
@@ -152,6 +152,16 @@ class Conversation:
         else:
             await self.reset()
         return reply
+
+    def _loop(self, transaction: Transaction) -> Reply | None:
+        """Refuse mail whose upstream is this listener itself, before sessions of it pile up."""
+        loops = self._context.loops
+        if loops is None:
+            return None
+        if not loops.leads_back(self._session.listener, transaction.extensions.greeting):
+            return None
+        _log.error("the upstream leads back", listener=self._session.listener)
+        return reply_for("mail_loop", "the next mail server is this one itself")
 
     async def _rcpt(self, path: ForwardPath) -> Reply:
         if self._transaction is None:

@@ -56,7 +56,8 @@ class Extensions:
     """What an upstream offered in its EHLO reply; `size` in octets, 0 for no stated limit.
 
     `requiretls` only where its certificate was verified (RFC 8689 4.2.1). `prdr` is only of our own
-    offers: no upstream is asked for it (draft-hall-prdr-00).
+    offers: no upstream is asked for it (draft-hall-prdr-00). `greeting` is the word its greeting
+    ended with, if it may be the name of a listener of ours (`gateway.loops`).
     """
 
     eightbitmime: bool = True
@@ -65,6 +66,7 @@ class Extensions:
     size: int = 0
     requiretls: bool = False
     prdr: bool = False
+    greeting: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ _ENGLISH = {
         "Too many separate copies for one message: send it to fewer recipients at a time."
     ),
     "too_big": Advice("The message is too big: send less, or a link instead of the attachment."),
-    "mail_loop": Advice("Too many Received fields, a mail loop: mend the forwarding."),
+    "mail_loop": Advice("The message goes round in a loop: mend the forwarding."),
     "no_smtputf8": Advice(
         "The next server does not take internationalised mail: use ASCII addresses."
     ),
@@ -198,10 +198,7 @@ _GERMAN = {
     "too_big": Advice(
         "Die Nachricht ist zu groß: Bitte senden Sie weniger, oder einen Link statt des Anhangs."
     ),
-    "mail_loop": Advice(
-        "Zu viele Received-Felder, die Nachricht läuft im Kreis: Bitte berichtigen Sie die"
-        " Weiterleitung."
-    ),
+    "mail_loop": Advice("Die Nachricht läuft im Kreis: Bitte berichtigen Sie die Weiterleitung."),
     "no_smtputf8": Advice(
         "Der nächste Server nimmt keine internationalisierte E-Mail an: Bitte verwenden Sie"
         " Adressen in ASCII."

@@ -16,6 +16,7 @@ from smime_proxy.gateway.conversation import with_conversation
 from smime_proxy.gateway.discovered import Found
 from smime_proxy.gateway.gather import gather, own_account
 from smime_proxy.gateway.harvest import Finder
+from smime_proxy.gateway.loops import MAX_PASSES
 from smime_proxy.gateway.patience import ask_of_own
 from smime_proxy.gateway.ports import (
     Directory,
@@ -100,8 +101,8 @@ def make(context: Context, envelope: Envelope, found: Found | None = None) -> Wo
     directory = context.directory()
     try:
         entity = parse(envelope.content)
-        if received_count(entity.header) > MAX_RECEIVED:
-            return Refused(reply_for("mail_loop"), "mail loop")
+        if loop := _loop(context, envelope, entity):
+            return Refused(reply_for("mail_loop", loop), "mail loop")
         facts = facts_of(context, envelope, entity, directory, found or {})
         lacks = to_discover(context, envelope, facts) if found is None else ()
         if lacks and context.discovery is not None:
@@ -121,6 +122,15 @@ def make(context: Context, envelope: Envelope, found: Found | None = None) -> Wo
         return Refused(reply_for("key_unavailable", str(error)), "key unavailable")
     except MessageError as error:
         return Refused(reply_for("malformed", str(error)), "malformed message")
+
+
+def _loop(context: Context, envelope: Envelope, entity: Entity) -> str:
+    """Say by what a message is known that goes round, "" of any other."""
+    if received_count(entity.header) > MAX_RECEIVED:
+        return f"more than {MAX_RECEIVED} Received fields"
+    if context.loops and context.loops.goes_round(envelope.session.listener, entity.header):
+        return f"it was here more than {MAX_PASSES} times"
+    return ""
 
 
 def to_discover(context: Context, envelope: Envelope, facts: Facts) -> tuple[Lack, ...]:

@@ -158,6 +158,7 @@ class Admission:
         self.learn = learn
         self.budget = budget
         self.draining = False
+        self.greeting = ""  # a word for its end, by which we know ourselves
         self.visitors: set[Visitor] = set()
         self._measures = measures
         self._lag = lag

@@ -6,6 +6,7 @@ until here; then `Session` takes its transport over.
 
 import asyncio
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ import aiosmtplib
 import structlog
 
 from smime_proxy.envelope import Origin
+from smime_proxy.gateway.loops import word_of
 from smime_proxy.gateway.ports import Extensions
 from smime_proxy.reply import read_reply
 from smime_proxy.smtp.access_token import AccessTokens
@@ -149,7 +151,7 @@ async def _handshake(
     )
     client.lmtp = relay.scheme == "lmtp"
     try:
-        await client.connect()
+        greeting = await client.connect()
         await _greet(client, timeouts.command)
         if relay.tls == "required" and not implicit:
             await client.starttls(timeout=timeouts.command)
@@ -158,7 +160,10 @@ async def _handshake(
             await _announce(client, relay, origin, timeouts.command)
         if relay.username:
             await _log_in(client, relay, timeouts.command)
-        extensions = _extensions(client.esmtp_extensions, verified=relay.tls == "required")
+        extensions = replace(
+            _extensions(client.esmtp_extensions, verified=relay.tls == "required"),
+            greeting=word_of(greeting.message),
+        )
         pipelining = client.supports_extension("pipelining")
         forwards = _forwards(client, relay)
         return Session(client.release(), extensions, pipelining=pipelining, forwards=forwards)

@@ -66,7 +66,8 @@ class Introduction(Connection):
     @property
     def _greeting(self) -> Reply:
         protocol = "LMTP" if self._is_lmtp else "ESMTP"
-        return Reply(220, None, f"{self.hostname} {protocol}")
+        words = (self.hostname, protocol, self.admission.greeting)
+        return Reply(220, None, " ".join(words).rstrip())
 
     @property
     def _is_known(self) -> bool:

@@ -50,6 +50,10 @@ class SmtpListener:
         """Go by other options from the next transaction on; socket and protocol stay."""
         self._admission.use(options)
 
+    def greet_with(self, word: str) -> None:
+        """End greetings with a word, by which our own upstreams know this listener."""
+        self._admission.greeting = word
+
     async def start(self, sock: socket.socket) -> None:
         """Accept connections from the socket, which this object owns from now on."""
         loop = asyncio.get_running_loop()

@@ -45,6 +45,10 @@ class Engine(Protocol):
         """Say what the listener of that name may offer, in view of its upstream."""
         ...
 
+    def greeting(self, listener: str) -> str:
+        """Give the word the greeting of that listener ends with, "" for none."""
+        ...
+
     async def learn(self, listener: str) -> None:
         """Find out what the upstream of that listener offers, if nobody knows yet."""
         ...
@@ -200,6 +204,7 @@ class Worker:
                 measures=engine.measures,
                 lag=self._lag,
             )
+            listener.greet_with(engine.greeting(options.name))
             self._listeners.append(listener)
             _log.info("listening", listener=options.name, bind=options.bind)
 

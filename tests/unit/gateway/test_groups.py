@@ -9,6 +9,7 @@ from smime_proxy.address import parse_mailbox
 from smime_proxy.envelope import ForwardPath, Origin, Role, origin_of
 from smime_proxy.gateway.delivery import Kind
 from smime_proxy.gateway.groups import copy_of, group_of, may_report, report_of
+from smime_proxy.gateway.loops import Loops
 from smime_proxy.gateway.pipeline import Gateway
 from smime_proxy.gateway.reports import ONE_REPORT_EACH
 from smime_proxy.gateway.work import Work, make
@@ -29,14 +30,28 @@ def work_of(surroundings: World) -> Work:
 def test_a_group_has_its_recipients_and_names_a_single_one_in_received() -> None:
     surroundings = world()
     sealed = envelope(mail(ALICE, *BOTH), ALICE, *BOTH)
+    work = work_of(surroundings)
+    header = work.entity.header
     groups = [
-        group_of(surroundings.context(), sealed, content)
-        for content in work_of(surroundings).contents
+        group_of(surroundings.context(), sealed, content, header) for content in work.contents
     ]
     named = [[str(path.mailbox) for path in group.paths] for group in groups]
     assert named == [[STRANGER], [PARTNER]]
     assert f"for <{STRANGER}>".encode() in groups[0].content[0]
     assert {group.kind for group in groups} == {Kind.MESSAGE}
+
+
+def test_received_bears_a_mark_where_loops_are_known() -> None:
+    surroundings = world()
+    sealed = envelope(mail(ALICE, *BOTH), ALICE, *BOTH)
+    work = work_of(surroundings)
+    loops = Loops(b"key", "proxy.example.test", ["out"])
+    context = replace(surroundings.context(), loops=loops)
+    header = work.entity.header
+    received = group_of(context, sealed, work.contents[0], header).content[0]
+    mark = loops.mark("out", sealed.identifier, header)
+    assert f" id {mark}\r\n".encode() in received
+    assert mark != sealed.identifier
 
 
 def test_there_is_a_report_only_for_who_is_refused_and_where_it_can_go() -> None:

@@ -68,6 +68,9 @@ class Engine:
     def extensions(self, listener: str) -> Extensions:
         return Extensions()
 
+    def greeting(self, listener: str) -> str:
+        return ""
+
     async def learn(self, listener: str) -> None:
         return None
 

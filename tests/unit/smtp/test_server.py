@@ -57,7 +57,8 @@ def read_scene(lines: list[str]) -> Scene:
             case "offer" if rest == "nothing":
                 scene.extensions = Extensions(eightbitmime=False, smtputf8=False)
             case "offer":
-                scene.extensions = Extensions(**dict.fromkeys(rest.split(), True))
+                offered: dict[str, Any] = dict.fromkeys(rest.split(), True)
+                scene.extensions = Extensions(**offered)
             case "reply":
                 beginning, _, answer = rest.partition(" = ")
                 scene.replies[beginning] = reply(answer)

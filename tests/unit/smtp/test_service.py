@@ -27,6 +27,9 @@ class FakeEngine:
     def count(self, name: str, **labels: str) -> None:
         self.counted[name] = self.counted.get(name, 0) + 1
 
+    def greeting(self, listener: str) -> str:
+        return ""
+
     async def learn(self, listener: str) -> None:
         return None
 
