@@ -3,11 +3,12 @@
 No RFC; systemd.service(5) Type=notify-reload, WatchdogSec. Datagrams of lines to a socket.
 """
 
+import asyncio
 import contextlib
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Never, Protocol
 
 MICROSECONDS = 1_000_000
 
@@ -87,6 +88,12 @@ class Notifier:
     def alive(self) -> None:
         """Say that all is well, for the watchdog."""
         self._send("WATCHDOG=1")
+
+    async def keep_alive(self) -> Never:
+        """Tell it for as long as the loop lives, at half of the time that is waited for it."""
+        while True:
+            self.alive()
+            await asyncio.sleep(self.watchdog / 2)
 
     def _send(self, *lines: str) -> None:
         if not self._address:

@@ -22,7 +22,6 @@ import structlog
 
 from smime_proxy.smtp.admission import ListenerOptions
 from smime_proxy.smtp.core_dumps import forbid_core_dumps
-from smime_proxy.smtp.notify import Notifier
 from smime_proxy.smtp.pulse import Board, Pulse, Vigil
 from smime_proxy.smtp.service import MakeEngine, ServeStatus, ServiceOptions, Worker
 from smime_proxy.smtp.sockets import bind, claim
@@ -91,18 +90,11 @@ async def _alone(
     worker = Worker(options.grace, herald=notifier)
     async with AsyncExitStack() as stack:
         if notifier.watchdog:
-            await stack.enter_async_context(_beside(_keep_alive(notifier)))
+            await stack.enter_async_context(_beside(notifier.keep_alive()))
         if serve_status is not None and shown is not None:
             await stack.enter_async_context(_beside(serve_status(shown, worker)))
         await worker.run(make_engine, sockets)
     return 0
-
-
-async def _keep_alive(notifier: Notifier) -> None:
-    """Tell the service manager that the loop lives, at half of the time it waits for that."""
-    while True:
-        notifier.alive()
-        await asyncio.sleep(notifier.watchdog / 2)
 
 
 async def _work(

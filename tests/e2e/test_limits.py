@@ -4,6 +4,7 @@ Rows R14, R25, invariants I15, I18; "Limits" of the settings.
 """
 
 import contextlib
+import os
 import signal
 import socket
 import time
@@ -206,6 +207,11 @@ def test_mail_beyond_the_memory_waits_and_the_rest_goes_on(
         answer = client.transaction(ALICE, (OUTSIDE,), big)
         assert (answer.code, answer.status) == (452, "4.3.1")
         assert client.transaction(ALICE, (OUTSIDE,), MAIL).code == 250
+        # More of it, while mail goes on.
+        proxy.config.write_text(proxy.config.read_text().replace("500kB", "5MB"))
+        os.kill(proxy.pid, signal.SIGHUP)
+        eventually(lambda: proxy.counter("reloads") == 1)
+        assert client.transaction(ALICE, (OUTSIDE,), big).code == 250
 
 
 def test_one_login_has_so_many_sessions(tmp_path: Path, made: Made, sink: Sink) -> None:
