@@ -10,7 +10,6 @@ may be changed while the sink runs. RFC 5321, RFC 3207, RFC 4954; lenient where 
 
 import asyncio
 import base64
-import binascii
 import contextlib
 import socket
 import ssl
@@ -21,7 +20,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self, assert_never
 
-from tests.sink_journal import Entry, Message
+from tests.sink_journal import Entry, Message, decode, read_path
 from tests.sink_script import (
     Action,
     Close,
@@ -251,10 +250,10 @@ class _Dialogue:
         match mechanism.upper():
             case b"PLAIN":
                 secret = initial or await self.challenge(b"")
-                _, login, password = [*_decode(secret).split("\0"), "", "", ""][:3]
+                _, login, password = [*decode(secret).split("\0"), "", "", ""][:3]
             case b"LOGIN":
-                login = _decode(initial or await self.challenge(b"VXNlcm5hbWU6"))
-                password = _decode(await self.challenge(b"UGFzc3dvcmQ6"))
+                login = decode(initial or await self.challenge(b"VXNlcm5hbWU6"))
+                password = decode(await self.challenge(b"UGFzc3dvcmQ6"))
             case b"XOAUTH2" | b"OAUTHBEARER":
                 login, password = await self.bearer(mechanism.upper(), initial)
             case _:
@@ -268,7 +267,7 @@ class _Dialogue:
 
     async def bearer(self, mechanism: bytes, initial: bytes) -> tuple[str, str]:
         """Read user and token; a wrong one is told why before the refusal (RFC 7628 3.2.3)."""
-        fields = _decode(initial or await self.challenge(b"")).split("\x01")
+        fields = decode(initial or await self.challenge(b"")).split("\x01")
         token = next((one[12:] for one in fields if one.startswith("auth=Bearer ")), "")
         login = fields[0].removeprefix("user=")
         if mechanism == b"OAUTHBEARER":
@@ -289,13 +288,13 @@ class _Dialogue:
             await self.answer(Step.MAIL, line, b"503 5.5.1 Nested MAIL\r\n")
             return
         if await self.answer(Step.MAIL, line, b"250 2.1.0 Sender OK\r\n"):
-            self.mail = _path(rest)
+            self.mail = read_path(rest)
 
     async def rcpt_to(self, line: bytes, rest: bytes) -> None:
         if self.mail is None:
             await self.answer(Step.RCPT, line, b"503 5.5.1 MAIL first\r\n")
         elif await self.answer(Step.RCPT, line, b"250 2.1.5 Recipient OK\r\n"):
-            self.rcpts.append(_path(rest))
+            self.rcpts.append(read_path(rest))
 
     async def data(self, line: bytes) -> None:
         if self.mail is None or not self.rcpts:
@@ -453,20 +452,6 @@ class _Dialogue:
             case _ as never:
                 assert_never(never)
         return False
-
-
-def _decode(secret: bytes) -> str:
-    try:
-        return base64.b64decode(secret, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
-
-
-def _path(rest: bytes) -> tuple[str, tuple[str, ...]]:
-    """Read `FROM:<path> PARAMETERS`; a `>` may be quoted in the path."""
-    end = rest.rfind(b"> ") if b"> " in rest else rest.rfind(b">")
-    path = rest[rest.find(b"<") + 1 : end]
-    return path.decode(), tuple(rest[end + 1 :].decode().split())
 
 
 def unused_port() -> int:

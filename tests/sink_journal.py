@@ -1,5 +1,7 @@
 """What a sink remembers: messages it accepted, and every command as it came."""
 
+import base64
+import binascii
 from dataclasses import dataclass
 
 
@@ -30,3 +32,18 @@ class Entry:
     event: str
     raw: bytes = b""
     tls: bool = False
+
+
+def decode(secret: bytes) -> str:
+    """Read base64 that may be none."""
+    try:
+        return base64.b64decode(secret, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def read_path(rest: bytes) -> tuple[str, tuple[str, ...]]:
+    """Read `FROM:<path> PARAMETERS`; a `>` may be quoted in the path."""
+    end = rest.rfind(b"> ") if b"> " in rest else rest.rfind(b">")
+    path = rest[rest.find(b"<") + 1 : end]
+    return path.decode(), tuple(rest[end + 1 :].decode().split())

@@ -10,10 +10,15 @@ from smime_proxy.certs.revocation_mode import Mode
 from smime_proxy.certs.source import MinimumSource, Source
 from smime_proxy.gateway.discovered import NOTHING, candidates, suffices, unreachable
 from smime_proxy.gateway.ports import Answer, Findings, Silence
+from smime_proxy.message.parse import parse
 from smime_proxy.policy.lacking import Lack
+from smime_proxy.policy.rules import Encrypt, Policy
+from smime_proxy.smime.classify import Protection, classify
 from tests import pki
-from tests.fakes import AT, FakeDirectory
+from tests.fakes import AT, FakeDirectory, FakeDiscovery, World, mail
 from tests.unit.certs.answers import NOW, Known, crl
+from tests.unit.cms import parties
+from tests.unit.gateway import cases
 
 PAT = parse_mailbox("pat@example.org")
 ROOT = pki.root("Gateway Root", kind="p256")
@@ -69,3 +74,78 @@ def test_who_gave_no_answer_is_named() -> None:
     silent = Findings((), (Silence("ldap:a", "gone"), Silence("smimea", "SERVFAIL")))
     assert unreachable(silent) == "ldap:a: gone; smimea: SERVFAIL"
     assert unreachable(NOTHING) == ""
+
+
+def looked_up(policy: Policy, findings: Findings) -> World:
+    surroundings = cases.world(policy)
+    surroundings.discovery = FakeDiscovery({parse_mailbox(cases.STRANGER): findings})
+    return surroundings
+
+
+async def test_a_certificate_found_outside_is_encrypted_to() -> None:
+    identity = pki.person(parties.root(), cases.STRANGER)
+    answer = Answer(parse_mailbox(cases.STRANGER), "ldap:corp", AT, AT, (identity.certificate,))
+    surroundings = looked_up(Policy(encrypt=Encrypt.REQUIRED), Findings((answer,)))
+    reply = await cases.send(
+        surroundings, mail(cases.ALICE, cases.STRANGER), cases.ALICE, cases.STRANGER
+    )
+    assert reply.code == 250
+    (sent,) = surroundings.outside.sent
+    assert classify(parse(sent.content)) is Protection.ENVELOPED_DATA
+
+
+async def test_a_directory_that_is_away_means_later_and_never_clear() -> None:
+    silent = Findings((), (Silence("ldap:corp", "it cannot be reached"),))
+    asks = mail(cases.ALICE, cases.STRANGER, more="X-SMIME-Encrypt: yes\r\n")
+    required = looked_up(Policy(encrypt=Encrypt.REQUIRED), silent)
+    for surroundings, content in (
+        (required, mail(cases.ALICE, cases.STRANGER)),
+        (looked_up(Policy(), silent), asks),
+    ):
+        reply = await cases.send(surroundings, content, cases.ALICE, cases.STRANGER, cases.PARTNER)
+        assert (reply.code, reply.enhanced) == (451, "4.4.3")
+        assert f"{cases.STRANGER}: ldap:corp: it cannot be reached" in reply.text
+        assert surroundings.outside.sent == []
+
+
+async def test_what_is_only_possible_goes_as_policy_says_and_is_counted() -> None:
+    silent = Findings((), (Silence("ldap:corp", "it cannot be reached"),))
+    surroundings = looked_up(Policy(), silent)
+    assert (
+        await cases.send(
+            surroundings, mail(cases.ALICE, cases.STRANGER), cases.ALICE, cases.STRANGER
+        )
+    ).code == 250
+    assert classify(parse(surroundings.outside.sent[0].content)) is Protection.CLEAR_SIGNED
+    assert ("exemptions", {"kind": "directory unreachable"}) in surroundings.measures.counted
+
+
+async def test_who_is_known_is_not_looked_for() -> None:
+    surroundings = looked_up(Policy(), Findings())
+    await cases.send(
+        surroundings,
+        mail(cases.ALICE, cases.PARTNER, cases.BOB),
+        cases.ALICE,
+        cases.PARTNER,
+        cases.BOB,
+    )
+    assert surroundings.discovery is not None
+    assert surroundings.discovery.asked == []
+
+
+async def test_a_renewed_certificate_found_outside_ends_the_lapse() -> None:
+    surroundings = looked_up(Policy(), Findings())
+    expired = pki.person(
+        parties.root(), cases.STRANGER, not_after=pki.NOT_BEFORE.replace(year=2021)
+    )
+    surroundings.directory.know(cases.STRANGER, expired)
+    content = mail(cases.ALICE, cases.STRANGER)
+    reply = await cases.send(surroundings, content, cases.ALICE, cases.STRANGER)
+    assert (reply.code, reply.enhanced) == (550, "5.7.5")
+    renewed = pki.person(parties.root(), cases.STRANGER)
+    answer = Answer(parse_mailbox(cases.STRANGER), "ldap:corp", AT, AT, (renewed.certificate,))
+    assert surroundings.discovery is not None
+    surroundings.discovery.findings[parse_mailbox(cases.STRANGER)] = Findings((answer,))
+    assert (await cases.send(surroundings, content, cases.ALICE, cases.STRANGER)).code == 250
+    (sent,) = surroundings.outside.sent
+    assert classify(parse(sent.content)) is Protection.ENVELOPED_DATA

@@ -17,15 +17,12 @@ from smime_proxy.envelope import ForwardPath, Role
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.pipeline import LARGE, MANY, Gateway
 from smime_proxy.gateway.ports import (
-    Answer,
     Extensions,
-    Findings,
     FoundKey,
     SeenCapabilities,
-    Silence,
 )
 from smime_proxy.message.parse import parse
-from smime_proxy.policy.rules import Account, Encrypt, Policy
+from smime_proxy.policy.rules import Account
 from smime_proxy.reply import EnhancedStatus, Reply
 from smime_proxy.smime.classify import Protection, classify
 from smime_proxy.smime.encrypt import encrypt_message, recipient_of
@@ -34,8 +31,7 @@ from smime_proxy.stores.connection import Act
 from smime_proxy.stores.open import open_store
 from smime_proxy.stores.snapshot import Snapshot
 from tests import pki
-from tests.fakes import AT, FakeDiscovery, FakeMemory, FakeUpstream, World, lost, mail, session
-from tests.unit.cms import parties
+from tests.fakes import AT, FakeMemory, FakeUpstream, World, lost, mail, session
 from tests.unit.gateway import cases
 from tests.unit.smime.cases import PART, clear, enveloped, message, person, trust
 from tests.unit.smime.test_receive import undecryptable
@@ -403,81 +399,6 @@ async def test_a_key_that_cannot_be_noted_is_no_fault_of_the_mail(world: World) 
     await talk.rcpt(ForwardPath(parse_mailbox("alice@example.test")))
     assert (await talk.data(signed, AT, lambda: False)).code == 250
     assert len(world.inside.sent) == 1
-
-
-def looked_up(policy: Policy, findings: Findings) -> World:
-    surroundings = cases.world(policy)
-    surroundings.discovery = FakeDiscovery({parse_mailbox(cases.STRANGER): findings})
-    return surroundings
-
-
-async def test_a_certificate_found_outside_is_encrypted_to() -> None:
-    identity = pki.person(parties.root(), cases.STRANGER)
-    answer = Answer(parse_mailbox(cases.STRANGER), "ldap:corp", AT, AT, (identity.certificate,))
-    surroundings = looked_up(Policy(encrypt=Encrypt.REQUIRED), Findings((answer,)))
-    reply = await cases.send(
-        surroundings, mail(cases.ALICE, cases.STRANGER), cases.ALICE, cases.STRANGER
-    )
-    assert reply.code == 250
-    (sent,) = surroundings.outside.sent
-    assert classify(parse(sent.content)) is Protection.ENVELOPED_DATA
-
-
-async def test_a_directory_that_is_away_means_later_and_never_clear() -> None:
-    silent = Findings((), (Silence("ldap:corp", "it cannot be reached"),))
-    asks = mail(cases.ALICE, cases.STRANGER, more="X-SMIME-Encrypt: yes\r\n")
-    required = looked_up(Policy(encrypt=Encrypt.REQUIRED), silent)
-    for surroundings, content in (
-        (required, mail(cases.ALICE, cases.STRANGER)),
-        (looked_up(Policy(), silent), asks),
-    ):
-        reply = await cases.send(surroundings, content, cases.ALICE, cases.STRANGER, cases.PARTNER)
-        assert (reply.code, reply.enhanced) == (451, "4.4.3")
-        assert f"{cases.STRANGER}: ldap:corp: it cannot be reached" in reply.text
-        assert surroundings.outside.sent == []
-
-
-async def test_what_is_only_possible_goes_as_policy_says_and_is_counted() -> None:
-    silent = Findings((), (Silence("ldap:corp", "it cannot be reached"),))
-    surroundings = looked_up(Policy(), silent)
-    assert (
-        await cases.send(
-            surroundings, mail(cases.ALICE, cases.STRANGER), cases.ALICE, cases.STRANGER
-        )
-    ).code == 250
-    assert classify(parse(surroundings.outside.sent[0].content)) is Protection.CLEAR_SIGNED
-    assert ("exemptions", {"kind": "directory unreachable"}) in surroundings.measures.counted
-
-
-async def test_who_is_known_is_not_looked_for() -> None:
-    surroundings = looked_up(Policy(), Findings())
-    await cases.send(
-        surroundings,
-        mail(cases.ALICE, cases.PARTNER, cases.BOB),
-        cases.ALICE,
-        cases.PARTNER,
-        cases.BOB,
-    )
-    assert surroundings.discovery is not None
-    assert surroundings.discovery.asked == []
-
-
-async def test_a_renewed_certificate_found_outside_ends_the_lapse() -> None:
-    surroundings = looked_up(Policy(), Findings())
-    expired = pki.person(
-        parties.root(), cases.STRANGER, not_after=pki.NOT_BEFORE.replace(year=2021)
-    )
-    surroundings.directory.know(cases.STRANGER, expired)
-    content = mail(cases.ALICE, cases.STRANGER)
-    reply = await cases.send(surroundings, content, cases.ALICE, cases.STRANGER)
-    assert (reply.code, reply.enhanced) == (550, "5.7.5")
-    renewed = pki.person(parties.root(), cases.STRANGER)
-    answer = Answer(parse_mailbox(cases.STRANGER), "ldap:corp", AT, AT, (renewed.certificate,))
-    assert surroundings.discovery is not None
-    surroundings.discovery.findings[parse_mailbox(cases.STRANGER)] = Findings((answer,))
-    assert (await cases.send(surroundings, content, cases.ALICE, cases.STRANGER)).code == 250
-    (sent,) = surroundings.outside.sent
-    assert classify(parse(sent.content)) is Protection.ENVELOPED_DATA
 
 
 async def test_what_is_decrypted_is_remembered_before_a_program_can_answer_it() -> None:
