@@ -91,6 +91,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, made: Made, tls: TlsFiles) ->
         ),
         "local": Listener("outbound", "sink", f'{certified}auth = "local"'),
         "named": Listener("outbound", "sink", f'{asking}tls_client_names = ["mail.example.test"]'),
+        "front": Listener(
+            "outbound", "sink", f'{certified}trusted_networks = []\ntrusted_peers = ["127.0.0.1"]'
+        ),
     }
     with running(Sink()) as sink:
         design = Design({"sink": to_sink(sink.port)}, listeners)
@@ -132,6 +135,21 @@ def test_a_certificate_is_a_login(site: Site, listener: str, external: str) -> N
     assert b"multipart/signed" in message.content
     word = b"ESMTPSA" if external else b"ESMTPS"
     assert b" with " + word + b" id " in message.content
+
+
+@pytest.mark.parametrize("announced", ["ADDR=192.0.2.7", "LOGIN=somebody", "NAME=c.example"])
+def test_the_certificate_of_a_server_in_front_is_no_login_of_its_clients(
+    site: Site, announced: str
+) -> None:
+    before = len(site.sink.messages)
+    with site.client("front", "alice") as client:
+        assert [line for line in ehlo(client) if line.startswith("AUTH")] == ["AUTH EXTERNAL"]
+        assert client.say(f"XCLIENT {announced}").code == 220
+        assert [line for line in ehlo(client) if line.startswith("AUTH")] == []
+        assert client.say("AUTH EXTERNAL =").code == 500
+        answer = client.transaction(ALICE, (OUTSIDE,), mail(ALICE))
+        assert (answer.code, answer.status) == (550, "5.7.1")
+    assert len(site.sink.messages) == before
 
 
 def test_a_fingerprint_is_a_login_that_may_use_nothing_of_others(site: Site) -> None:
