@@ -17,7 +17,7 @@ from tests.faults.sinks import sinks
 from tests.faults.stage import State
 
 CLIENTS = 4
-ALIVE_SECONDS = (0.1, 0.8)  # the service's age when it is killed, from readiness
+ALIVE_SECONDS = (0.05, 0.5)  # the service's age when it is killed, from readiness
 
 
 @dataclass(frozen=True, slots=True)
