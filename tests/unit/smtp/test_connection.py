@@ -13,6 +13,7 @@ from smime_proxy.gateway.replies import REPLIES, reply_for
 from smime_proxy.reply import Reply, read_reply
 from smime_proxy.smtp.auth import UNAVAILABLE
 from smime_proxy.smtp.connection import cause_of
+from smime_proxy.smtp.listener import SmtpListener
 from smime_proxy.smtp.server import MAX_AIMLESS
 from smime_proxy.smtp.tls import server_context
 from tests.tls_files import TlsFiles, make_tls_files
@@ -199,6 +200,28 @@ async def test_client_that_does_not_read_is_left() -> None:
             await asking
         sock.close()
     assert len(gateway.notes) < 100_000
+
+
+async def test_client_that_does_not_read_holds_nobody_up_at_the_end() -> None:
+    gateway = FakeGateway({"rcpt": reply("450 4.2.1 " + "busy " * 50)})
+    async with listening(gateway) as (listener, port):
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        sock.settimeout(0)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, ("127.0.0.1", port))
+        script = b"EHLO x\r\nMAIL FROM:<>\r\n" + b"RCPT TO:<b@example.org>\r\n" * 400_000
+        asking = asyncio.ensure_future(loop.sock_sendall(sock, script))
+        await until(lambda: is_clogged(listener))
+        assert await listener.drain(grace=60)  # by its deadline, not by force
+        with pytest.raises(ConnectionError):
+            await asking
+        sock.close()
+
+
+def is_clogged(listener: SmtpListener) -> bool:
+    """Tell whether a session waits for its client to read."""
+    return any(getattr(one, "_clogged", None) for one in listener._admission.visitors)
 
 
 async def test_replies_to_piped_commands_leave_together() -> None:

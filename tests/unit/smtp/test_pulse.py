@@ -75,6 +75,13 @@ def test_it_is_ready_once_when_all_workers_serve(scene: Scene) -> None:
     assert scene.vigil.pause == WATCHDOG / 4
 
 
+def test_what_a_dead_worker_has_shown_counts_no_more(scene: Scene) -> None:
+    scene.serve()
+    scene.vigil.look((PIDS[0], 99))  # its successor has shown nothing yet
+    assert scene.manager.count("READY=1") == 0
+    assert scene.heard("READY=1") == 1
+
+
 def test_it_has_reloaded_when_all_workers_have(scene: Scene) -> None:
     scene.serve()
     assert scene.heard("READY=1") == 1
