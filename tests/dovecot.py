@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.peers import require
-from tests.sink import unused_port
+from tests.ports import free_port
 from tests.tied import tied
 
 HOST = "127.0.0.1"
@@ -103,7 +103,7 @@ def dovecot(users: Mapping[str, int], more: str = "") -> Iterator[Store]:
     # Not pytest's folder: the name of a UNIX socket has 107 octets at most.
     folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
     folder.chmod(0o755)
-    store = Store(folder, unused_port())
+    store = Store(folder, free_port())
     (folder / "dovecot.conf").write_text(_configuration(store) + more)
     (folder / "users").write_text("".join(_user(*item) for item in users.items()))
     (folder / "mail").mkdir(mode=0o777)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.peers import require
-from tests.sink import unused_port
+from tests.ports import free_port
 from tests.tied import tied
 
 SECONDS = 30  # until it listens, on a busy machine
@@ -121,7 +121,7 @@ def filtering(filter_port: int, back: int, onward: int, more: str = "") -> Itera
     further lines of main.cf.
     """
     entries = (
-        Entry(unused_port(), (f"content_filter=lmtp:[127.0.0.1]:{filter_port}",)),
+        Entry(free_port(), (f"content_filter=lmtp:[127.0.0.1]:{filter_port}",)),
         Entry(back, ("receive_override_options=no_header_body_checks",)),
     )
     main = f"relayhost = [127.0.0.1]:{onward}\nminimal_backoff_time = 3600s\n"

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self, assert_never
 
+from tests.ports import free_port
 from tests.sink_journal import Entry, Message, decode, read_path
 from tests.sink_script import (
     Action,
@@ -48,9 +49,9 @@ __all__ = [
     "Step",
     "Trickle",
     "Wait",
+    "free_port",
     "listening",
     "running",
-    "unused_port",
 ]
 
 SILENCE = 0.03  # seconds without an octet that count as a pause within the content
@@ -452,14 +453,6 @@ class _Dialogue:
             case _ as never:
                 assert_never(never)
         return False
-
-
-def unused_port() -> int:
-    """Give a port of 127.0.0.1 where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.peers import require
-from tests.sink import unused_port
+from tests.ports import free_port
 from tests.tied import tied
 from tests.tls_files import TlsFiles
 
@@ -146,7 +146,7 @@ def slapd(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    directory = Directory(folder, unused_port(), unused_port() if tls else 0)
+    directory = Directory(folder, free_port(), free_port() if tls else 0)
     try:
         directory.start()
         yield directory

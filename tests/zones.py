@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.peers import require
-from tests.sink import unused_port
+from tests.ports import free_port
 from tests.slapd import HOST, SECONDS, listens, own_copy
 from tests.tied import tied
 
@@ -113,7 +113,7 @@ def resolver(folder: Path, zones: Sequence[Zone]) -> Iterator[Resolver]:
     require("unbound")
     require("ldns")
     folder.mkdir(parents=True, exist_ok=True)
-    running = Resolver(unused_port(), unused_port())
+    running = Resolver(free_port(), free_port())
     nsd = _NSD.format(host=HOST, port=running.server_port, folder=folder)
     unbound = _UNBOUND.format(
         host=HOST, port=running.port, upstream=running.server_port, folder=folder

@@ -5,7 +5,7 @@ import ssl
 from dataclasses import dataclass
 from typing import Self
 
-from tests.e2e.proxy import HOST
+from tests.ports import HOST
 
 SECONDS = 60  # for one reply on a busy machine
 

@@ -10,8 +10,9 @@ import pytest
 
 from smime_proxy.admin.cli.program import run
 from smime_proxy.app import build
-from tests.e2e.proxy import HOST, Design, Listener, Proxy, serving, to_sink
-from tests.sink import Sink, running, unused_port
+from tests.e2e.proxy import Design, Listener, Proxy, serving, to_sink
+from tests.ports import HOST, free_port
+from tests.sink import Sink, running
 from tests.tls_files import TlsFiles, make_tls_files
 
 ALICE = "alice@example.test"
@@ -65,7 +66,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
 @pytest.fixture(scope="session")
 def faulty_port() -> int:
     """The port where tests put a sink that fails on purpose; nobody is there otherwise."""
-    return unused_port()
+    return free_port()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.conftest import Made
-from tests.e2e.proxy import HOST, Design, Listener, Proxy, eventually, free_ports, serving, to_sink
+from tests.e2e.proxy import Design, Listener, Proxy, eventually, serving, to_sink
 from tests.peers import require
+from tests.ports import HOST, free_ports
 from tests.postfix import Entry, Postfix, postfix_with
 from tests.sink import Sink, running
 from tests.sink_journal import Message

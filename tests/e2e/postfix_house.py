@@ -14,8 +14,9 @@ from pathlib import Path
 from tests.dovecot import HOST, Store, dovecot
 from tests.e2e.client import Answer, Client
 from tests.e2e.conftest import ALICE, FRIEND, OUTSIDE, PARTNER, TEAM, Made
-from tests.e2e.proxy import Design, Listener, Proxy, eventually, free_ports, serving, to_sink
+from tests.e2e.proxy import Design, Listener, Proxy, eventually, serving, to_sink
 from tests.faults.journal import delivered
+from tests.ports import free_ports
 from tests.postfix import Entry, Postfix, postfix_with
 from tests.sink import Sink, running
 

@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from tests.ports import HOST, free_ports
 from tests.tied import tied
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(sys.executable).with_name("smime-proxy")
 PATIENCE_SECONDS = 60  # for anything on a busy machine; nothing waits as long when all is well
-HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,15 +218,6 @@ def running(proxy: Proxy, template: Path) -> Iterator[Proxy]:
         yield proxy
     finally:
         proxy.end()
-
-
-def free_ports(count: int) -> list[int]:
-    """Give ports of the loopback interface nobody listens on."""
-    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def eventually(

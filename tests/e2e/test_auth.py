@@ -14,7 +14,8 @@ import pytest
 from tests.e2e.canary import files, leaks
 from tests.e2e.client import Answer, Client, deliver
 from tests.e2e.conftest import ALICE, FRIEND, OUTSIDE, PARTNER, TEAM, Made
-from tests.e2e.proxy import HOST, Design, Listener, Proxy, serving, to_sink
+from tests.e2e.proxy import Design, Listener, Proxy, serving, to_sink
+from tests.ports import HOST
 from tests.sink import Fault, Say, Sink, Step, running
 from tests.tls_files import TlsFiles, make_tls_files
 

@@ -11,7 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.e2e.conftest import Made
-from tests.e2e.proxy import HOST, Design, Listener, Proxy, eventually
+from tests.e2e.proxy import Design, Listener, Proxy, eventually
+from tests.ports import HOST
 
 pytestmark = pytest.mark.e2e
 

@@ -20,8 +20,9 @@ from tests.e2e.client import Client, Lost, deliver
 from tests.e2e.conftest import ALICE, OUTSIDE, TEAM, Made
 from tests.e2e.proxy import Design, Listener, Proxy, eventually, serving, to_sink
 from tests.peers import require
+from tests.ports import free_port
 from tests.postfix import filtering
-from tests.sink import Sink, running, unused_port
+from tests.sink import Sink, running
 from tests.tls_files import TlsFiles, make_tls_files
 
 pytestmark = pytest.mark.e2e
@@ -258,8 +259,8 @@ def test_postfix_proves_itself_by_its_certificate(
         "smtp_tls_security_level = encrypt\n"
         f"smtp_tls_cert_file = {files.certificate}\nsmtp_tls_key_file = {files.key}\n"
     )
-    back = unused_port()
-    with filtering(unused_port(), back, site.proxy.ports[listener], tls) as postfix:
+    back = free_port()
+    with filtering(free_port(), back, site.proxy.ports[listener], tls) as postfix:
         assert deliver(back, ALICE, (OUTSIDE,), mail(ALICE)).code == 250
         outcome = "status=sent" if arrives else "status=bounced"
         eventually(lambda: outcome in postfix.log(), postfix.log)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.proxy import ROOT, free_ports
+from tests.e2e.proxy import ROOT
 from tests.peers import require
+from tests.ports import free_ports
 from tests.sink import Sink, running
 from tests.tied import tied
 

@@ -23,18 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from tests.e2e.client import deliver
 from tests.e2e.conftest import ALICE, Made
-from tests.e2e.proxy import (
-    HOST,
-    ROOT,
-    Design,
-    Listener,
-    Proxy,
-    eventually,
-    free_ports,
-    serving,
-    to_sink,
-)
+from tests.e2e.proxy import ROOT, Design, Listener, Proxy, eventually, serving, to_sink
 from tests.peers import require
+from tests.ports import HOST, free_ports
 from tests.postfix import Entry, Postfix, postfix_with
 from tests.sink import Sink, running
 

@@ -12,8 +12,9 @@ from smime_proxy.smime.classify import Protection, classify
 from tests import pki
 from tests.e2e.client import deliver
 from tests.e2e.conftest import ALICE, OUTSIDE, Made
-from tests.e2e.proxy import HOST, Design, Listener, Proxy, eventually, serving, to_sink
+from tests.e2e.proxy import Design, Listener, Proxy, eventually, serving, to_sink
 from tests.fakes import mail
+from tests.ports import HOST
 from tests.sink import Sink, running
 
 BOB = "bob@example.test"

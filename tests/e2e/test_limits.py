@@ -16,7 +16,8 @@ import pytest
 
 from tests.e2e.client import Client, Lost, deliver
 from tests.e2e.conftest import ALICE, OUTSIDE, Made
-from tests.e2e.proxy import HOST, Design, Listener, eventually, serving, to_sink
+from tests.e2e.proxy import Design, Listener, eventually, serving, to_sink
+from tests.ports import HOST
 from tests.sink import Sink, running
 
 pytestmark = pytest.mark.e2e

@@ -13,8 +13,9 @@ import pytest
 
 from tests.e2e.client import Answer, Client, deliver
 from tests.e2e.conftest import ALICE, OUTSIDE, PARTNER, TEAM, Made
-from tests.e2e.proxy import Design, Listener, Proxy, eventually, free_ports, serving, to_sink
+from tests.e2e.proxy import Design, Listener, Proxy, eventually, serving, to_sink
 from tests.peers import require
+from tests.ports import free_ports
 from tests.postfix import Postfix, filtering
 from tests.sink import Fault, Say, Sink, Step, running
 

@@ -28,8 +28,9 @@ from tests.e2e.peers_house import (
     send_from,
     swaks,
 )
-from tests.e2e.proxy import HOST, eventually
+from tests.e2e.proxy import eventually
 from tests.peers import require
+from tests.ports import HOST
 from tests.tls_files import TlsFiles
 
 pytestmark = pytest.mark.e2e

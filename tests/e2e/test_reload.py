@@ -10,7 +10,8 @@ import pytest
 
 from tests.e2e.client import Answer, Client, deliver
 from tests.e2e.conftest import ALICE, PARTNER, Made
-from tests.e2e.proxy import HOST, Design, Listener, Proxy, eventually, serving, to_sink
+from tests.e2e.proxy import Design, Listener, Proxy, eventually, serving, to_sink
+from tests.ports import HOST
 from tests.sink import Sink, running
 
 pytestmark = pytest.mark.e2e

@@ -13,8 +13,9 @@ from cryptography import x509
 from tests import pki
 from tests.e2e.client import deliver
 from tests.e2e.conftest import ALICE, Made
-from tests.e2e.proxy import HOST, Design, Listener, Proxy, eventually, free_ports, serving, to_sink
+from tests.e2e.proxy import Design, Listener, Proxy, eventually, serving, to_sink
 from tests.peers import require
+from tests.ports import HOST, free_ports
 from tests.sink import Message, Sink, running
 from tests.tied import tied
 from tests.unit.certs.answers import crl_der

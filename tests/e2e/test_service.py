@@ -26,20 +26,11 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.e2e.canary import files, leaks
 from tests.e2e.client import Client, Lost, deliver
 from tests.e2e.conftest import ALICE, OUTSIDE, House, Made, command
-from tests.e2e.proxy import (
-    HOST,
-    Design,
-    Listener,
-    Proxy,
-    eventually,
-    free_ports,
-    is_alive,
-    serving,
-    to_sink,
-)
+from tests.e2e.proxy import Design, Listener, Proxy, eventually, is_alive, serving, to_sink
 from tests.faults.driver import Sender
 from tests.faults.journal import Journal, Word, check
 from tests.faults.letters import Shared, letters
+from tests.ports import HOST, free_ports
 from tests.sink import Sink, running
 
 pytestmark = pytest.mark.e2e

@@ -13,7 +13,8 @@ import pytest
 
 from tests.e2e.client import Client, Lost
 from tests.e2e.conftest import ALICE, OUTSIDE, Made
-from tests.e2e.proxy import HOST, Design, Listener, Proxy, serving, to_sink
+from tests.e2e.proxy import Design, Listener, Proxy, serving, to_sink
+from tests.ports import HOST
 from tests.sink import Message, Sink, running
 from tests.tls_files import TlsFiles
 

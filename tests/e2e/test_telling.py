@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.client import Client, deliver
 from tests.e2e.conftest import ALICE, OUTSIDE, Made
 from tests.e2e.proxy import ROOT, Design, Listener, Proxy, eventually, serving, to_sink
-from tests.sink import Fault, Say, Sink, Step, running, unused_port
+from tests.ports import free_port
+from tests.sink import Fault, Say, Sink, Step, running
 
 pytestmark = pytest.mark.e2e
 
@@ -41,7 +42,7 @@ def test_the_metrics_of_all_workers_are_summed_and_every_one_is_documented(
     tmp_path: Path, made: Made
 ) -> None:
     with running(Sink()) as sink:
-        upstreams = {"sink": to_sink(sink.port), "gone": to_sink(unused_port())}
+        upstreams = {"sink": to_sink(sink.port), "gone": to_sink(free_port())}
         listeners = {"out": Listener("outbound", "sink"), "lost": Listener("outbound", "gone")}
         design = Design(upstreams, listeners, workers=3)
         with serving(tmp_path / "proxy", made.state, design) as proxy:

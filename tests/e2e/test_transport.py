@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.client import Client, deliver
 from tests.e2e.conftest import ALICE, OUTSIDE, House
-from tests.e2e.proxy import HOST
+from tests.ports import HOST
 from tests.sink import Fault, Say, Step
 from tests.tls_files import TlsFiles
 

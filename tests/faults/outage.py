@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from tests.e2e.proxy import Design, Listener, Proxy, eventually, free_ports, serving, to_sink
+from tests.e2e.proxy import Design, Listener, Proxy, eventually, serving, to_sink
 from tests.faults.driver import connect, offer
 from tests.faults.journal import Journal, Letter, Word, delivered, verdict
 from tests.faults.letters import letters
 from tests.faults.sinks import Sinks, sinks
 from tests.faults.stage import State, patience
+from tests.ports import free_ports
 from tests.postfix import Entry, Postfix, postfix_with
 from tests.sink_script import Fault, Say, Step
 

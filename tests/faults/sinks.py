@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.proxy import HOST, free_ports
+from tests.ports import HOST, free_ports
 from tests.sink import Entry, Message, Sink
 from tests.sink_script import Fault
 from tests.tls_files import TlsFiles

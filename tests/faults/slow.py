@@ -16,10 +16,11 @@ from pathlib import Path
 
 from tests.e2e.client import deliver
 from tests.e2e.conftest import ALICE, OUTSIDE
-from tests.e2e.proxy import HOST, Design, Listener, Proxy, eventually, serving, to_sink
+from tests.e2e.proxy import Design, Listener, Proxy, eventually, serving, to_sink
 from tests.faults.journal import delivered
 from tests.faults.sinks import Sinks, sinks
 from tests.faults.stage import State
+from tests.ports import HOST
 
 EACH = 25  # clients from one address; the program allows twice as many
 PROBES = 200  # messages of the others

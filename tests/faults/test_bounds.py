@@ -8,11 +8,12 @@ import pytest
 
 from tests.e2e.client import deliver
 from tests.e2e.conftest import ALICE, OUTSIDE, PARTNER
-from tests.e2e.proxy import HOST, Design, Listener, Proxy, eventually, serving, to_sink
+from tests.e2e.proxy import Design, Listener, Proxy, eventually, serving, to_sink
 from tests.faults.journal import reported
 from tests.faults.run import memory
 from tests.faults.sinks import Sinks, sinks
 from tests.faults.stage import State, patience
+from tests.ports import HOST
 from tests.sink_script import Action, Endless, Fault, Say, Step, Trickle
 
 pytestmark = pytest.mark.e2e

@@ -12,7 +12,7 @@ from smime_proxy.smtp.lmtp import LmtpUpstream
 from smime_proxy.smtp.relay import ClientInfo, Relay
 from tests.dovecot import HOST, Store, dovecot
 from tests.peers import require
-from tests.sink import unused_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.interop
 require("dovecot")
@@ -89,7 +89,7 @@ async def test_nobody_by_that_name_is_said_at_rcpt(store: Store) -> None:
 @pytest.fixture
 def believing() -> Iterator[tuple[Store, int]]:
     """Run one that believes us, and give the port where it expects a PROXY header."""
-    port = unused_port()
+    port = free_port()
     more = f"""
 login_trusted_networks = {HOST}
 haproxy_trusted_networks = {HOST}

@@ -19,7 +19,7 @@ from smime_proxy.reply import Reply
 from smime_proxy.smtp.relay import Relay, Timeouts
 from smime_proxy.smtp.upstream import SmtpUpstream
 from tests.peers import locate, require
-from tests.sink import unused_port
+from tests.ports import free_port
 from tests.tied import tied
 
 pytestmark = pytest.mark.interop
@@ -34,7 +34,7 @@ SHORT = Timeouts(connect=10, greeting=5, command=5, mail=5, rcpt=5, data=5, bloc
 @contextmanager
 def smtp_sink(*options: str) -> Iterator[tuple[int, Path]]:
     """Run smtp-sink; give its port and the folder it may write in."""
-    port, folder = unused_port(), Path(tempfile.mkdtemp(prefix="smtp-sink-"))
+    port, folder = free_port(), Path(tempfile.mkdtemp(prefix="smtp-sink-"))
     folder.chmod(0o777)
     program = str(locate("smtp-sink"))
     process = subprocess.Popen(

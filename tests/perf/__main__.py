@@ -20,9 +20,10 @@ from tests.perf.large import Growth, growth
 from tests.perf.limit import sign_rate
 from tests.perf.load import Measured, send
 from tests.perf.postfix import relaying
-from tests.perf.processes import free_port, running, wait_for
+from tests.perf.processes import running, wait_for
 from tests.perf.reading import linearity
 from tests.perf.service import command, prepare, serving
+from tests.ports import free_port
 
 SIZE = 4096
 KINDS = ("proxy, sessions reused", "proxy, one connection each", "postfix, reused", "postfix, each")

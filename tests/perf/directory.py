@@ -31,8 +31,9 @@ from smime_proxy.stores.open import open_store
 from smime_proxy.stores.snapshot import Snapshot
 from tests import pki
 from tests.perf.load import send
-from tests.perf.processes import free_port, resident_octets, running
+from tests.perf.processes import resident_octets, running
 from tests.perf.service import RECIPIENT, command, prepare, serving
+from tests.ports import free_port
 
 SIZES = (100, 10_000, 100_000)
 MESSAGES, SIZE = 1000, 4096

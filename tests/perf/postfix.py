@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.perf.processes import free_port, wait_for
+from tests.perf.processes import wait_for
+from tests.ports import free_port
 
 MAIN = """
 compatibility_level = 3.6

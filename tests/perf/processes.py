@@ -15,13 +15,6 @@ TICKS = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 30  # until a program listens
 
 
-def free_port() -> int:
-    """Give a TCP port of the loopback address that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_for(port: int, program: subprocess.Popen[bytes] | None = None) -> None:
     """Wait until something accepts connections on the port."""
     end = time.monotonic() + START_SECONDS

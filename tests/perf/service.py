@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests import pki
-from tests.perf.processes import free_port, running
+from tests.perf.processes import running
+from tests.ports import free_port
 
 SENDER = "alice@example.test"
 RECIPIENT = "someone@example.org"

@@ -24,8 +24,9 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from smime_proxy.cms.certificate_fields import read_certificate
 from smime_proxy.cms.envelop import envelop
-from tests.perf.processes import free_port, running
+from tests.perf.processes import running
 from tests.perf.service import SENDER, command, serving
+from tests.ports import free_port
 from tests.unit.cms import made, parties
 from tests.unit.smime.cases import cms, message
 

@@ -1,7 +1,6 @@
 import os
 import signal
 import smtplib
-import socket
 import subprocess
 import sys
 import time
@@ -19,16 +18,11 @@ from smime_proxy.app.reloading import InForce, Reloading
 from smime_proxy.app.service import _Workshop
 from smime_proxy.settings import Settings
 from smime_proxy.settings.loading import load
+from tests.ports import free_port
 from tests.tied import tied
 
 PATIENCE = 30  # seconds for the service to start or end on a busy machine
 MAIL = b"From: alice@example.test\r\nTo: x@example.net\r\nSubject: hello\r\n\r\ntext\r\n"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-    return port
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from smime_proxy.lookup.source import SourceDown, SourceUnreachable, Told
 from smime_proxy.smtp.tls import client_context
 from tests import pki
 from tests.peers import require
-from tests.sink import unused_port
+from tests.ports import free_port
 from tests.slapd import PASSWORD, READER, SUFFIX, Directory, Entry, slapd
 from tests.tls_files import TlsFiles, make_tls_files
 from tests.unit.cms.made import signed_data
@@ -332,7 +332,7 @@ async def test_whether_it_can_be_asked_is_found_out_by_asking(
     await good.close()
     for wrong, reason in (
         (source(Server(HOST, directory.port, None), base="dc=nowhere"), "it has no 'dc=nowhere'"),
-        (source(Server(HOST, unused_port(), None)), "cannot be reached"),
+        (source(Server(HOST, free_port(), None)), "cannot be reached"),
         (source(Server(HOST, closed.port, None, bind_dn="cn=x", password="no")), "it refuses cn=x"),
     ):
         with pytest.raises(SourceUnreachable, match=reason):

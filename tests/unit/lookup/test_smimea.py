@@ -11,7 +11,7 @@ from smime_proxy.lookup import smimea
 from smime_proxy.lookup.smimea import MAX_RECORDS, SmimeaSource
 from smime_proxy.lookup.source import SourceDown, SourceUnreachable, Told
 from tests import pki
-from tests.sink import unused_port
+from tests.ports import free_port
 from tests.zones import HOST, Resolver, Zone, resolver
 
 PAT = pki.person(None, "pat@example.org", kind="p256")
@@ -117,7 +117,7 @@ async def test_a_server_that_does_not_validate_is_not_believed(dns: Resolver) ->
 
 async def test_no_resolver_is_no_answer() -> None:
     with pytest.raises(SourceDown):
-        await SmimeaSource(HOST, unused_port(), 1.0).ask(parse_mailbox("pat@example.org"))
+        await SmimeaSource(HOST, free_port(), 1.0).ask(parse_mailbox("pat@example.org"))
 
 
 async def test_a_resolver_that_is_silent_is_no_answer() -> None:
@@ -153,4 +153,4 @@ async def test_whether_it_validates_is_found_out_by_asking_for_a_signed_name(
     with pytest.raises(SourceUnreachable, match="NXDOMAIN"):
         await SmimeaSource(HOST, dns.port, 10.0).check()
     with pytest.raises(SourceUnreachable):
-        await SmimeaSource(HOST, unused_port(), 1.0).check()
+        await SmimeaSource(HOST, free_port(), 1.0).check()

@@ -7,7 +7,7 @@ import pytest
 
 from smime_proxy.lookup.errors import LookupFailed
 from smime_proxy.lookup.token_endpoint import MAX_ANSWER, TokenEndpoint
-from tests.sink import unused_port
+from tests.ports import free_port
 from tests.tls_files import TlsFiles, make_tls_files
 from tests.token_server import Client, TokenServer, serving_tokens
 
@@ -71,7 +71,7 @@ async def test_the_secret_goes_only_to_a_server_that_proves_itself(
 
 
 async def test_nobody_there_is_a_failure(files: TlsFiles) -> None:
-    away = TokenServer(CLIENT, url=f"https://localhost:{unused_port()}/token")
+    away = TokenServer(CLIENT, url=f"https://localhost:{free_port()}/token")
     with pytest.raises(LookupFailed):
         await endpoint(away, files).ask()
 

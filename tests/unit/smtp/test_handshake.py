@@ -15,6 +15,7 @@ from smime_proxy.smtp.proxy_protocol import block_for
 from smime_proxy.smtp.relay import Relay, Timeouts
 from smime_proxy.smtp.session import Session
 from smime_proxy.smtp.tls import client_context
+from tests.ports import free_port
 from tests.sink import (
     Action,
     Close,
@@ -27,7 +28,6 @@ from tests.sink import (
     Step,
     Trickle,
     listening,
-    unused_port,
 )
 from tests.tls_files import TlsFiles, make_tls_files
 
@@ -233,7 +233,7 @@ async def test_every_fault_of_the_handshake_is_451_and_one_line(
 
 
 async def test_a_port_where_nobody_listens_is_451() -> None:
-    assert "Connect call failed" in await refused(Relay("127.0.0.1", unused_port(), tls="never"))
+    assert "Connect call failed" in await refused(Relay("127.0.0.1", free_port(), tls="never"))
 
 
 @pytest.mark.parametrize("host", ["does-not-exist.invalid", "a" * 64 + ".example", "a..b"])

@@ -9,7 +9,8 @@ from smime_proxy.certs.certificate import Certificate
 from smime_proxy.smtp.probe import probe
 from smime_proxy.smtp.relay import Relay
 from smime_proxy.smtp.tls import client_context
-from tests.sink import Fault, Hang, Say, Sink, Step, unused_port
+from tests.ports import free_port
+from tests.sink import Fault, Hang, Say, Sink, Step
 from tests.tls_files import TlsFiles, make_tls_files
 
 
@@ -42,7 +43,7 @@ async def test_a_server_whose_certificate_nobody_vouches_for_is_a_fault(files: T
 
 
 async def test_a_port_where_nobody_is_is_a_fault() -> None:
-    relay = Relay("127.0.0.1", unused_port(), tls="never")
+    relay = Relay("127.0.0.1", free_port(), tls="never")
     assert "Connect call failed" in (await probe(relay, "mail.example.test")).fault
 
 

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import smtplib
-import socket
 import subprocess
 import sys
 import time
@@ -19,18 +18,11 @@ import pytest
 from smime_proxy.gateway.late import LAST_SECONDS
 from smime_proxy.smtp.session import QUIT_PATIENCE
 from smime_proxy.smtp.workers import KILL_SECONDS
+from tests.ports import free_ports
 from tests.tied import tied
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_SECONDS = 20  # a busy machine; nothing waits as long when all is well
-
-
-def free_ports() -> list[int]:
-    socks = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    ports = [sock.getsockname()[1] for sock in socks]
-    for sock in socks:
-        sock.close()
-    return ports
 
 
 class Service:
@@ -38,7 +30,7 @@ class Service:
 
     def __init__(self, state: Path, workers: int, mode: str = "") -> None:
         self.state = state
-        self.port, self.status_port = free_ports()
+        self.port, self.status_port = free_ports(2)
         self.process = self.start(workers, self.port, self.status_port, mode)
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
@@ -142,7 +134,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def test_second_service_is_told_in_one_line(pair: Service, tmp_path: Path) -> None:
-    other = pair.start(2, *free_ports())
+    other = pair.start(2, *free_ports(2))
     line = f"{pair.state}: in use by another service, process {pair.process.pid}\n"
     assert other.communicate()[1] == line
     assert other.returncode == 1
@@ -152,7 +144,7 @@ def test_second_service_is_told_in_one_line(pair: Service, tmp_path: Path) -> No
 def test_second_service_on_a_port_is_told_in_one_line(pair: Service, tmp_path: Path) -> None:
     other = Service.__new__(Service)
     other.state = tmp_path
-    process = other.start(1, pair.port, free_ports()[0])
+    process = other.start(1, pair.port, free_ports(2)[0])
     line = f"cannot listen on 127.0.0.1:{pair.port}: Address already in use\n"
     assert process.communicate()[1] == line
     assert process.returncode == 1

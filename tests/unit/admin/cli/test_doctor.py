@@ -7,7 +7,8 @@ import pytest
 
 from smime_proxy.stores.vault import make_master_key
 from tests import pki
-from tests.sink import Sink, running, unused_port
+from tests.ports import free_port
+from tests.sink import Sink, running
 from tests.tls_files import make_tls_files
 
 from .conftest import Cli
@@ -42,7 +43,7 @@ def test_what_hurts_now_comes_first(cli: Cli) -> None:
     cli.done("account", "add", "bob@example.test")
     cli.settings.write_text(
         cli.settings.read_text()
-        + f'[upstreams.gone]\nurl = "smtp://127.0.0.1:{unused_port()}"\ntls = "never"\n'
+        + f'[upstreams.gone]\nurl = "smtp://127.0.0.1:{free_port()}"\ntls = "never"\n'
     )
     severities = [one["severity"] for one in cli("doctor", "--json").json["findings"]]
     assert severities == sorted(severities, key=["error", "warning", "note"].index)
@@ -63,7 +64,7 @@ def test_one_upstream_set_up_wrongly_hides_no_other(cli: Cli) -> None:
     cli.settings.write_text(
         cli.settings.read_text()
         + f'[upstreams.a]\nurl = "smtp://127.0.0.1:1"\ntls_ca_file = "{wrong}"\n'
-        + f'[upstreams.b]\nurl = "smtp://127.0.0.1:{unused_port()}"\ntls = "never"\n'
+        + f'[upstreams.b]\nurl = "smtp://127.0.0.1:{free_port()}"\ntls = "never"\n'
     )
     found = findings(cli)
     assert (found["upstreams.a"], found["upstreams.b"]) == ("error", "error")
@@ -103,9 +104,9 @@ def test_directories_and_resolvers_are_asked_unless_it_is_offline(cli: Cli) -> N
     cli.settings.write_text(
         cli.settings.read_text()
         + '[discovery]\nsources = ["ldap:corp", "smimea"]\n'
-        + f'[discovery.ldap.corp]\nurl = "ldap://127.0.0.1:{unused_port()}"\ntls = "never"\n'
-        + f'[discovery.smimea]\nresolver = "127.0.0.1:{unused_port()}"\n'
-        + f'[upstreams.gone]\nurl = "smtp://127.0.0.1:{unused_port()}"\ntls = "never"\n'
+        + f'[discovery.ldap.corp]\nurl = "ldap://127.0.0.1:{free_port()}"\ntls = "never"\n'
+        + f'[discovery.smimea]\nresolver = "127.0.0.1:{free_port()}"\n'
+        + f'[upstreams.gone]\nurl = "smtp://127.0.0.1:{free_port()}"\ntls = "never"\n'
     )
     found = findings(cli)
     assert found["discovery.ldap.corp"] == found["discovery.smimea"] == "warning"
