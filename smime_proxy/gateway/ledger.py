@@ -74,7 +74,8 @@ class Entries:
         self._listener = envelope.session.listener
         self._sender = envelope.reverse_path.text if envelope.reverse_path else ""
         self._identifier = envelope.identifier
-        self._content = envelope.content  # until its digest is taken
+        # Until its digest is taken: an answer may be awaited long after the client has his.
+        self._content = envelope.content if self._ledger is not None else b""
         self._digest = b""
         self._claimed: set[bytes] = set()
         self.known = NOTHING_KNOWN

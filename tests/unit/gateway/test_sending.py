@@ -1,13 +1,18 @@
 """Dots in waves and in time: what is late is settled behind the client, and nothing goes twice."""
 
 import asyncio
+import gc
 import time
 from dataclasses import replace
 
 import pytest
 
 from smime_proxy.address import parse_mailbox
+from smime_proxy.envelope import Envelope
 from smime_proxy.gateway.deadlines import Deadlines
+from smime_proxy.gateway.delivery import Group
+from smime_proxy.gateway.ledger import Entries
+from smime_proxy.gateway.work import Work
 from smime_proxy.policy.rules import Policy
 from smime_proxy.reply import Reply
 from tests.fakes import FakeLedger, World, lost, mail
@@ -73,6 +78,35 @@ async def test_r22_an_upstream_that_does_not_answer_the_dot_is_not_waited_for_to
     assert (await send(surroundings, TO_ONE, ALICE, STRANGER)).code == 250
     assert got(surroundings) == [[STRANGER]]
     assert entries(surroundings) == []
+
+
+def held() -> int:
+    """Count what holds the content of a message now."""
+    gc.collect()
+    return sum(
+        isinstance(one, Work)
+        or (isinstance(one, Group | Envelope) and bool(one.content))
+        or (isinstance(one, Entries) and bool(one._content))
+        for one in gc.get_objects()
+    )
+
+
+@pytest.mark.parametrize("raw", [TO_ONE, TO_BOTH], ids=["one", "several"])
+@pytest.mark.parametrize("remembered", [True, False])
+async def test_nothing_of_the_content_is_held_while_a_late_answer_is_awaited(
+    raw: bytes, *, remembered: bool
+) -> None:
+    """I15: the memory counted for it was given back with the reply to the client."""
+    surroundings, event = slow("commit")
+    if not remembered:
+        surroundings.ledger = None
+    before = held()
+    recipients = BOTH if raw is TO_BOTH else (STRANGER,)
+    assert code(await send(surroundings, raw, ALICE, *recipients)) == NOT_NOW
+    assert held() == before
+    event.set()
+    await settled(surroundings)
+    assert len(got(surroundings)) == 1
 
 
 async def test_the_copy_of_mail_that_was_answered_late_is_filed_with_the_retry() -> None:
