@@ -139,7 +139,7 @@ def _one_listener(listener: Listener) -> Iterator[tuple[str, str]]:
         yield "tls_certificate", "must be set with tls_key"
     if listener.tls_certificate and not listener.tls_key:
         yield "tls_key", "must be set with tls_certificate"
-    if listener.prdr and listener.protocol == "lmtp":
+    if "prdr" in listener.model_fields_set and listener.prdr and listener.protocol == "lmtp":
         yield "prdr", "belongs to SMTP: LMTP has a reply for each recipient anyway"
     if listener.protocol == "smtps" and not listener.tls_certificate:
         yield "tls_certificate", "must be set with protocol smtps"

@@ -147,7 +147,7 @@ class Listener(Table):
     reports: str = ""
     """Inbound: upstream for notices to outside senders; default that of the only outbound
     listener."""
-    prdr: bool = False
+    prdr: bool = True
     """SMTP clients that ask for it hear of each recipient by himself (PRDR, as Exim does); they
     must wait ten minutes for it, and a retry after a crash may double copies."""
     patience: Annotated[int, Field(ge=0, le=MAX_PATIENCE)] = 0

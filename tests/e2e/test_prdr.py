@@ -22,7 +22,7 @@ TEXT = "what nobody but alice may read"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Listeners with PRDR before a sink: `out`, `in`, and `plain` without it."""
+    """Listeners before a sink: `out`, `in`, and `plain` without PRDR."""
 
     proxy: Proxy
     sink: Sink
@@ -50,11 +50,11 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, made: Made) -> Iterator[Place]:
     with running(Sink()) as sink:
-        mx = 'domains = ["example.test"]\nprdr = true\nreports = "sink"'
+        mx = 'domains = ["example.test"]\nreports = "sink"'
         listeners = {
-            "out": Listener("outbound", "sink", "prdr = true"),
+            "out": Listener("outbound", "sink"),
             "in": Listener("inbound", "sink", mx),
-            "plain": Listener("outbound", "sink"),
+            "plain": Listener("outbound", "sink", "prdr = false"),
         }
         folder = tmp_path_factory.mktemp("prdr")
         design = Design({"sink": to_sink(sink.port)}, listeners)
@@ -131,7 +131,7 @@ def test_no_upstream_is_asked_for_it(place: Place) -> None:
     assert not any("PRDR" in one for one in place.sink.messages[-1].parameters)
 
 
-def test_it_is_off_unless_it_is_set(place: Place) -> None:
+def test_it_can_be_switched_off(place: Place) -> None:
     with Client(place.proxy.ports["plain"]) as client:
         assert "PRDR" not in client.say("EHLO client.example.test").lines
         assert client.say(f"MAIL FROM:<{ALICE}> PRDR").code == 555
