@@ -217,8 +217,10 @@ class Admission:
             self._part(peer)
 
     def identify(self, visitor: Visitor, login: str) -> Reply | None:
-        """Note who a client turned out to be, or give the reply it is sent away with."""
+        """Note who a client is now, "" for nobody, or give the reply it is sent away with."""
         self._logins.pop(visitor, None)
+        if not login:
+            return None
         login = login.casefold()
         if list(self._logins.values()).count(login) >= self.options.max_sessions_per_login:
             self.count("sessions_refused", reason="login")

@@ -37,7 +37,7 @@ class Announcement(Introduction):
 
     async def _become(self, claim: Claim) -> None:
         """Begin the session anew with another client (XCLIENT_README, "Server response")."""
-        await self._authentication.forget()
+        await self._be_nobody()
         refusal = self.admission.rename(self.peer, claim.ends.address)
         _log.info("xclient", peer=self.peer, client=claim.ends.address)
         self.ends, self._name = claim.ends, claim.name

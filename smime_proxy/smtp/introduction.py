@@ -190,12 +190,17 @@ class Introduction(Connection):
             self.say(_TLS_INJECTED)
         else:
             await self._abandon()
-            await self._authentication.forget()
+            await self._be_nobody()
             self._session = self._forwarded = None
             self.say(_TLS_READY)
             await self.flush()
             # More may have come while a client that reads slowly took the reply.
             self.closing = bool(self.intake.buffer) or not await self.start_tls(context)
+
+    async def _be_nobody(self) -> None:
+        """Forget who the client proved to be; his session counts for no login any more."""
+        await self._authentication.forget()
+        self.admission.identify(self, "")
 
     async def _auth(self, argument: bytes) -> None:
         authentication, authenticator = self._authentication, self.admission.options.authenticator

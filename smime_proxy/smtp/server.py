@@ -96,6 +96,8 @@ class Dialogue(Announcement):
 
     async def _mail(self, argument: bytes) -> None:
         await self._authentication.review(self.admission.options.authenticator, self.certified)
+        if self.certified is None and not self._authentication.succeeded:
+            self.admission.identify(self, "")  # he may have been somebody by other settings
         refusal = self._refuse_mail()
         if refusal is not None:
             self._note_refusal(refusal)

@@ -115,6 +115,10 @@ async def test_one_login_has_so_many_sessions_and_gets_them_back() -> None:
     assert door.identify(guests[3], "bob") is None
     door.leave(guests[0], "192.0.2.0")
     assert door.identify(guests[2], "alice") is None
+    assert door.identify(guests[1], "") is None  # nobody any more
+    assert door.identify(guests[0], "alice") is None
+    nobodies = [door.identify(guest, "") for guest in guests]
+    assert nobodies == [None] * 4
 
 
 async def test_patience_is_short_when_nearly_as_many_are_there_as_may_be_or_the_end_is_near() -> (

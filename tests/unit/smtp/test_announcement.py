@@ -108,6 +108,19 @@ async def test_a_login_is_known_without_a_trusted_network_and_for_one_command_on
         assert (await client.ask("MAIL FROM:<>")).startswith("550 5.7.1 ")
 
 
+async def test_who_is_another_client_now_counts_for_the_login_before_no_longer() -> None:
+    chosen = believing(trusted_networks=(), max_sessions_per_login=1)
+    async with talking(FakeGateway(), chosen) as (client, listener):
+        logins = listener._admission._logins
+        await client.answer()
+        assert await client.ask("XCLIENT LOGIN=alice HELO=x") == GREETING
+        assert await client.ask("MAIL FROM:<>") == "250 Ok"
+        assert list(logins.values()) == ["alice"]
+        await client.ask("RSET")
+        assert await client.ask("XCLIENT PORT=9 HELO=x") == GREETING
+        assert list(logins.values()) == []
+
+
 async def test_a_client_without_an_address_is_nobody() -> None:
     gateway = FakeGateway()
     async with talking(gateway, believing()) as (client, _):
@@ -240,3 +253,13 @@ async def test_announcing_without_mail_comes_to_an_end() -> None:
         client.say(*["XFORWARD SOURCE=LOCAL"] * 200)
         heard = [await client.hear() for _ in range(102)]
     assert heard[101].startswith("421 4.7.0 ")
+
+
+async def test_who_is_nobody_by_the_settings_of_today_counts_for_no_login() -> None:
+    async with talking(FakeGateway(), believing()) as (client, listener):
+        await client.answer()
+        await client.ask("EHLO x")
+        (visitor,) = listener._admission.visitors
+        assert listener._admission.identify(visitor, "alice") is None
+        assert await client.ask("MAIL FROM:<>") == "250 Ok"
+        assert listener._admission._logins == {}
