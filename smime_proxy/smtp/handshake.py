@@ -151,18 +151,19 @@ async def _handshake(
     )
     client.lmtp = relay.scheme == "lmtp"
     try:
-        greeting = await client.connect()
+        greeting = (await client.connect()).message
         await _greet(client, timeouts.command)
         if relay.tls == "required" and not implicit:
             await client.starttls(timeout=timeouts.command)
-            await _greet(client, timeouts.command)
+            # What was said in clear may be anybody's (RFC 3207 4.2).
+            greeting = await _greet(client, timeouts.command)
         if relay.client_info == "xclient" and origin is not None:
             await _announce(client, relay, origin, timeouts.command)
         if relay.username:
             await _log_in(client, relay, timeouts.command)
         extensions = replace(
             _extensions(client.esmtp_extensions, verified=relay.tls == "required"),
-            greeting=word_of(greeting.message),
+            greeting=word_of(greeting),
         )
         pipelining = client.supports_extension("pipelining")
         forwards = _forwards(client, relay)
@@ -171,14 +172,16 @@ async def _handshake(
         client.close()
 
 
-async def _greet(client: _Client, timeout: float, name: str | None = None) -> None:  # noqa: ASYNC109
+async def _greet(client: _Client, timeout: float, name: str | None = None) -> str:  # noqa: ASYNC109
+    """Introduce us, and give how the upstream greets us in the first line of its reply."""
     try:
-        await client.ehlo(hostname=name, timeout=timeout)
+        response = await client.ehlo(hostname=name, timeout=timeout)
     except aiosmtplib.SMTPHeloError as refusal:
         # RFC 5321 3.2: servers that do not know EHLO answer 5yz.
         if client.lmtp or refusal.code < 500:  # noqa: PLR2004 - the class of RFC 5321 4.2.1
             raise
-        await client.helo(hostname=name, timeout=timeout)
+        response = await client.helo(hostname=name, timeout=timeout)
+    return response.message.partition("\n")[0]
 
 
 async def _announce(client: _Client, relay: Relay, origin: Origin, timeout: float) -> None:  # noqa: ASYNC109

@@ -108,7 +108,10 @@ class Introduction(Connection):
                 await self.admission.learn()
             prdr = self.admission.options.prdr and not self._is_lmtp
             self._offered = replace(self.admission.extensions(), prdr=prdr)
-            offers = (self.hostname, "PIPELINING", *self._offers(), "ENHANCEDSTATUSCODES")
+            # Under TLS nobody on the way can have said the word (RFC 3207 4.2).
+            word = self.admission.greeting if self.tls else ""
+            hello = f"{self.hostname} {word}".rstrip()
+            offers = (hello, "PIPELINING", *self._offers(), "ENHANCEDSTATUSCODES")
             self.say(Reply(250, None, "\n".join(offers)))
 
     async def _helo(self, argument: bytes) -> None:

@@ -1,7 +1,28 @@
 """What a session knows of its client, and what it lets strangers do."""
 
+from pathlib import Path
+
+import pytest
+
 from smime_proxy.envelope import Role
-from tests.unit.smtp.gateway import FakeGateway, options, reply, talking
+from smime_proxy.smtp.handshake import connect
+from smime_proxy.smtp.relay import Relay, Timeouts
+from smime_proxy.smtp.tls import client_context, server_context
+from tests.sink import Fault, Say, Sink, Step
+from tests.tls_files import TlsFiles, make_tls_files
+from tests.unit.smtp.gateway import FakeGateway, listening, options, reply, talking
+
+ROOMY = Timeouts(connect=10, greeting=10, command=10)
+WORD = "0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
+    return make_tls_files(tmp_path_factory.mktemp("tls"))
+
+
+def relay(port: int, ca: Path) -> Relay:
+    return Relay("127.0.0.1", port, tls_context=client_context(ca))
 
 
 async def test_session_says_who_the_client_is() -> None:
@@ -48,3 +69,22 @@ async def test_lists_of_dead_addresses_do_not_end_a_trusted_session() -> None:
         client.say("EHLO x", "MAIL FROM:<>", *["RCPT TO:<b@example.com>"] * 200, "NOOP")
         replies = [await client.answer() for _ in range(203)]
     assert replies[202] == "250 2.0.0 Ok"
+
+
+async def test_a_word_said_in_clear_is_anybodys_and_counts_for_nothing(files: TlsFiles) -> None:
+    """RFC 3207 4.2: else whoever is on the way could have all mail refused for good."""
+    said = Fault(Step.BANNER, Say(f"220 sink.example ESMTP {WORD}\r\n".encode()))
+    hello = Fault(Step.EHLO, Say(f"250-sink.example {WORD}\r\n250 STARTTLS\r\n".encode()))
+    async with Sink(tls=files.server(), faults=[said, hello]) as sink:
+        session = await connect(relay(sink.port, files.ca), "p", ROOMY)
+        assert session.extensions.greeting == ""
+        session.quit()
+
+
+async def test_a_listener_says_its_word_again_under_tls(files: TlsFiles) -> None:
+    chosen = options(tls=server_context(files.certificate, files.key))
+    async with listening(FakeGateway(), chosen) as (listener, port):
+        listener.greet_with(WORD)
+        session = await connect(relay(port, files.ca), "p", ROOMY)
+        assert session.extensions.greeting == WORD
+        session.quit()
