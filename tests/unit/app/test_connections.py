@@ -90,6 +90,8 @@ def test_the_limits_of_the_settings_are_those_of_a_listener() -> None:
     (said,) = listener_options(
         Settings.model_validate({"upstreams": UPSTREAMS, "listeners": {"a": OUT}})
     )
-    plain = ListenerOptions("a", Role.OUTBOUND, said.bind, trusted_networks=said.trusted_networks)
+    plain = ListenerOptions(
+        "a", Role.OUTBOUND, said.bind, trusted_networks=said.trusted_networks, prdr=True
+    )
     assert replace(said, wording=plain.wording, max_octets_held=plain.max_octets_held) == plain
     assert said.max_octets_held == 512_000_000
