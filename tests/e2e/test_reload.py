@@ -2,6 +2,7 @@
 
 import os
 import signal
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.e2e.conftest import ALICE, PARTNER, Made
 from tests.e2e.proxy import Design, Listener, Proxy, eventually, serving, to_sink
 from tests.ports import HOST
 from tests.sink import Sink, running
+from tests.tls_files import TlsFiles, make_tls_files
 
 pytestmark = pytest.mark.e2e
 
@@ -146,3 +148,43 @@ def test_a_sent_copy_whose_upstream_is_gone_stops_the_mail_and_nothing_is_sent(
             assert send().code == 250
             assert (len(sink.messages), len(copies.messages)) == (sent + 1, filed + 1)
             assert "Traceback" not in proxy.log()
+
+
+def greeted(port: int, files: TlsFiles, *, implicit: bool) -> bool:
+    """Tell whether the listener shows a certificate of this authority."""
+    context = ssl.create_default_context(cafile=files.ca)
+    try:
+        with Client(port, context if implicit else None) as client:
+            if not implicit:
+                client.say("EHLO client.example.test")
+                assert client.say("STARTTLS").code == 220
+                client.secure(context)
+            return client.say("EHLO client.example.test").code == 250
+    except ssl.SSLCertVerificationError:
+        return False
+
+
+def test_a_renewed_certificate_is_shown_after_a_reload_and_no_session_ends(
+    tmp_path: Path, made: Made
+) -> None:
+    before = make_tls_files(tmp_path, label="before")
+    after = make_tls_files(tmp_path, label="after")
+    tls = f'tls_certificate = "{before.certificate}"\ntls_key = "{before.key}"'
+    with running(Sink()) as sink:
+        listeners = {
+            "starttls": Listener("outbound", "sink", tls),
+            "smtps": Listener("outbound", "sink", f'{tls}\nprotocol = "smtps"'),
+        }
+        design = Design({"sink": to_sink(sink.port)}, listeners)
+        with serving(tmp_path / "proxy", made.state, design) as proxy:
+            service = Service(proxy, sink, sink)
+            ways = {proxy.ports["starttls"]: False, proxy.ports["smtps"]: True}
+            old = ssl.create_default_context(cafile=before.ca)
+            with Client(proxy.ports["smtps"], old) as client:
+                assert all(greeted(port, before, implicit=way) for port, way in ways.items())
+                before.certificate.write_bytes(after.certificate.read_bytes())
+                before.key.write_bytes(after.key.read_bytes())
+                service.hup("done")
+                assert all(greeted(port, after, implicit=way) for port, way in ways.items())
+                assert not any(greeted(port, before, implicit=way) for port, way in ways.items())
+                assert client.say("EHLO client.example.test").code == 250
