@@ -14,10 +14,11 @@ RETRY_SECONDS = 0.05  # between attempts while the service is away
 REFUSALS = 400  # the least code of a reply that is no success
 
 
-def connect(port: int) -> Client:
-    """Connect and say EHLO; raises `Lost` when the service takes no mail."""
+def connect(port: int, *, lmtp: bool = False) -> Client:
+    """Connect and say EHLO or LHLO; raises `Lost` when the service takes no mail."""
     client = Client(port)
-    if client.greeting.code != 220 or client.say("EHLO client.example.test").code != 250:
+    hello = f"{'LHLO' if lmtp else 'EHLO'} client.example.test"
+    if client.greeting.code != 220 or client.say(hello).code != 250:
         client.__exit__()
         raise Lost
     return client
@@ -30,13 +31,14 @@ def offer(
     recipients: Sequence[str],
     *,
     pipelined: bool = False,
+    lmtp: bool = False,
 ) -> list[Answer]:
     """Offer a letter once; gives all replies from MAIL on. Raises `Lost` after noting it."""
     journal.note(Word.OFFER, letter, recipients)
     attempt = _Attempt(client, journal, letter, list(recipients))
     try:
         if attempt.envelope(pipelined=pipelined):
-            attempt.content()
+            attempt.content(each=lmtp)
     except (Lost, OSError):
         word = Word.UNKNOWN if attempt.sent else Word.LOST
         journal.note(word, letter, attempt.open, "connection lost")
@@ -88,15 +90,19 @@ class _Attempt:
         self._client.say("RSET")
         return False
 
-    def content(self) -> None:
-        """Send the content and judge the reply to its dot."""
+    def content(self, *, each: bool) -> None:
+        """Send the content and judge the reply to its dot, with LMTP one for each recipient."""
         self.sent = True
-        answer = self._client.content(self._letter.content)
-        self.answers.append(answer)
-        if answer.code == 250:
-            self._journal.note(Word.ACK, self._letter, self.open, str(answer))
-        else:
-            self._refused(answer, list(self.open))
+        asked = [[one] for one in self.open] if each else [list(self.open)]
+        for number, recipients in enumerate(asked):
+            content = self._letter.content
+            answer = self._client.answer() if number else self._client.content(content)
+            self.answers.append(answer)
+            if answer.code == 250:
+                self._journal.note(Word.ACK, self._letter, recipients, str(answer))
+                self.open = [one for one in self.open if one not in recipients]
+            else:
+                self._refused(answer, recipients)
 
     def _refused(self, answer: Answer, recipients: list[str]) -> None:
         word = Word.REFUSED if answer.code >= 500 else Word.NACK

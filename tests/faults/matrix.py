@@ -93,7 +93,8 @@ class Case:
     @property
     def foreseeable(self) -> bool:
         """Tell whether the session is seen to be lost before the first dot is due."""
-        return self.step == "before-dot" and self.way.copies > 1 and not self.timed
+        abortable = self.way.copies > 1 and self.way.role is not Role.LMTP
+        return self.step == "before-dot" and abortable and not self.timed
 
     @property
     def large(self) -> bool:

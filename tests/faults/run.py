@@ -141,7 +141,7 @@ class Trial:
         """Offer once, on the connection at hand where the role keeps one."""
         role = self._case.way.role
         if self._client is None:
-            self._client = connect(self._port)
+            self._client = connect(self._port, lmtp=role is Role.LMTP)
         try:
             return offer(
                 self._client,
@@ -149,6 +149,7 @@ class Trial:
                 letter,
                 recipients,
                 pipelined=role is Role.FILTER,
+                lmtp=role is Role.LMTP,
             )
         except Lost:
             self._client = None
@@ -179,7 +180,7 @@ class Trial:
 
     def _change_mind(self, letter: Letter) -> None:
         """Begin a transaction and reset it; the upstream's RSET is the fault's."""
-        client = self._client = connect(self._port)
+        client = self._client = connect(self._port, lmtp=self._case.way.role is Role.LMTP)
         for line in (f"MAIL FROM:<{letter.sender}>", f"RCPT TO:<{letter.recipients[0]}>", "RSET"):
             if client.say(line).code != 250:
                 self.fail(f"{line} was refused")

@@ -35,6 +35,7 @@ class Role(Enum):
 
     SUBMISSION = "submission"  # a client that connects for each message
     FILTER = "smtp-filter"  # an MTA that pipelines and keeps its connection
+    LMTP = "lmtp"  # an MTA that hears of each recipient by himself
     MX = "mx"  # somebody's MTA, and the mail is encrypted to our accounts
 
     def __str__(self) -> str:
@@ -147,7 +148,8 @@ class Stage:
 
 
 def _listener(sink: int, role: Role) -> str:
-    return f"{'mx' if role is Role.MX else 'out'}{sink}"
+    kind = {Role.MX: "mx", Role.LMTP: "lmtp"}.get(role, "out")
+    return f"{kind}{sink}"
 
 
 @contextlib.contextmanager
@@ -180,7 +182,11 @@ def _design(folder: Path, running: Sinks, tls: TlsFiles, timeout: float) -> Desi
         table = secure if lane.tls else to_sink(lane.port)
         upstreams[f"sink{number}"] = f"{table}\ntimeouts = {patience(timeout)}"
         more = f'domains = ["example.test"]\nreports = "sink{number}"'
-        for role, lines in (("outbound", ""), ("inbound", more)):
-            name = _listener(number, Role.MX if role == "inbound" else Role.SUBMISSION)
-            listeners[name] = Listener(role, f"sink{number}", lines)
+        for role, lines in (
+            (Role.SUBMISSION, ""),
+            (Role.LMTP, 'protocol = "lmtp"'),
+            (Role.MX, more),
+        ):
+            direction = "inbound" if role is Role.MX else "outbound"
+            listeners[_listener(number, role)] = Listener(direction, f"sink{number}", lines)
     return Design(upstreams, listeners)
