@@ -50,8 +50,8 @@ class ListenerOptions:
     offers SMTP clients a reply for each recipient (draft-hall-prdr-00). `bare_line_ends` is what
     becomes of content with a bare CR or LF, "" for what the role asks for. `max_lag` is how late
     the event loop may be before clients are put off, 0 for ever so late. What sessions may take is
-    said in `Allowance`. `trusted_peers` may say by XCLIENT,
-    XFORWARD and, with `proxy_protocol`, by a header in front of all who their client is.
+    said in `Allowance`. `trusted_peers` may say by XCLIENT, XFORWARD and, with `proxy_protocol`, by
+    a header in front of all who their client is.
     """
 
     name: str

@@ -19,14 +19,20 @@ _log = structlog.get_logger("smime_proxy.smtp")
 class Announcement(Introduction):
     """What of a session is about clients others speak for; strangers may not."""
 
-    async def _xclient(self, argument: bytes) -> None:
+    def _may_announce(self) -> bool:
+        """Tell whether the client may speak for another now; if not, say why."""
         if not self._is_believed:
             self._note_refusal(NOT_LISTED)
-            return
+            return False
         if self._transaction is not None:
             self.say(WITHIN_TRANSACTION)
-            return
+            return False
         self._aimless += 1
+        return True
+
+    async def _xclient(self, argument: bytes) -> None:
+        if not self._may_announce():
+            return
         before = Claim(self.ends, self._name)
         try:
             claim = read_xclient(argument, before, lmtp=self._is_lmtp)
@@ -49,13 +55,8 @@ class Announcement(Introduction):
         self.say(refusal or self._greeting)
 
     async def _xforward(self, argument: bytes) -> None:
-        if not self._is_believed:
-            self._note_refusal(NOT_LISTED)
+        if not self._may_announce():
             return
-        if self._transaction is not None:
-            self.say(WITHIN_TRANSACTION)
-            return
-        self._aimless += 1
         try:
             self._forwarded = read_xforward(argument, self._forwarded)
         except AttributesError as fault:

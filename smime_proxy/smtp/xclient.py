@@ -91,16 +91,10 @@ class AnnouncedAuthentication(Authentication):
     ) -> None:
         """Begin as who was announced."""
         super().__init__(peer, throttle, count)
-        self._is_announced = bool(login)
         if login:
             self._identity = AnnouncedLogin(login)
 
     async def review(self, authenticator: Authenticator | None, certified: str | None) -> None:
         """Keep who was announced: nobody here has judged that."""
-        if not self._is_announced:
+        if not isinstance(self._identity, AnnouncedLogin):
             await super().review(authenticator, certified)
-
-    async def forget(self) -> None:
-        """Be nobody again."""
-        self._is_announced = False
-        await super().forget()
