@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from smime_proxy.admin.cli.program import run
 from smime_proxy.app import build
 from tests.e2e.proxy import Design, Listener, Proxy, serving, to_sink
+from tests.peers import require
 from tests.ports import HOST, free_port
 from tests.sink import Sink, running
 from tests.tls_files import TlsFiles, make_tls_files
@@ -20,6 +22,7 @@ TEAM = "team@example.test"
 PARTNER = "partner@example.org"  # his certificate is known
 FRIEND = "friend@example.org"  # hers too
 OUTSIDE = "someone@example.net"  # no certificate of his is known
+SEALED_TEXT = "what nobody but alice may read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +128,13 @@ def house(
             yield House(proxy, sink, secured)
             assert proxy.stop() == 0, proxy.log()
             assert "Traceback" not in proxy.log()
+
+
+def sealed(made: Made) -> bytes:
+    """Let openssl encrypt a mail for alice and the team."""
+    header = ("-from", PARTNER, "-to", f"{ALICE}, {TEAM}", "-subject", "Secret")
+    certificates = [str(made.files / f"{name}.pem") for name in ("alice", "team")]
+    line = ("cms", "-encrypt", "-aes256", *header, *certificates)
+    inner = f"Content-Type: text/plain\r\n\r\n{SEALED_TEXT}\r\n".encode()
+    done = subprocess.run([require("openssl"), *line], input=inner, capture_output=True, check=True)
+    return done.stdout.replace(b"\n", b"\r\n")

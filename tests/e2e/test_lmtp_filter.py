@@ -5,14 +5,13 @@ RFC 2033; row R09; both roles.
 
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from tests.e2e.client import Answer, Client, deliver
-from tests.e2e.conftest import ALICE, OUTSIDE, PARTNER, TEAM, Made
+from tests.e2e.conftest import ALICE, OUTSIDE, PARTNER, SEALED_TEXT, TEAM, Made, sealed
 from tests.e2e.proxy import Design, Listener, Proxy, eventually, serving, to_sink
 from tests.peers import require
 from tests.ports import free_ports
@@ -103,16 +102,6 @@ def test_r09_each_group_has_its_own_reply_in_the_order_of_the_recipients(place: 
     assert all(message.reverse_path for message in place.sink.messages[before:])
 
 
-def sealed(made: Made) -> bytes:
-    """Let openssl encrypt a mail for alice and the team."""
-    header = ("-from", PARTNER, "-to", f"{ALICE}, {TEAM}", "-subject", "Secret")
-    certificates = [str(made.files / f"{name}.pem") for name in ("alice", "team")]
-    line = ("cms", "-encrypt", "-aes256", *header, *certificates)
-    inner = b"Content-Type: text/plain\r\n\r\nwhat nobody but alice may read\r\n"
-    done = subprocess.run([require("openssl"), *line], input=inner, capture_output=True, check=True)
-    return done.stdout.replace(b"\n", b"\r\n")
-
-
 @pytest.mark.parametrize("sender", [PARTNER, ""])
 def test_a_team_is_refused_for_itself_and_the_person_has_it(
     place: Place, made: Made, sender: str
@@ -125,7 +114,7 @@ def test_a_team_is_refused_for_itself_and_the_person_has_it(
     ]
     (message,) = place.sink.messages[before:]
     assert message.recipients == (ALICE,)
-    assert b"what nobody but alice may read" in message.content
+    assert SEALED_TEXT.encode() in message.content
     assert re.match(rb"Received: .*\r\n\tby proxy.example.test with LMTP id ", message.content)
 
 
@@ -149,7 +138,7 @@ def test_postfix_bounces_for_the_team_alone(place: Place, postfix: Postfix, made
     messages = place.onward.messages[before:]
     (delivered,) = (one for one in messages if one.recipients == (ALICE,))
     (bounce,) = (one for one in messages if one.recipients == (PARTNER,))
-    assert b"what nobody but alice may read" in delivered.content
+    assert SEALED_TEXT.encode() in delivered.content
     assert bounce.reverse_path == ""
     assert f"Final-Recipient: rfc822; {TEAM}\r\n".encode() in bounce.content
     assert b"5.7.4" in bounce.content

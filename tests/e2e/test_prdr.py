@@ -3,21 +3,17 @@
 draft-hall-prdr-00; "Delivery, always".
 """
 
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from tests.e2e.client import Answer, Client
-from tests.e2e.conftest import ALICE, FRIEND, PARTNER, TEAM, Made
+from tests.e2e.conftest import ALICE, FRIEND, PARTNER, SEALED_TEXT, TEAM, Made, sealed
 from tests.e2e.proxy import Design, Listener, Proxy, serving, to_sink
-from tests.peers import require
 from tests.sink import Fault, Say, Sink, Step, running
 
 pytestmark = pytest.mark.e2e
-
-TEXT = "what nobody but alice may read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +62,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, made: Made) -> Iterator[Plac
 def letter(more: str = "") -> bytes:
     return (
         f"From: {ALICE}\r\nTo: {PARTNER}\r\nSubject: x\r\nMessage-ID: <prdr@client.example>\r\n"
-        f"{more}\r\n{TEXT}\r\n"
+        f"{more}\r\n{SEALED_TEXT}\r\n"
     ).encode()
-
-
-def sealed(made: Made) -> bytes:
-    """Let openssl encrypt a mail for alice and the team."""
-    certificates = [str(made.files / f"{name}.pem") for name in ("alice", "team")]
-    header = ("-from", PARTNER, "-to", f"{ALICE}, {TEAM}", "-subject", "x")
-    line = (str(require("openssl")), "cms", "-encrypt", "-aes256", *header, *certificates)
-    inner = f"Content-Type: text/plain\r\n\r\n{TEXT}\r\n".encode()
-    done = subprocess.run(line, input=inner, capture_output=True, check=True)
-    return done.stdout.replace(b"\n", b"\r\n")
 
 
 @pytest.mark.parametrize("sender", [PARTNER, ""])
@@ -90,7 +76,7 @@ def test_a_team_is_refused_by_itself_and_nobody_is_sent_a_report(
     assert answers[1].status == "5.7.4"
     (message,) = place.sink.messages[before:]
     assert message.recipients == (ALICE,)
-    assert TEXT.encode() in message.content
+    assert SEALED_TEXT.encode() in message.content
 
 
 @pytest.mark.parametrize(

@@ -120,16 +120,21 @@ async def test_client_that_stops_in_the_middle_of_a_message_is_left() -> None:
     assert gateway.notes[-1] == "reset"
 
 
+async def trickled(client: Client, octet: bytes) -> str:
+    """Send an octet again and again until the server says something, and give that."""
+    answer = asyncio.ensure_future(client.answer())
+    while not answer.done():
+        client.writer.write(octet)
+        await asyncio.sleep(0.02)
+    return await answer
+
+
 async def test_client_that_trickles_is_left() -> None:
     """R25: each octet comes in time, the message does not."""
     async with talking(FakeGateway(), options(content_seconds=0.5)) as (client, _):
         await client.begin()
         await client.ask("DATA")
-        answer = asyncio.ensure_future(client.answer())
-        while not answer.done():
-            client.writer.write(b"x")
-            await asyncio.sleep(0.02)
-        assert await answer == SILENT
+        assert await trickled(client, b"x") == SILENT
 
 
 async def test_client_that_is_slower_than_the_rate_is_left() -> None:
@@ -137,22 +142,14 @@ async def test_client_that_is_slower_than_the_rate_is_left() -> None:
     async with talking(FakeGateway(), chosen) as (client, _):
         await client.begin()
         await client.ask("DATA")
-        answer = asyncio.ensure_future(client.answer())
-        while not answer.done():
-            client.writer.write(b"x")
-            await asyncio.sleep(0.02)
-        assert await answer == SILENT
+        assert await trickled(client, b"x") == SILENT
 
 
 async def test_client_that_trickles_a_command_is_left() -> None:
     """Each octet comes in time, the command does not."""
     async with talking(FakeGateway(), options(line_seconds=0.3)) as (client, _):
         await client.answer()
-        answer = asyncio.ensure_future(client.answer())
-        while not answer.done():
-            client.writer.write(b"N")
-            await asyncio.sleep(0.02)
-        assert await answer == SILENT
+        assert await trickled(client, b"N") == SILENT
 
 
 async def test_silent_clients_are_left_sooner_when_places_are_scarce() -> None:

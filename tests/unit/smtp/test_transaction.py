@@ -104,6 +104,19 @@ async def test_each_message_has_one_reply_and_one_end(wire: bytes, answer: str) 
     assert admission.budget.used == 0
 
 
+async def assert_answers(
+    under: Transaction, admission: Admission, wire: bytes, answers: list[str]
+) -> None:
+    """Send the content; the replies begin so, and no memory stays counted."""
+    intake = intake_of(wire)
+    intake.end()
+    said = [str(one) for one in await under.take(intake, lambda: False)]
+    assert len(said) == len(answers)
+    for one, answer in zip(said, answers, strict=True):
+        assert one.startswith(answer)
+    assert admission.budget.used == 0
+
+
 @pytest.mark.parametrize(
     ("wire", "answers"),
     [
@@ -118,13 +131,7 @@ async def test_by_lmtp_each_recipient_accepted_has_a_reply(wire: bytes, answers:
     under, admission = transaction(gateway, protocol="lmtp")
     for address in ("b@example.org", "no@example.org", "c@example.org"):
         await ask(under, address)
-    intake = intake_of(wire)
-    intake.end()
-    said = [str(one) for one in await under.take(intake, lambda: False)]
-    assert len(said) == len(answers)
-    for one, answer in zip(said, answers, strict=True):
-        assert one.startswith(answer)
-    assert admission.budget.used == 0
+    await assert_answers(under, admission, wire, answers)
 
 
 @pytest.mark.parametrize(
@@ -142,13 +149,7 @@ async def test_with_prdr_each_has_a_reply_between_353_and_the_whole(
     under, admission = transaction(gateway, prdr=True)
     for address in ("b@example.org", "c@example.org"):
         await ask(under, address)
-    intake = intake_of(wire)
-    intake.end()
-    said = [str(one) for one in await under.take(intake, lambda: False)]
-    assert len(said) == len(answers)
-    for one, answer in zip(said, answers, strict=True):
-        assert one.startswith(answer)
-    assert admission.budget.used == 0
+    await assert_answers(under, admission, wire, answers)
 
 
 async def test_with_prdr_a_conversation_that_was_given_up_is_put_off_on_the_whole() -> None:
