@@ -53,6 +53,17 @@ class Mailbox:
         return f"{self.local}@{self.domain}"
 
     @property
+    def untagged(self) -> "Mailbox | None":
+        """Give the mailbox without a plus tag (E75); None where there is none to drop."""
+        local = self.key.rpartition("@")[0]  # without quotes that say nothing
+        if "+" not in local:
+            return None
+        try:
+            return parse_mailbox(f"{local.partition('+')[0]}@{self.domain}")
+        except AddressError:
+            return None
+
+    @property
     def is_ascii(self) -> bool:
         """Tell whether the address can travel without SMTPUTF8 (RFC 6531 3.1)."""
         return self.text.isascii()

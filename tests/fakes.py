@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -12,7 +12,6 @@ from smime_proxy.certs.anchors import Anchor, Anchors
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.pool import Issuers
 from smime_proxy.certs.revocation import Revocation
-from smime_proxy.certs.revocation_list import Crl
 from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
 from smime_proxy.cms.capabilities import Capabilities
 from smime_proxy.cms.decrypt import DecryptionKey
@@ -36,11 +35,12 @@ from smime_proxy.gateway.ports import (
     Unconfirmed,
 )
 from smime_proxy.policy.lacking import Lack
+from smime_proxy.policy.readers import by_reader
 from smime_proxy.policy.rules import Account, Kind, Override, Rules
 from smime_proxy.reply import EnhancedStatus, Reply
 from smime_proxy.smime.decrypted_mark import MarkKeys
+from tests.fake_statuses import FakeStatuses
 from tests.pki import Identity
-from tests.unit.certs.answers import Known
 
 AT = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 DATE = "Mon, 01 Jun 2026 12:00:00 +0000"
@@ -104,6 +104,10 @@ class FakeDirectory:
 
     def account(self, mailbox: Mailbox) -> Account | None:
         return self.by_address.get(mailbox)
+
+    def reads_for(self, mailbox: Mailbox) -> Sequence[Account]:
+        known = {one.key: account for one, account in self.by_address.items()}
+        return by_reader(known).get(mailbox.key, ())
 
     def is_own_domain(self, domain: str) -> bool:
         return domain in {mailbox.domain for mailbox in self.by_address}
@@ -354,28 +358,6 @@ class FakeDiscovery:
 
     async def close(self) -> None:
         self.closed += 1
-
-
-@dataclass
-class FakeStatuses:
-    """Brings answers in the order they are given, each to one that waits."""
-
-    known: Known
-    brings: list[list[Crl]]
-    budget: float = 5.0
-    asked: list[tuple[list[str], float]] = field(default_factory=list)
-    takes: float = 0.0
-
-    async def wait(
-        self, wanted: Collection[tuple[Certificate, Certificate]], seconds: float
-    ) -> bool:
-        self.asked.append(([str(one.subject) for one, _ in wanted], seconds))
-        await asyncio.sleep(self.takes)
-        if not self.brings:
-            return False
-        self.known.crls = [*self.known.crls, *self.brings.pop(0)]
-        self.known.version += 1
-        return True
 
 
 @dataclass

@@ -6,7 +6,7 @@ RFC 5322 3.6.2 (originators), RFC 8551 3 (what protection is there already).
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from smime_proxy.address import AddressError, Mailbox, parse_mailbox
+from smime_proxy.address import Mailbox
 from smime_proxy.certs.revocation import Revocation, Want
 from smime_proxy.certs.selection import PartnerCertificate, choose_signing
 from smime_proxy.certs.source import MinimumSource
@@ -87,13 +87,8 @@ def own_account(directory: Directory, mailbox: Mailbox) -> Account | None:
     The tag is dropped only here, to find our own policy and keys, never to accept a signature.
     """
     account = directory.account(mailbox)
-    local = mailbox.key.rpartition("@")[0]  # without quotes that say nothing
-    if account is not None or "+" not in local:
+    if account is not None or (bare := mailbox.untagged) is None:
         return account
-    try:
-        bare = parse_mailbox(f"{local.partition('+')[0]}@{mailbox.domain}")
-    except AddressError:
-        return None
     return directory.account(bare)
 
 

@@ -262,6 +262,13 @@ class Directory(Protocol):
         """Find the account that has this address or alias."""
         ...
 
+    def reads_for(self, mailbox: Mailbox) -> Sequence[Account]:
+        """Give the accounts, none a team, whose mail is opened for this reader too.
+
+        By the address as it is named; for an account by its own address, whichever it is named by.
+        """
+        ...
+
     def keys(self, account: Account) -> Sequence[KeyEntry]:
         """Give all keys of an account, current and former."""
         ...

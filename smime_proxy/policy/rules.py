@@ -153,7 +153,8 @@ class Account:
     """One account whose keys the proxy holds; `override` is its own policy.
 
     `enabled` False: signs no more, still decrypts. `aliases` are further addresses of the mailbox.
-    `refusal_text`: what senders of encrypted mail to a team are told to do, "" for the usual.
+    `readers` are mailboxes that get what its keys open as it does: deputies, assistants; none of a
+    team. `refusal_text`: what senders of encrypted mail to a team are told to do, "" for the usual.
     """
 
     address: Mailbox
@@ -163,6 +164,7 @@ class Account:
     override: Override = field(default_factory=Override)
     enabled: bool = True
     refusal_text: str = ""
+    readers: frozenset[Mailbox] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Select, Table, delete, insert, select, update
 
 from smime_proxy.address import Mailbox
+from smime_proxy.policy.readers import reader_problem
 from smime_proxy.policy.rules import Account, Encrypt, Kind, Override, Sign
 from smime_proxy.stores import certificates, schema
 from smime_proxy.stores.connection import Act, Store, Writing
@@ -29,7 +31,8 @@ class StoredAccount:
 def add(store: Store, act: Act, account: Account) -> bool:
     """Add an account; False when an identical one is there already.
 
-    Raises `StoreError` when one with other values is, or another account has one of the addresses.
+    Raises `StoreError` when one with other values is, another account has one of the addresses, or
+    a team account would have or be a reader.
     """
     is_login_default = not account.logins
     account = _tidied(account)
@@ -50,7 +53,8 @@ def change(
 ) -> StoredAccount:
     """Replace what an account says by what `edit` makes of it; its address stays.
 
-    Raises `StoreError` for an unknown account or an alias that another account has.
+    Raises `StoreError` for an unknown account, an alias that another account has, and a team
+    account that would have or be a reader.
     """
     with store.writing(act) as writing:
         known = at_address(writing.connection, mailbox)
@@ -116,20 +120,19 @@ def load(connection: Connection, number: int | None = None) -> tuple[StoredAccou
     mailboxes: dict[int, Mailbox] = {}
     aliases: defaultdict[int, set[Mailbox]] = defaultdict(set)
     logins: defaultdict[int, set[str]] = defaultdict(set)
-    wanted = (select(schema.account), select(schema.account_address), select(schema.account_login))
-    if number is not None:
-        wanted = (
-            wanted[0].where(schema.account.c.id == number),
-            wanted[1].where(schema.account_address.c.account_id == number),
-            wanted[2].where(schema.account_login.c.account_id == number),
-        )
-    for key, text, account_id, is_alias in connection.execute(wanted[1]):
+    readers: defaultdict[int, set[Mailbox]] = defaultdict(set)
+    for key, text, account_id, is_alias in connection.execute(_of(schema.account_address, number)):
         if is_alias:
             aliases[account_id].add(Mailbox(text, key))
         else:
             mailboxes[account_id] = Mailbox(text, key)
-    for account_id, login in connection.execute(wanted[2]):
+    for account_id, login in connection.execute(_of(schema.account_login, number)):
         logins[account_id].add(login)
+    for account_id, key, text in connection.execute(_of(schema.account_reader, number)):
+        readers[account_id].add(Mailbox(text, key))
+    rows = select(schema.account)
+    if number is not None:
+        rows = rows.where(schema.account.c.id == number)
     accounts = [
         StoredAccount(
             row.id,
@@ -145,12 +148,17 @@ def load(connection: Connection, number: int | None = None) -> tuple[StoredAccou
                 ),
                 enabled=row.enabled,
                 refusal_text=row.refusal_text,
+                readers=frozenset(readers[row.id]),
             ),
             row.created_at,
         )
-        for row in connection.execute(wanted[0])
+        for row in connection.execute(rows)
     ]
     return tuple(sorted(accounts, key=lambda stored: stored.account.address.key))
+
+
+def _of(table: Table, number: int | None) -> Select[Any]:
+    return select(table) if number is None else select(table).where(table.c.account_id == number)
 
 
 def _by_key(connection: Connection, key: str) -> StoredAccount | None:
@@ -160,10 +168,11 @@ def _by_key(connection: Connection, key: str) -> StoredAccount | None:
 
 
 def _tidied(account: Account) -> Account:
-    """Fill in the login that is the address, and leave out an alias that is."""
+    """Fill in the login that is the address, and leave out an alias and readers that are."""
     return replace(
         account,
         aliases=account.aliases - {account.address},
+        readers=account.readers - {account.address} - account.aliases,
         logins=account.logins or frozenset({account.address.text}),
     )
 
@@ -196,7 +205,7 @@ def _replace(writing: Writing, number: int, account: Account) -> None:
     connection = writing.connection
     row = schema.account.c.id == number
     connection.execute(update(schema.account).where(row).values(_columns(account)))
-    for table in (schema.account_address, schema.account_login):
+    for table in (schema.account_address, schema.account_login, schema.account_reader):
         connection.execute(delete(table).where(table.c.account_id == number))
     _write_names(connection, number, account)
     writing.record("account set", _described(account))
@@ -216,6 +225,35 @@ def _write_names(connection: Connection, number: int, account: Account) -> None:
     connection.execute(insert(table), names)
     logins = [{"account_id": number, "login": login} for login in sorted(account.logins)]
     connection.execute(insert(schema.account_login), logins)
+    _write_readers(connection, number, account)
+
+
+def _write_readers(connection: Connection, number: int, account: Account) -> None:
+    """Write who reads for an account; teams take no part in it, on either side."""
+    problem = reader_problem(account, lambda mailbox: _own(connection, mailbox))
+    if problem:
+        raise StoreError(problem)
+    table = schema.account_reader
+    if account.kind is Kind.TEAM:
+        keys = [mailbox.key for mailbox in (account.address, *account.aliases)]
+        named = select(table).where(table.c.key.in_(keys)).order_by(table.c.account_id)
+        if (row := connection.execute(named).first()) is not None:
+            holder = load(connection, row.account_id)[0].account.address
+            raise StoreError(
+                f"{row.text} is a reader of the account {holder}, and a team account can be none"
+            )
+    readers = sorted(account.readers, key=lambda reader: reader.key)
+    rows = [{"account_id": number, "key": one.key, "text": one.text} for one in readers]
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def _own(connection: Connection, mailbox: Mailbox) -> Account | None:
+    """Find the account of an address as mail does: exactly, else without a plus tag (E75)."""
+    for name in (mailbox, mailbox.untagged):
+        if name is not None and (known := _by_key(connection, name.key)) is not None:
+            return known.account
+    return None
 
 
 def _described(account: Account) -> str:
@@ -229,6 +267,7 @@ def _described(account: Account) -> str:
         "sent_copy": override.sent_copy or "",
         "enabled": "" if account.enabled else "no",
         "refusal_text": account.refusal_text,
+        "readers": ",".join(sorted(reader.text for reader in account.readers)),
     }
     words = (f"{name}={value}" for name, value in said.items() if value)
     return " ".join((account.address.text, *words))

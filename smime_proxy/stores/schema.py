@@ -23,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = "0003"  # the newest file in migrations/versions; `serve` compares it at start
+SCHEMA_VERSION = "0004"  # the newest file in migrations/versions; `serve` compares it at start
 
 metadata = MetaData()
 
@@ -83,6 +83,16 @@ account_login = Table(
     metadata,
     Column("account_id", ForeignKey("account.id", ondelete="CASCADE"), primary_key=True),
     Column("login", String, primary_key=True),
+)
+
+# Mailboxes that get what the keys of an account open; they need no account of their own.
+account_reader = Table(
+    "account_reader",
+    metadata,
+    Column("account_id", ForeignKey("account.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("text", String, nullable=False),
+    Index("account_reader_key", "key"),
 )
 
 # Passwords, as PHC strings of Argon2id. A login without an account granted is none.

@@ -29,6 +29,7 @@ from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.errors import CmsError, MalformedCms
 from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.gateway.ports import KeyUnavailable
+from smime_proxy.policy.readers import by_reader
 from smime_proxy.policy.rules import Account, Kind
 from smime_proxy.stores import (
     authority,
@@ -96,6 +97,7 @@ class Snapshot:
     issuers: Issuers = field(repr=False)
     opened: Opened = field(default_factory=Opened, repr=False)
     own_domains: frozenset[str] = field(repr=False, default=frozenset())
+    readers: Mapping[str, tuple[Account, ...]] = field(repr=False, default_factory=dict)
 
     @classmethod
     def load(
@@ -129,11 +131,16 @@ class Snapshot:
             issuers=Issuers.of((*shelf.issuers(), *authority.certificates_of(connection))),
             opened=before.opened.of(key_ids) if before else Opened(),
             own_domains=ours,
+            readers=by_reader(by_address),
         )
 
     def account(self, mailbox: Mailbox) -> Account | None:
         """Find the account that has this address or alias."""
         return self.accounts_by_address.get(mailbox.key)
+
+    def reads_for(self, mailbox: Mailbox) -> Sequence[Account]:
+        """Give the accounts, none a team, that name this address as reader."""
+        return self.readers.get(mailbox.key, ())
 
     def is_own_domain(self, domain: str) -> bool:
         """Tell whether a domain, folded, is one we have accounts in or serve, or below one."""

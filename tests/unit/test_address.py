@@ -125,3 +125,17 @@ def test_reading_raises_only_its_own_error(text: str) -> None:
 def test_the_exact_form_keeps_the_local_part_and_folds_the_domain() -> None:
     assert parse_mailbox("Hugh.X@Example.ORG").exact == "Hugh.X@example.org"
     assert parse_mailbox('"hugh"@bücher.example').exact == '"hugh"@xn--bcher-kva.example'
+
+
+def test_a_plus_tag_is_dropped_where_there_is_one() -> None:
+    """E75."""
+    bare = {
+        "Alice+a+b@X.org": "alice@x.org",
+        '"team+x"@x.org': "team@x.org",
+        "alice@x.org": None,
+        "+x@x.org": None,
+        '"al ice+"@x.org': None,
+    }
+    for text, wanted in bare.items():
+        found = parse_mailbox(text).untagged
+        assert (found and found.key) == wanted

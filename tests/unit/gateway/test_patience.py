@@ -15,7 +15,8 @@ from smime_proxy.gateway.patience import Patience, patience_for
 from smime_proxy.gateway.ports import Findings
 from smime_proxy.policy.rules import Encrypt, Policy
 from tests import pki
-from tests.fakes import AT, FakeDirectory, FakeDiscovery, FakeStatuses, World, mail
+from tests.fake_statuses import FakeStatuses
+from tests.fakes import AT, FakeDirectory, FakeDiscovery, World, mail
 from tests.unit.certs.answers import DAY, Known, crl
 from tests.unit.cms import parties
 from tests.unit.gateway import cases

@@ -1,12 +1,14 @@
 """Accounts: added once, changed, disabled, removed; no two share an address."""
 
+import re
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 
 from smime_proxy.address import Mailbox, parse_mailbox
 from smime_proxy.policy.rules import Account, Encrypt, Kind, Override, Sign
-from smime_proxy.stores import accounts, keys
+from smime_proxy.stores import accounts, keys, schema
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.errors import StoreError
 from tests import pki
@@ -21,6 +23,7 @@ FULL = Account(
     override=Override(sign=Sign.ON_REQUEST, encrypt=Encrypt.REQUIRED, sent_copy="maildir:///x"),
     enabled=False,
 )
+READ = replace(account("alice@example.com"), readers=frozenset({BOB}))
 
 
 def test_an_account_comes_back_as_it_was_added(store: Store, act: Act) -> None:
@@ -43,6 +46,62 @@ def test_a_refusal_text_is_kept_and_taken_away(store: Store, act: Act) -> None:
     assert accounts.find(store, ALICE).account.refusal_text == "Bitte für später."
     accounts.change(store, act, ALICE, lambda known: replace(known, refusal_text=""))
     assert accounts.find(store, ALICE).account.refusal_text == ""
+
+
+def test_readers_are_kept_as_written_and_taken_away(store: Store, act: Act) -> None:
+    written = frozenset({parse_mailbox("Bob@example.com"), parse_mailbox("deputy@elsewhere.test")})
+    accounts.add(store, act, replace(READ, readers=written))
+    found = accounts.find(store, ALICE).account.readers
+    assert {reader.text for reader in found} == {"Bob@example.com", "deputy@elsewhere.test"}
+    assert audited(store)[-1].endswith(" readers=Bob@example.com,deputy@elsewhere.test")
+    accounts.change(store, act, ALICE, lambda known: replace(known, readers=frozenset()))
+    assert accounts.find(store, ALICE).account.readers == frozenset()
+
+
+def test_who_reads_his_own_mail_is_no_reader_of_it(store: Store, act: Act) -> None:
+    own = account("alice@example.com", "info@example.com")
+    accounts.add(store, act, replace(own, readers=own.aliases | {ALICE, BOB}))
+    assert accounts.find(store, ALICE).account.readers == {BOB}
+
+
+def test_two_may_read_for_each_other(store: Store, act: Act) -> None:
+    accounts.add(store, act, READ)
+    accounts.add(store, act, replace(account("bob@example.com"), readers=frozenset({ALICE})))
+    assert [known.account.readers for known in accounts.listing(store)] == [{BOB}, {ALICE}]
+
+
+def test_a_team_can_have_no_readers_and_be_none(store: Store, act: Act) -> None:
+    team = account("team@example.com", "info@example.com", kind=Kind.TEAM)
+    with pytest.raises(StoreError, match=r"team@example\.com is a team account, whose"):
+        accounts.add(store, act, replace(team, readers=frozenset({BOB})))
+    accounts.add(store, act, team)
+    for name in ("team@example.com", "Info@example.com", "team+x@example.com"):
+        named = replace(READ, readers=frozenset({BOB, parse_mailbox(name)}))
+        with pytest.raises(StoreError, match=rf"^{re.escape(name)} is a team account, for which"):
+            accounts.add(store, act, named)
+    assert len(accounts.listing(store)) == 1
+
+
+def test_an_account_that_has_readers_or_is_one_becomes_no_team(store: Store, act: Act) -> None:
+    accounts.add(store, act, READ)
+    accounts.add(store, act, account("bob@example.com"))
+    for who in (ALICE, BOB):
+        with pytest.raises(StoreError, match="team account"):
+            accounts.change(store, act, who, lambda known: replace(known, kind=Kind.TEAM))
+    accounts.remove(store, act, BOB, destroy_keys=False)
+    team = account("team@example.com", "bob@example.com", kind=Kind.TEAM)
+    with pytest.raises(StoreError, match=r"bob@example\.com is a reader of the account alice@"):
+        accounts.add(store, act, team)
+
+
+def test_readers_go_with_the_account_and_stay_without_their_own(store: Store, act: Act) -> None:
+    accounts.add(store, act, READ)
+    accounts.add(store, act, account("bob@example.com"))
+    accounts.remove(store, act, BOB, destroy_keys=False)
+    assert accounts.find(store, ALICE).account.readers == {BOB}
+    accounts.remove(store, act, ALICE, destroy_keys=False)
+    with store.reading() as connection:
+        assert connection.execute(select(schema.account_reader)).all() == []
 
 
 def test_an_empty_sent_copy_is_not_the_same_as_none(store: Store, act: Act) -> None:

@@ -82,5 +82,5 @@ def test_what_is_no_text_is_refused(raw: bytes) -> None:
 
 
 def test_a_backup_with_other_tables_says_which_version_restores_it() -> None:
-    with pytest.raises(StoreError, match=r"by smime-proxy 1 from a store with schema 0002.*0003"):
+    with pytest.raises(StoreError, match=r"by smime-proxy 1 from a store with schema 0002.*0004"):
         list(read(packed(HEAD | {"schema": "0002"}, END)))

@@ -1,9 +1,15 @@
 """What a snapshot reads is numbers and wrapped keys: nothing is parsed, nothing is missing."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+from smime_proxy.address import Mailbox, parse_mailbox
 from smime_proxy.certs.source import Source
+from smime_proxy.policy.rules import Account
 from smime_proxy.stores import accounts, keys, partners
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.rows import domains_of, load_accounts, load_partners
+from smime_proxy.stores.snapshot import Snapshot
 from tests import pki
 from tests.unit.stores.made import ALICE, PARTNER, account, bundle
 
@@ -38,3 +44,19 @@ def test_partners_are_told_by_address_and_domain_with_pin_and_source(
     assert found.by_domain == {"example.net": [number]}
     assert found.domains == {number: ("example.net",)}
     assert Source.MANUAL not in found.sources.values()  # by hand is what needs no word
+
+
+def test_readers_are_found_by_their_address_and_gone_with_the_account(
+    store: Store, act: Act
+) -> None:
+    def reads_for(mailbox: Mailbox) -> Sequence[Account]:
+        with store.reading() as connection:
+            return Snapshot.load(connection, store.vault).reads_for(mailbox)
+
+    read = replace(account("alice@example.com"), readers=frozenset({PARTNER}))
+    accounts.add(store, act, read)
+    (known,) = reads_for(parse_mailbox("PARTNER@example.org"))
+    assert (known.address, known.readers) == (ALICE, frozenset({PARTNER}))
+    assert reads_for(ALICE) == ()
+    accounts.remove(store, act, ALICE, destroy_keys=False)
+    assert reads_for(PARTNER) == ()
