@@ -8,6 +8,7 @@ content does in `cbc` and `aead`.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import UnionType
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -48,8 +49,7 @@ class DecryptionKey:
 
         A certificate that states no key identifier goes by the usual one (RFC 5280 4.2.1.2).
         """
-        fields = read_certificate(certificate_der)
-        return cls(private_key, fields.issuer, fields.serial, fields.key_identifier)
+        return cls(private_key, *_names_of(certificate_der))
 
 
 def matches(enveloped: EnvelopedData, keys: Sequence[DecryptionKey]) -> tuple[DecryptionKey, ...]:
@@ -57,6 +57,15 @@ def matches(enveloped: EnvelopedData, keys: Sequence[DecryptionKey]) -> tuple[De
     return tuple(
         key for key in keys if any(_is_for(recipient, key) for recipient in enveloped.recipients)
     )
+
+
+def is_named(enveloped: EnvelopedData, certificate_der: bytes) -> bool:
+    """Whether a recipientInfo names the key of a certificate, which need not be at hand.
+
+    Raises MalformedCms when the certificate is unreadable.
+    """
+    names = _names_of(certificate_der)
+    return any(recipient.identifier.matches(*names) for recipient in enveloped.recipients)
 
 
 def decrypt(
@@ -73,6 +82,13 @@ def decrypt(
     """
     content = _content(enveloped)
     return content.open(_content_keys(enveloped, keys, content.key_lengths, random))
+
+
+@lru_cache(maxsize=4096)  # the certificates of those whose mail others read too
+def _names_of(certificate_der: bytes) -> tuple[bytes, int, bytes | None]:
+    """How messages name the key of a certificate: issuer, serial number, key identifier."""
+    fields = read_certificate(certificate_der)
+    return fields.issuer, fields.serial, fields.key_identifier
 
 
 def _is_for(recipient: RecipientInfo, key: DecryptionKey) -> bool:

@@ -11,7 +11,7 @@ from smime_proxy.envelope import Envelope, Role
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.discovered import Found
 from smime_proxy.gateway.ports import KeyUnavailable, MemoryUnreadable
-from smime_proxy.gateway.record import action_of, algorithms_of, certificates_of
+from smime_proxy.gateway.record import action_of, algorithms_of, certificates_of, opened_with
 from smime_proxy.gateway.replies import refusal_reply, reply_for
 from smime_proxy.gateway.wording import Wording
 from smime_proxy.gateway.work import TOO_MANY_GROUPS, facts_of, to_discover, too_many_groups
@@ -41,7 +41,8 @@ class Explanation:
     the one of his domain. `algorithms`
     are those of his copy and `sources` the table each was taken from, both by setting name; `reads`
     is what he says that he can read, `certificate_source` who gave us the certificate of a partner
-    (`certs.source`). `lookups` are the directories that would be asked for a certificate of his.
+    (`certs.source`). `lookups` are the directories that would be asked for a certificate of his,
+    `opened_with` the accounts whose keys open the mail for him.
     """
 
     recipient: str
@@ -56,6 +57,7 @@ class Explanation:
     reads: tuple[str, ...] = ()
     certificate_source: str = ""
     lookups: tuple[str, ...] = ()
+    opened_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,7 @@ def _explained(
                     reads=reads.get(mailbox, ()),
                     sources=_sources(found, wanted[mailbox]) if mailbox in wanted else {},
                     certificate_source=_source(facts, mailbox, found),
+                    opened_with=opened_with(delivery.treatment),
                 )
             )
     refused = (

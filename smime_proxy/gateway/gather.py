@@ -11,10 +11,10 @@ from smime_proxy.certs.revocation import Revocation, Want
 from smime_proxy.certs.selection import PartnerCertificate, choose_signing
 from smime_proxy.certs.source import MinimumSource
 from smime_proxy.cms.capabilities import Capabilities, parse_capabilities
-from smime_proxy.cms.decrypt import matches
 from smime_proxy.cms.errors import MalformedCms
 from smime_proxy.envelope import Envelope, Role
 from smime_proxy.gateway.choices import RecipientChoices
+from smime_proxy.gateway.openers import Openers
 from smime_proxy.gateway.ports import Directory, KeyUnavailable
 from smime_proxy.message.calendar import meeting_method
 from smime_proxy.message.entity import Entity
@@ -26,7 +26,7 @@ from smime_proxy.message.requests import Request, asks_by_sensitivity, read_requ
 from smime_proxy.policy.effective import minimum_source, partner_rule
 from smime_proxy.policy.facts import Facts, MessageFacts, RecipientFacts, SenderFacts
 from smime_proxy.policy.outbound import policy_of
-from smime_proxy.policy.rules import Account, Kind, Rules, subject_words
+from smime_proxy.policy.rules import Account, Rules, subject_words
 from smime_proxy.smime.classify import Outline
 
 
@@ -215,15 +215,8 @@ def _capabilities(
 def _inbound_recipients(
     envelope: Envelope, outline: Outline, directory: Directory
 ) -> Iterable[RecipientFacts]:
-    known: dict[Mailbox, bool] = {}  # one may be named a thousand times, as may RecipientInfos
+    openers = None if outline.enveloped is None else Openers(directory, outline.enveloped)
     for mailbox in envelope.recipients:
         account = own_account(directory, mailbox)
-        opens = False
-        # A team's keys open nothing, so they are not asked for.
-        person = account is not None and account.kind is Kind.PERSONAL
-        if account is not None and person and outline.enveloped is not None:
-            if account.address not in known:
-                keys = directory.decryption_keys(account)
-                known[account.address] = bool(matches(outline.enveloped, keys))
-            opens = known[account.address]
-        yield RecipientFacts(mailbox, account, opens=opens)
+        opened = () if openers is None else openers.of(mailbox, account)
+        yield RecipientFacts(mailbox, account, openers=opened)

@@ -64,6 +64,12 @@ def certificates_of(treatment: Treatment) -> tuple[str, ...]:
     return (signer, *recipients) if signer else recipients
 
 
+def opened_with(treatment: Treatment) -> tuple[str, ...]:
+    """Give the accounts whose keys a treatment opens mail with."""
+    accounts = treatment.accounts if isinstance(treatment, Decrypt) else ()
+    return tuple(str(account.address) for account in accounts)
+
+
 def algorithms_of(
     treatment: Treatment, certificate: PartnerCertificate | None
 ) -> Mapping[str, str]:
@@ -113,6 +119,7 @@ def record_deliveries(context: Context, envelope: Envelope, work: Work, outcome:
                 action=action,
                 rule=rule,
                 certificates=certificates,
+                opened_with=list(opened_with(content.delivery.treatment)),
                 size=len(content.message),
                 reply=str(reply),
                 queued_as=queued_as(reply),

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import Enum
 from typing import assert_never
 
+from smime_proxy.address import Mailbox
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.envelope import Envelope, Role
@@ -96,6 +97,7 @@ class Transform:
         self._seen: SeenCapabilities | None = None
         self._found: FoundKey | None = None
         self._broken_dkim = 0
+        self._contents: dict[tuple[Mailbox, ...], bytes] = {}
         self._decrypted = False
         self._named: tuple[bytes, ...] = ()
         self._verdicts: dict[tuple[str, str], None] = {}
@@ -156,8 +158,8 @@ class Transform:
                 return self._sealed(self._signed(key, form, hidden), hidden, encryption)
             case Verify():
                 return self._received(())
-            case Decrypt(account):
-                return self._received(self._material.decryption_keys(account))
+            case Decrypt(accounts):
+                return self._opened(accounts)
             case _:
                 assert_never(treatment)
 
@@ -183,6 +185,14 @@ class Transform:
             cleaned, without_broken_dkim(header, cleaned, material.is_own_domain)
         )
         return bytes(cleaned) + bytes(material.entity)[len(bytes(header)) :]
+
+    def _opened(self, accounts: tuple[Account, ...]) -> bytes:
+        """Open a message once for those who own the key and those who read for them."""
+        addresses = tuple(account.address for account in accounts)
+        if addresses not in self._contents:
+            keys = (key for one in accounts for key in self._material.decryption_keys(one))
+            self._contents[addresses] = self._received(tuple(keys))
+        return self._contents[addresses]
 
     def _received(self, keys: tuple[DecryptionKey, ...]) -> bytes:
         material = self._material

@@ -63,13 +63,13 @@ class SenderFacts:
 class RecipientFacts:
     """One forward-path: our account, if it is one, and the certificate to encrypt to, if any.
 
-    `visible`: named in To or Cc, asked only where there is a certificate. `opens`: inbound, some
-    RecipientInfo names a key of the account. `capabilities`: what he can read, as his last signed
-    mail says, or else his certificate. `lapsed` says since when there is no usable certificate of
-    his own any more, "" where there never was one or is one still. `waits`: there may be one, and
-    it cannot be told now whether it was revoked. `unreachable` says which directories
-    could not be asked whether they know a certificate, "" when all that count were, or none had
-    to be.
+    `visible`: named in To or Cc, asked only where there is a certificate. `openers`: inbound, the
+    accounts of which a RecipientInfo names a key, his own and those he reads for. `capabilities`:
+    what he can read, as his last signed mail says, or else his certificate. `lapsed` says since
+    when there is no usable certificate of his own any more, "" where there never was one or is one
+    still. `waits`: there may be one, and it cannot be told now whether it was revoked.
+    `unreachable` says which directories could not be asked whether they know a certificate, "" when
+    all that count were, or none had to be.
     """
 
     mailbox: Mailbox
@@ -78,7 +78,7 @@ class RecipientFacts:
     problem: str = ""
     lapsed: str = ""
     visible: bool = True
-    opens: bool = False
+    openers: tuple[Account, ...] = ()
     capabilities: Capabilities | None = None
     waits: bool = False
     unreachable: str = ""

@@ -6,15 +6,19 @@ RFC 8551 2 and 3 for the services; who may have text opened is settled by the fo
 from smime_proxy.address import Mailbox
 from smime_proxy.policy.facts import Facts, RecipientFacts
 from smime_proxy.policy.plan import Decision, Decrypt, Delivery, Plan, Refusal, Relay, Verify
-from smime_proxy.policy.rules import Kind
+from smime_proxy.policy.rules import Account, Kind
 from smime_proxy.policy.team import refuse_for_teams
+
+_OWN = "encrypted to the account"
+_READER = "encrypted to an account he reads for"
 
 
 def decide_inbound(facts: Facts) -> Decision:
     """Decide for mail from outside; total and pure, names every recipient exactly once.
 
-    Text is opened for a recipient only with keys of the account that is his forward-path, never
-    for a team account; everybody else of the same mail object gets the ciphertext.
+    Text is opened for a recipient only with keys of the account that is his forward-path and of
+    those that name him as reader, never for a team account nor with the key of one; everybody else
+    of the same mail object gets the ciphertext.
     """
     message = facts.message
     everyone = tuple(recipient.mailbox for recipient in facts.recipients)
@@ -38,17 +42,22 @@ def decide_inbound(facts: Facts) -> Decision:
 
 def _deliveries(recipients: list[RecipientFacts]) -> tuple[Delivery, ...]:
     closed: list[Mailbox] = []
-    opened: dict[Mailbox, Delivery] = {}
+    opened: dict[tuple[tuple[Account, ...], str], list[Mailbox]] = {}
     for item in recipients:
-        account = item.account
-        if account is None or not item.opens or _is_team(item):
+        openers = tuple(one for one in item.openers if one.kind is not Kind.TEAM)
+        if not openers or _is_team(item):
             closed.append(item.mailbox)
             continue
-        before = opened.get(account.address)
-        mailboxes = (*before.recipients, item.mailbox) if before else (item.mailbox,)
-        opened[account.address] = Delivery(mailboxes, Decrypt(account), "encrypted to the account")
+        rule = _OWN if item.account in openers else _READER
+        opened.setdefault((openers, rule), []).append(item.mailbox)
     rest = (Delivery(tuple(closed), Verify(), "no key of the recipient"),) if closed else ()
-    return (*opened.values(), *rest)
+    return (
+        *(
+            Delivery(tuple(mailboxes), Decrypt(openers), rule)
+            for (openers, rule), mailboxes in opened.items()
+        ),
+        *rest,
+    )
 
 
 def _is_team(item: RecipientFacts) -> bool:

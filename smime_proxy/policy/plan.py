@@ -113,9 +113,9 @@ class Verify:
 
 @dataclass(frozen=True, slots=True)
 class Decrypt:
-    """Open inbound mail with every key this account ever owned, and judge what is inside."""
+    """Open inbound mail with every key these accounts ever owned, and judge what is inside."""
 
-    account: Account
+    accounts: tuple[Account, ...]
 
 
 Treatment: TypeAlias = Relay | Sign | Encrypt | SignThenEncrypt | Verify | Decrypt

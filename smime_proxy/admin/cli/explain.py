@@ -128,6 +128,8 @@ def _show(found: Explained) -> None:
     for one in found.recipients:
         if one.certificate_source:
             tell(f"the certificate of {one.recipient} is {one.certificate_source}")
+        if one.opened_with:
+            tell(f"opened for {one.recipient} with keys of {', '.join(one.opened_with)}")
         if one.lookups:
             tell(f"{one.recipient} would be looked up in {', '.join(one.lookups)} (--discover)")
         if one.reads:

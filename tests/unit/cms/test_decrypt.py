@@ -11,7 +11,14 @@ from smime_proxy.cms import ciphers, der, oids
 from smime_proxy.cms.certificate_fields import read_certificate
 from smime_proxy.cms.chunks import CHUNK
 from smime_proxy.cms.ciphers import ContentCipher, Mode
-from smime_proxy.cms.decrypt import MAX_ATTEMPTS, DecryptionKey, PrivateKey, decrypt, matches
+from smime_proxy.cms.decrypt import (
+    MAX_ATTEMPTS,
+    DecryptionKey,
+    PrivateKey,
+    decrypt,
+    is_named,
+    matches,
+)
 from smime_proxy.cms.enveloped_data import EnvelopedData, parse_enveloped_data
 from smime_proxy.cms.errors import DECRYPTION_FAILED, CmsError, DecryptionError
 from tests.unit.cms import made, ways
@@ -75,6 +82,10 @@ def test_keys_are_found_by_issuer_and_serial_or_key_identifier() -> None:
         assert matches(message, [bob, alice]) == (alice,)
         assert matches(message, [bob]) == ()
         assert decrypt(message, [bob, alice]) == CONTENT
+        assert is_named(message, party().der)
+        assert not is_named(message, party("rsa", "bob").der)
+    with pytest.raises(CmsError):
+        is_named(message, b"no certificate")
 
 
 def test_issuers_are_compared_by_value() -> None:

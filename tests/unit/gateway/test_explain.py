@@ -8,6 +8,7 @@ from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.selection import PartnerCertificate
 from smime_proxy.certs.source import MinimumSource, Source
 from smime_proxy.cms.capabilities import Capabilities
+from smime_proxy.envelope import Role
 from smime_proxy.gateway.explain import THE_MESSAGE, explain, to_look_up
 from smime_proxy.gateway.ports import Answer, Findings, Silence
 from smime_proxy.policy.algorithms import HeaderProtection, Signature
@@ -25,7 +26,7 @@ from tests.fakes import AT, FakeDiscovery, FakeMemory, envelope, mail
 from tests.pki import NOT_BEFORE, person
 from tests.unit.cms import parties
 from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, partner, world
-from tests.unit.smime.cases import clear, message
+from tests.unit.smime.cases import clear, enveloped, message
 
 BOTH = envelope(mail(ALICE, PARTNER, STRANGER), ALICE, PARTNER, STRANGER)
 SIGNER = parties.party().certificate.fingerprint
@@ -233,3 +234,17 @@ def test_an_answer_to_decrypted_mail_is_told_with_the_table_that_says_so() -> No
     assert (row.action, row.rule) == ("refuse", "memory unreadable")
     assert row.reply.startswith("451 4.3.0")
     assert to_look_up(surroundings.context(), one) == ()
+
+
+def test_it_is_said_whose_keys_open_a_mail_for_whom() -> None:
+    surroundings = world()
+    named = frozenset({parse_mailbox(BOB)})
+    surroundings.directory.add(ALICE, parties.party("rsa", "alice"), readers=named)
+    sealed = message(enveloped(b"Content-Type: text/plain\r\n\r\nx", "alice"))
+    arrived = envelope(sealed, PARTNER, ALICE, BOB, STRANGER, role=Role.INBOUND)
+    told = {row.recipient: row for row in explain(surroundings.context(), arrived).recipients}
+    assert {name: (row.action, row.rule, row.opened_with) for name, row in told.items()} == {
+        ALICE: ("decrypt", "encrypted to the account", (ALICE,)),
+        BOB: ("decrypt", "encrypted to an account he reads for", (ALICE,)),
+        STRANGER: ("verify", "no key of the recipient", ()),
+    }

@@ -86,7 +86,8 @@ async def test_a_delivery_has_all_that_finds_it_again_elsewhere() -> None:
     (line,) = lines
     assert set(line) == {
         *("event", "log_level", "id", "listener", "client", "helo", "sender", "to"),
-        *("message_id", "action", "rule", "certificates", "size", "reply", "queued_as"),
+        *("message_id", "action", "rule", "certificates", "opened_with"),
+        *("size", "reply", "queued_as"),
     }
     assert line["message_id"]
     assert line["certificates"] == [

@@ -36,6 +36,7 @@ from tests.fakes import FakeKey, Octets, World, envelope, mail
 from tests.unit.cms import parties
 from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, world
 from tests.unit.policy.cases import ALICE as ACCOUNT
+from tests.unit.policy.cases import BOB as OTHER
 from tests.unit.smime.cases import (
     AT,
     PART,
@@ -273,10 +274,19 @@ def test_v21_a_verified_signature_is_taken_off_where_policy_says_so() -> None:
     )
 
 
+def test_what_one_account_opens_is_opened_once() -> None:
+    made_of = transform(message(enveloped()), Role.INBOUND)
+    first = made_of.content(Decrypt((ACCOUNT,)))
+    assert made_of.content(Decrypt((ACCOUNT,))) is first
+    both = made_of.content(Decrypt((ACCOUNT, OTHER)))
+    assert both == first
+    assert both is not first  # with other keys there may be more to open
+
+
 def test_what_a_verified_sender_can_read_is_seen_once_it_is_received() -> None:
     for content, treatment in (
         (message(clear()), Verify()),
-        (message(enveloped(clear())), Decrypt(ACCOUNT)),
+        (message(enveloped(clear())), Decrypt((ACCOUNT,))),
     ):
         made_of = transform(content, Role.INBOUND)
         assert made_of.seen is None

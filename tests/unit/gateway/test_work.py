@@ -24,6 +24,7 @@ from smime_proxy.policy.rules import (
 from smime_proxy.smime.classify import Protection, classify
 from smime_proxy.smime.gateway_signer import GatewaySigner
 from tests.fakes import FakeDiscovery, FakeMemory, World, envelope, mail
+from tests.unit.cms import parties
 from tests.unit.gateway.cases import ALICE, BOB, PARTNER, STRANGER, TEAM, partner, world
 from tests.unit.smime.cases import PART, clear, enveloped, message, person
 
@@ -103,6 +104,53 @@ def test_persons_who_open_to_the_same_octets_share_one_content() -> None:
     assert [str(item) for item in opened.delivery.recipients] == [ALICE]
     assert b"Hello Bob" in opened.message
     assert b"Hello Bob" not in closed.message
+
+
+def test_a_reader_shares_the_octets_of_whom_he_reads_for() -> None:
+    """I6: in one transaction, where a stranger gets the ciphertext."""
+    surroundings = read_by("deputy@example.net", BOB)
+    content = message(enveloped(clear(), "alice"), more="Sensitivity: Personal\r\n")
+    work = worked(
+        surroundings, content, STRANGER, ALICE, "deputy@example.net", BOB, role=Role.INBOUND
+    )
+    opened, closed = work.contents
+    assert set(map(str, opened.delivery.recipients)) == {ALICE, BOB, "deputy@example.net"}
+    for field in (b"X-SMIME-Badge: green", b"X-SMIME-Lock: green", b"Sensitivity: Private"):
+        assert field in opened.message
+    assert work.verdicts == (("pass", "decrypted"), ("none", "undecryptable"))
+    assert list(map(str, closed.delivery.recipients)) == [STRANGER]
+    assert b"Hello Bob" not in closed.message
+    alone = worked(surroundings, content, "deputy@example.net", role=Role.INBOUND)
+    assert alone.contents[0].message == opened.message
+
+
+def test_a_reader_of_mail_to_both_opens_it_with_either_key() -> None:
+    content = message(enveloped(PART, "alice", "bob"))
+    work = worked(read_by(BOB), content, ALICE, BOB, role=Role.INBOUND)
+    (only,) = work.contents
+    assert list(map(str, only.delivery.recipients)) == [ALICE, BOB]
+
+
+def test_what_a_reader_answers_is_encrypted_or_refused() -> None:
+    surroundings = read_by("deputy@example.test")
+    surroundings.memory = FakeMemory()
+    sealed = message(enveloped(PART, "alice"), PARTNER, "Message-ID: <1@x>\r\n")
+    work = worked(surroundings, sealed, "deputy@example.test", role=Role.INBOUND)
+    assert surroundings.memory.keys.is_marked(parse(work.contents[0].message).header)
+    assert work.confidential == (b"1@x",)
+    surroundings.memory.remember(work.confidential, envelope(b"", None).received_at)
+    answer = mail("deputy@example.test", STRANGER, more="In-Reply-To: <1@x>\r\n")
+    assert refused(answer, STRANGER, surroundings=surroundings) == (550, "5.7.5")
+    sent = worked(surroundings, answer, PARTNER)
+    assert classify(parse(sent.contents[0].message)) is Protection.ENVELOPED_DATA
+
+
+def read_by(*readers: str) -> World:
+    """Make a world in which others read for alice."""
+    surroundings = world()
+    named = frozenset(map(parse_mailbox, readers))
+    surroundings.directory.add(ALICE, parties.party("rsa", "alice"), readers=named)
+    return surroundings
 
 
 @pytest.mark.parametrize("with_reports", [True, False])

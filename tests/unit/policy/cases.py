@@ -84,10 +84,10 @@ def refusal(decision: Decision) -> Refusal:
 
 
 def opened_for(decision: Decision) -> dict[str, str]:
-    """Give, by recipient, the account whose keys open the mail for him."""
+    """Give, by recipient, the accounts whose keys open the mail for him."""
     assert isinstance(decision, Plan)
     return {
-        str(mailbox): str(delivery.treatment.account.address)
+        str(mailbox): " ".join(str(account.address) for account in delivery.treatment.accounts)
         for delivery in decision.deliveries
         if isinstance(delivery.treatment, Decrypt)
         for mailbox in delivery.recipients
