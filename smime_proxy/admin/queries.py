@@ -48,7 +48,8 @@ class CertificateView:
 class AccountView:
     """An account; empty policy values leave the settings in force.
 
-    `signs_until` is the end of the certificate that signs now, None when none can.
+    `signs_until` is the end of the certificate that signs now, None when none can. `readers` get
+    what its keys open, and it gets what those of `reads_for` open.
     """
 
     address: str
@@ -56,6 +57,8 @@ class AccountView:
     enabled: bool
     aliases: tuple[str, ...]
     logins: tuple[str, ...]
+    readers: tuple[str, ...]
+    reads_for: tuple[str, ...]
     sign: str
     encrypt: str
     sent_copy: str | None
@@ -284,6 +287,8 @@ def _account(store: Store, stored: StoredAccount, at: datetime) -> AccountView:
         enabled=known.enabled,
         aliases=tuple(sorted(alias.text for alias in known.aliases)),
         logins=tuple(sorted(known.logins)),
+        readers=tuple(sorted(reader.text for reader in known.readers)),
+        reads_for=tuple(address.text for address in accounts.reads_for(store, known)),
         sign=known.override.sign.value if known.override.sign else "",
         encrypt=known.override.encrypt.value if known.override.encrypt else "",
         sent_copy=known.override.sent_copy,

@@ -104,6 +104,21 @@ def listing(store: Store) -> tuple[StoredAccount, ...]:
         return load(connection)
 
 
+def reads_for(store: Store, account: Account) -> tuple[Mailbox, ...]:
+    """Give the addresses of the accounts that name an address of this one as reader, sorted."""
+    names, table = schema.account_address, schema.account_reader
+    own = [mailbox.key for mailbox in (account.address, *account.aliases)]
+    wanted = (
+        select(names.c.text, names.c.key)
+        .join(table, table.c.account_id == names.c.account_id)
+        .where(table.c.key.in_(own), names.c.is_alias.is_(False))
+        .order_by(names.c.key)
+        .distinct()
+    )
+    with store.reading() as connection:
+        return tuple(Mailbox(text, key) for text, key in connection.execute(wanted))
+
+
 def at_address(connection: Connection, mailbox: Mailbox) -> StoredAccount:
     """Give the account with this address or alias, inside a transaction.
 

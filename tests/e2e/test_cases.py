@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from smime_proxy.address import parse_mailbox
+from smime_proxy.address import Mailbox, parse_mailbox
 from smime_proxy.certs.anchors import Anchor
 from smime_proxy.cms import oids
 from smime_proxy.cms.ciphers import RSAES_OAEP, RSAES_PKCS1V15
@@ -72,7 +72,12 @@ def world(told: Told) -> World:
     made = World(rules=rules(told))
     directory = made.directory
     directory.roots.append(Anchor(root().certificate))
-    directory.add("alice@example.test", everybody["alice"])
+    deputies = {
+        name: frozenset(map(parse_mailbox, readers))
+        for name, readers in told.get("deputies", {}).items()
+    }
+    nobody: frozenset[Mailbox] = frozenset()
+    directory.add("alice@example.test", everybody["alice"], readers=deputies.get("alice", nobody))
     directory.key_entries[parse_mailbox("alice@example.test")].append(
         FakeKey(everybody["expired"], former=True)
     )

@@ -16,11 +16,11 @@ from smime_proxy.admin.cli import (
     key_import,
     public_export,
 )
-from smime_proxy.admin.cli.account_change import Change, EncryptWord, SignWord, refuse_readers
+from smime_proxy.admin.cli.account_change import Change, EncryptWord, SignWord, unserved
 from smime_proxy.admin.cli.account_password import password
 from smime_proxy.admin.cli.adapters import act, opened_store, settings
 from smime_proxy.admin.cli.arguments import Address, Json, PasswordFile, mailbox
-from smime_proxy.admin.cli.output import emit_fields, emit_json, emit_table, plain, tell
+from smime_proxy.admin.cli.output import emit_fields, emit_json, emit_table, plain, say, tell
 from smime_proxy.admin.cli.partner_import import read_certificate_file
 from smime_proxy.admin.cli.program import noun
 from smime_proxy.admin.cli.zone import Kinds, zone_records
@@ -28,6 +28,7 @@ from smime_proxy.admin.queries import KeyView
 from smime_proxy.certs.association import Matching, Selector, Usage
 from smime_proxy.certs.public_file import Form
 from smime_proxy.policy.rules import Account, Kind
+from smime_proxy.settings import Settings
 from smime_proxy.stores import accounts, keys
 
 app = noun("Accounts, their policy and their keys.")
@@ -50,7 +51,7 @@ LoginOption = Annotated[
 ]
 ReaderOption = Annotated[
     list[str] | None,
-    typer.Option("--reader", metavar="A", help="Not supported in this version."),
+    typer.Option("--reader", metavar="A", help="Gets what its keys open, too; repeatable."),
 ]
 SentCopyOption = Annotated[
     str | None,
@@ -82,7 +83,6 @@ def add(
     refusal_text: RefusalTextOption = None,
 ) -> None:
     """Add an account; adding an identical one again is no error."""
-    refuse_readers(reader)
     loaded, acting = settings(context), act(context)
     change = Change(
         kind,
@@ -92,11 +92,13 @@ def add(
         tuple(login or ()),
         sent_copy,
         refusal_text=refusal_text,
+        readers=tuple(reader or ()),
     )
     wanted = change.apply(Account(address=mailbox(address)), loaded)
     with opened_store(context, loaded) as store:
         is_new = accounts.add(store, acting, wanted)
     tell(f"{wanted.address}: {'added' if is_new else 'is there already'}")
+    _note_unserved(wanted if reader else None, loaded)
 
 
 @app.command(name="set")
@@ -116,18 +118,28 @@ def set_(
 ) -> None:
     """Change an account: what is given replaces what was, all else stays.
 
-    One empty --alias or --login takes all away; --sign, --encrypt and --sent-copy know `default`.
-    An empty --refusal-text restores the usual one.
+    One empty --alias, --login or --reader takes all away; --sign, --encrypt and --sent-copy know
+    `default`. An empty --refusal-text restores the usual one.
     """
-    refuse_readers(reader)
     loaded, acting = settings(context), act(context)
     change = Change(
-        kind, sign, encrypt, tuple(alias or ()), tuple(login or ()), sent_copy, enable, refusal_text
+        kind,
+        sign,
+        encrypt,
+        tuple(alias or ()),
+        tuple(login or ()),
+        sent_copy,
+        enable,
+        refusal_text,
+        tuple(reader or ()),
     )
     wanted = mailbox(address)
     with opened_store(context, loaded) as store:
-        accounts.change(store, acting, wanted, lambda account: change.apply(account, loaded))
+        changed = accounts.change(
+            store, acting, wanted, lambda account: change.apply(account, loaded)
+        )
     tell(f"{wanted}: set; `account show` says how it is now")
+    _note_unserved(changed.account if reader else None, loaded)
 
 
 @app.command()
@@ -154,8 +166,11 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
         emit_json(views)
         return
     emit_table(
-        ("address", "kind", "enabled", "sign", "encrypt", "keys", "signs until"),
-        [(v.address, v.kind, v.enabled, v.sign, v.encrypt, v.keys, v.signs_until) for v in views],
+        ("address", "kind", "enabled", "sign", "encrypt", "keys", "signs until", "readers"),
+        [
+            (v.address, v.kind, v.enabled, v.sign, v.encrypt, v.keys, v.signs_until, v.readers)
+            for v in views
+        ],
     )
 
 
@@ -179,8 +194,11 @@ def remove(
     """Remove an account; one with keys only when they may be destroyed."""
     acting, wanted = act(context), mailbox(address)
     with opened_store(context) as store:
+        view = queries.account(store, wanted, acting.at)
         accounts.remove(store, acting, wanted, destroy_keys=destroy_keys)
     tell(f"{wanted}: removed")
+    for read in view.reads_for:
+        say(f"it is still a reader of {read}; who is to be: `account set {read} --reader …`")
 
 
 @app.command(name="import-key")
@@ -313,6 +331,12 @@ def smimea(
         records = zone_records(store, wanted, kind, acting.at)
     for record in records:
         typer.echo(record)
+
+
+def _note_unserved(account: Account | None, loaded: Settings) -> None:
+    """Tell of readers just named whom no mail can reach."""
+    for note in unserved(account.readers if account else (), loaded):
+        say(note)
 
 
 def _emit_keys(held: list[KeyView]) -> None:

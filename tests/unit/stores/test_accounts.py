@@ -70,6 +70,17 @@ def test_two_may_read_for_each_other(store: Store, act: Act) -> None:
     assert [known.account.readers for known in accounts.listing(store)] == [{BOB}, {ALICE}]
 
 
+def test_for_whom_an_account_reads_is_found_by_all_its_addresses(store: Store, act: Act) -> None:
+    bob = account("bob@example.com", "b@example.com")
+    both = frozenset({BOB, *bob.aliases})
+    accounts.add(store, act, bob)
+    accounts.add(store, act, replace(account("carol@example.com", "c@example.com"), readers=both))
+    accounts.add(store, act, READ)
+    found = accounts.reads_for(store, bob)
+    assert [mailbox.text for mailbox in found] == ["alice@example.com", "carol@example.com"]
+    assert accounts.reads_for(store, READ) == ()
+
+
 def test_a_team_can_have_no_readers_and_be_none(store: Store, act: Act) -> None:
     team = account("team@example.com", "info@example.com", kind=Kind.TEAM)
     with pytest.raises(StoreError, match=r"team@example\.com is a team account, whose"):

@@ -50,6 +50,8 @@ def test_what_is_added_is_shown(empty: Cli) -> None:
         "enabled": True,
         "aliases": ["b@example.test", "c@example.test"],
         "logins": ["anna"],
+        "readers": [],
+        "reads_for": [],
         "sign": "on_request",
         "encrypt": "never",
         "sent_copy": "upstream:outside",
@@ -93,12 +95,36 @@ def test_an_account_with_keys_is_removed_only_with_the_flag(cli: Cli) -> None:
     assert "no account" in cli.refused("account", "show", "alice@example.test")
 
 
+def test_readers_are_set_shown_and_taken_away(cli: Cli) -> None:
+    cli.done("account", "add", "bob@example.test", "--alias", "b@example.test")
+    readers = ("--reader", "b@example.test", "--reader", "deputy@example.net")
+    told = cli.done("account", "set", "alice@example.test", *readers)
+    assert "deputy@example.net: no inbound listener serves example.net" in told.err
+    shown = cli.done("account", "show", "alice@example.test", "--json").json
+    assert shown["readers"] == ["b@example.test", "deputy@example.net"]
+    listed = cli.done("account", "list", "--json").json
+    assert [(one["readers"], one["reads_for"]) for one in listed[:2]] == [
+        (["b@example.test", "deputy@example.net"], []),
+        ([], ["alice@example.test"]),
+    ]
+    assert "reads for: alice@example.test" in cli.done("account", "show", "b@example.test").out
+    assert "b@example.test, deputy@example.net" in cli.done("account", "list").out.splitlines()[1]
+    removed = cli.done("account", "remove", "bob@example.test")
+    assert "still a reader of alice@example.test" in removed.err
+    cli.done("account", "set", "alice@example.test", "--encrypt", "never")
+    assert cli.done("account", "show", "alice@example.test", "--json").json["readers"]
+    assert cli.done("account", "set", "alice@example.test", "--reader", "").err == ""
+    assert not cli.done("account", "show", "alice@example.test", "--json").json["readers"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         (("add", "nobody"), "is not an address"),
         (("add", "a@example.test", "--alias", "x y@z"), "is not an address"),
-        (("add", "a@example.test", "--reader", "b@example.test"), "not supported"),
+        (("add", "a@example.test", "--reader", "b"), "is not an address"),
+        (("add", "a@example.test", "--reader", "team@example.test"), "cannot be a reader"),
+        (("set", "team@example.test", "--reader", "alice@example.test"), "no readers for it"),
         (("add", "a@example.test", "--sent-copy", "imap://x"), "--sent-copy must be"),
         (("add", "a@example.test", "--sent-copy", "upstream:x"), "no upstream 'x'"),
         (("add", "other@example.test", "--alias", "al@example.test"), "already belongs"),

@@ -1,7 +1,7 @@
 import pytest
 
 from smime_proxy.address import parse_mailbox
-from smime_proxy.admin.cli.account_change import Change, EncryptWord, SignWord, refuse_readers
+from smime_proxy.admin.cli.account_change import Change, EncryptWord, SignWord, unserved
 from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.policy.rules import Account, Encrypt, Kind, Override, Sign
 from smime_proxy.settings import Settings
@@ -52,10 +52,34 @@ def test_words_are_those_of_the_policy() -> None:
     assert {word.value for word in EncryptWord} == {value.value for value in Encrypt} | {"default"}
 
 
-def test_readers_are_refused_rather_than_ignored() -> None:
-    refuse_readers(None)
-    with pytest.raises(CommandError, match="not supported"):
-        refuse_readers(["b@example.test"])
+def test_readers_are_replaced_and_taken_away() -> None:
+    read = Change(readers=("b@example.test", "C@example.test")).apply(ALICE, Settings())
+    assert read.readers == set(map(parse_mailbox, ("b@example.test", "c@example.test")))
+    assert Change().apply(read, Settings()) == read
+    assert Change(readers=("d@example.test",)).apply(read, Settings()).readers == {
+        parse_mailbox("d@example.test")
+    }
+    assert Change(readers=("",)).apply(read, Settings()) == ALICE
+    with pytest.raises(CommandError, match="is not an address"):
+        Change(readers=("b",)).apply(ALICE, Settings())
+
+
+def test_who_can_get_no_mail_here_is_told_of() -> None:
+    listener = {"bind": "127.0.0.1:1", "upstream": "x"}
+    settings = Settings.model_validate(
+        {
+            "upstreams": {"x": {"url": "maildir:///x"}},
+            "listeners": {
+                "out": {"role": "outbound", **listener},
+                "in": {"role": "inbound", **listener, "domains": ["Example.test"]},
+            },
+        }
+    )
+    readers = map(parse_mailbox, ("c@sub.example.test", "b@EXAMPLE.test", "a@example.net"))
+    assert [note.partition(":")[0] for note in unserved(readers, settings)] == [
+        "a@example.net",
+        "c@sub.example.test",
+    ]
 
 
 def test_a_refusal_text_is_set_kept_and_taken_away() -> None:
