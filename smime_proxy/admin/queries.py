@@ -71,10 +71,11 @@ class AccountView:
 
 @dataclass(frozen=True, slots=True)
 class KeyView:
-    """A key of an account; `state` is current or former."""
+    """A key of an account; `state` is current or former, `signs` tells whether it may sign now."""
 
     id: str
     state: str
+    signs: bool
     imported_at: datetime
     retired_at: datetime | None
     provenance: str
@@ -173,7 +174,8 @@ def account(store: Store, mailbox: Mailbox, at: datetime) -> AccountView:
 
 def key_list(store: Store, mailbox: Mailbox, at: datetime) -> list[KeyView]:
     """Give the keys of an account, the current first; raises `StoreError` when it is unknown."""
-    return [key_view(key, at) for key in keys.listing(store, mailbox)]
+    enabled = accounts.find(store, mailbox).account.enabled
+    return [_key(key, at, enabled=enabled) for key in keys.listing(store, mailbox)]
 
 
 def partner_list(store: Store, mailbox: Mailbox | None, at: datetime) -> list[PartnerView]:
@@ -222,18 +224,6 @@ def anchor_view(stored: StoredAnchor, at: datetime) -> AnchorView:
     )
 
 
-def key_view(key: StoredKey, at: datetime) -> KeyView:
-    """Put a stored key into words."""
-    return KeyView(
-        id=key.key_id,
-        state="former" if key.former else "current",
-        imported_at=key.imported_at,
-        retired_at=key.retired_at,
-        provenance=key.provenance,
-        certificate=certificate_view(key.certificate, at),
-    )
-
-
 def certificate_view(certificate: Certificate, at: datetime) -> CertificateView:
     """Put a certificate into words; `at` is the time its validity is judged at, aware UTC."""
     size = certificate.curve or certificate.key_size or ""
@@ -250,6 +240,20 @@ def certificate_view(certificate: Certificate, at: datetime) -> CertificateView:
         may_sign=certificate.may_sign,
         may_encrypt=certificate.may_encrypt,
         weak=certificate.weak,
+    )
+
+
+def _key(key: StoredKey, at: datetime, *, enabled: bool) -> KeyView:
+    carried = key.certificate.mailboxes
+    signs = any(choose_signing((key,), mailbox, at).chosen for mailbox in carried)
+    return KeyView(
+        id=key.key_id,
+        state="former" if key.former else "current",
+        signs=enabled and signs,
+        imported_at=key.imported_at,
+        retired_at=key.retired_at,
+        provenance=key.provenance,
+        certificate=certificate_view(key.certificate, at),
     )
 
 

@@ -349,7 +349,7 @@ def _emit_keys(held: list[KeyView]) -> None:
                 view.certificate.validity,
                 view.certificate.key,
                 view.certificate.not_after,
-                view.state == "current" and view.certificate.may_sign,
+                view.signs,
                 view.certificate.may_encrypt,
                 view.certificate.fingerprint[:16],
             )

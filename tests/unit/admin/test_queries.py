@@ -75,6 +75,25 @@ def test_keys_come_current_first_with_their_certificates(store: Store, alice: Ce
     assert current.certificate.key == "ec secp256r1"
 
 
+def test_a_key_signs_in_its_dates_while_it_is_current_and_the_account_enabled(
+    store: Store, alice: Certificate
+) -> None:
+    keys.import_key(store, ACT, ALICE, certified("alice@example.test", AT + timedelta(days=2), 4))
+
+    def signing(at: datetime) -> set[str]:
+        return {key.certificate.serial for key in queries.key_list(store, ALICE, at) if key.signs}
+
+    assert signing(AT) == {"0ABC"}  # that of serial 4 is not valid yet
+    assert signing(AT + timedelta(days=3)) == {"0ABC", "04"}
+    assert signing(alice.not_after + timedelta(days=1)) == {"04"}
+    assert signing(AT - timedelta(days=400)) == set()  # the only one in its dates is a former one
+    (current,) = (key for key in queries.key_list(store, ALICE, AT) if key.signs)
+    keys.retire(store, ACT, ALICE, current.id)
+    assert signing(AT) == set()
+    accounts.disable(store, ACT, ALICE)
+    assert signing(AT + timedelta(days=3)) == set()
+
+
 def test_a_partner_certificate_says_why_it_is_not_usable(store: Store) -> None:
     found = certified("partner@example.org", AT, 5, RSA_KEY).certificate
     partners.import_certificate(store, ACT, [found, ROOT])
