@@ -171,9 +171,9 @@ def test_explain_says_who_opens_it_with_whose_keys(office: Office) -> None:
     path = office.folder / "sealed.eml"
     path.write_bytes(office.sealed(("alice", "bob")))
     to = [word for name in (ALICE, BOB, DEPUTY, STRANGER) for word in ("--to", name)]
-    told = command(
-        office.proxy, "explain", "--listener", "in", "--from", OUTSIDE, *to, str(path), "--json"
-    )
+    line = ("explain", "--listener", "in", "--from", OUTSIDE, *to, str(path))
+    assert f"opened for {DEPUTY} with keys of {ALICE}\n" in command(office.proxy, *line)
+    told = command(office.proxy, *line, "--json")
     assert {one["recipient"]: one["opened_with"] for one in json.loads(told)["recipients"]} == {
         ALICE: [ALICE],
         BOB: [BOB, ALICE],
