@@ -191,7 +191,10 @@ class Transform:
         addresses = tuple(account.address for account in accounts)
         if addresses not in self._contents:
             keys = (key for one in accounts for key in self._material.decryption_keys(one))
-            self._contents[addresses] = self._received(tuple(keys))
+            made = self._received(tuple(keys))
+            # Large mail to many is held once: with whichever keys, they mostly get the same.
+            same = (known for known in self._contents.values() if known == made)
+            self._contents[addresses] = next(same, made)
         return self._contents[addresses]
 
     def _received(self, keys: tuple[DecryptionKey, ...]) -> bytes:
