@@ -6,7 +6,6 @@ header); RFC 5322 3.6.3 (Bcc).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import Enum
 from typing import assert_never
 
@@ -14,6 +13,7 @@ from smime_proxy.address import Mailbox
 from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.envelope import Envelope, Role
+from smime_proxy.gateway.harvest import seen_capabilities
 from smime_proxy.gateway.ports import FoundKey, SeenCapabilities
 from smime_proxy.message.build import with_entity
 from smime_proxy.message.canonical import canonical_entity, outer_header
@@ -42,7 +42,7 @@ from smime_proxy.smime.delivery import as_it_came_without_claims
 from smime_proxy.smime.encrypt import encrypt_message, recipient_of
 from smime_proxy.smime.protected_headers import protect_encrypted, protect_signed
 from smime_proxy.smime.receive import receive
-from smime_proxy.smime.report import PASSED, Report
+from smime_proxy.smime.report import Report
 from smime_proxy.smime.sign import sign_entity, sign_entity_opaque, signing_time
 from smime_proxy.smime.status import mark_private, pending_field, result_fields, strip_results
 from smime_proxy.smime.unwrap import Unwrap
@@ -210,7 +210,7 @@ class Transform:
                 header = material.marks.named(header, content, material.hostname)
                 fields += (material.marks.mark_of(header),)
                 self._named = own_identifiers(header)
-        self._seen = _seen(received.report, material.envelope.received_at) or self._seen
+        self._seen = seen_capabilities(received.report, material.envelope.received_at) or self._seen
         found = material.find_key(received.report)
         if found is not None:
             self._found = found
@@ -292,19 +292,3 @@ def _pending_fields(found: FoundKey) -> tuple[tuple[str, str], ...]:
         return ()
     fingerprint = found.certificate.fingerprint
     return (pending_field(found.mailbox, fingerprint, found.caution.value),)
-
-
-def _seen(report: Report, received_at: datetime) -> SeenCapabilities | None:
-    """Give what a sender whose signature passes says that he can read; else nobody said it.
-
-    It counts from when it was signed, and never from a time to come.
-    """
-    signer = report.signer
-    if report.signature != PASSED or signer is None or signer.mailbox is None:
-        return None
-    if signer.via_gateway:
-        return None  # it is the gateway that reads so
-    if signer.report.capabilities is None:
-        return None
-    at = min(signer.report.signing_time or received_at, received_at)
-    return SeenCapabilities(signer.mailbox, signer.report.capabilities, at)
