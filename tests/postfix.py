@@ -47,10 +47,12 @@ smtp_dns_support_level = disabled
 alias_maps =
 in_flow_delay = 0
 """
+# A message that qmgr finds still in the hands of an smtp process waits for the wake-up of qmgr:
+# 5 seconds here, not 300, because tests let Postfix try again every second.
 _MASTER = """
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
+qmgr unix n - n 5 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce
