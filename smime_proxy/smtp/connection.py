@@ -253,8 +253,10 @@ class Connection(SMTP):
             if self.admission.draining and self.between_transactions:
                 self.say(SHUTTING_DOWN)
                 break
+            held = len(self.intake.buffer)
             await self.flush()
-            if not self._is_over():  # it may be by now, when the client did not read
+            # A client that did not read may have left meanwhile, or have gone on.
+            if not self._is_over() and len(self.intake.buffer) == held:
                 allowed = self.admission.allowance
                 if self.intake.has_begun:
                     until = min(until, self.loop.time() + allowed.line)

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from smime_proxy.gateway.replies import REPLIES, reply_for
 from smime_proxy.reply import Reply, read_reply
 from smime_proxy.smtp.auth import UNAVAILABLE
-from smime_proxy.smtp.connection import cause_of
+from smime_proxy.smtp.connection import Connection, cause_of
 from smime_proxy.smtp.listener import SmtpListener
 from smime_proxy.smtp.server import MAX_AIMLESS
 from smime_proxy.smtp.tls import server_context
@@ -214,6 +214,33 @@ async def test_client_that_does_not_read_holds_nobody_up_at_the_end() -> None:
         with pytest.raises(ConnectionError):
             await asking
         sock.close()
+
+
+async def test_what_a_client_says_before_it_reads_its_replies_is_heard() -> None:
+    gateway = FakeGateway({"rcpt": reply("450 4.2.1 " + "busy " * 50)})
+    async with listening(gateway) as (listener, port):
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        sock.settimeout(0)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, ("127.0.0.1", port))
+        await loop.sock_sendall(sock, b"EHLO x\r\nMAIL FROM:<>\r\n")
+        while not is_clogged(listener):
+            await loop.sock_sendall(sock, b"RCPT TO:<b@example.org>\r\n" * 1000)
+            await asyncio.sleep(0.01)
+        await loop.sock_sendall(sock, b"QUIT\r\n")
+        await until(lambda: all(one.intake.buffer for one in dialogues(listener)))
+        said = b""
+        while piece := await asyncio.wait_for(loop.sock_recv(sock, 1 << 20), 10):
+            said = (said + piece)[-100:]
+        assert said.endswith(b"221 2.0.0 Bye\r\n")
+        sock.close()
+
+
+def dialogues(listener: SmtpListener) -> Iterator[Connection]:
+    for one in listener._admission.visitors:
+        assert isinstance(one, Connection)
+        yield one
 
 
 def is_clogged(listener: SmtpListener) -> bool:
