@@ -58,6 +58,7 @@ def read_contents(name: str, table: AccountTable) -> Contents:
             fault = str(Fault((TABLE, name, key), f"{file}: {error.strerror}"))
             gone = hashlib.sha256(fault.encode()).digest()
             return Contents({}, gone, fault, isinstance(error, PermissionError))
+        digest.update(f"{key} {file}\0".encode(errors="surrogateescape"))
         digest.update(hashlib.sha256(raw[file]).digest())
     return Contents(raw, digest.digest())
 
@@ -67,12 +68,17 @@ def read_account(
 ) -> DeclaredAccount:
     """Make a declared account of its table and what its files hold.
 
-    Keys it has in `before` and not in its files go on decrypting. `at` is now, aware UTC.
+    Keys it has in `before` and not in its files go on decrypting; what is the same as there is not
+    read again. `at` is now, aware UTC.
     """
     account = to_account(name, table)
-    known = before.find(account.address) or DeclaredAccount(account)
+    known = before.find(account.address)
+    if known is None or known.account.address != account.address:
+        known = DeclaredAccount(account)
     if contents.denied and known.keys:  # read as root once, and root was given up
         return replace(known, account=account)
+    if (known.account, known.digest) == (account, contents.digest):
+        return known
     kept = replace(known, account=account, digest=contents.digest)
     if contents.fault:
         return replace(kept, fault=contents.fault)

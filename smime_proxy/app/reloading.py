@@ -63,6 +63,12 @@ class Reloading:
         self.in_force = first
         self._load = load
 
+    def declared_now(self) -> "Declared":
+        """Read the accounts that the settings in force declare; blocks."""
+        from smime_proxy.admin.declared import read_declared
+
+        return read_declared(self.in_force.settings, datetime.now(UTC), self.in_force.declared)
+
     def renew(self, before: "Declared | None" = None) -> InForce:
         """Put the settings in force that are written down now, and give them.
 
