@@ -166,9 +166,29 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
         emit_json(views)
         return
     emit_table(
-        ("address", "kind", "enabled", "sign", "encrypt", "keys", "signs until", "readers"),
+        (
+            "address",
+            "kind",
+            "enabled",
+            "sign",
+            "encrypt",
+            "keys",
+            "signs until",
+            "readers",
+            "origin",
+        ),
         [
-            (v.address, v.kind, v.enabled, v.sign, v.encrypt, v.keys, v.signs_until, v.readers)
+            (
+                v.address,
+                v.kind,
+                v.enabled,
+                v.sign,
+                v.encrypt,
+                v.keys,
+                v.signs_until,
+                v.readers,
+                v.origin,
+            )
             for v in views
         ],
     )
@@ -341,7 +361,7 @@ def _note_unserved(account: Account | None, loaded: Settings) -> None:
 
 def _emit_keys(held: list[KeyView]) -> None:
     emit_table(
-        ("id", "state", "validity", "key", "until", "signs", "decrypts", "fingerprint"),
+        ("id", "state", "validity", "key", "until", "signs", "decrypts", "fingerprint", "origin"),
         [
             (
                 view.id,
@@ -352,6 +372,7 @@ def _emit_keys(held: list[KeyView]) -> None:
                 view.signs,
                 view.certificate.may_encrypt,
                 view.certificate.fingerprint[:16],
+                view.origin,
             )
             for view in held
         ],
