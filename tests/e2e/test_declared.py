@@ -78,7 +78,8 @@ class Office:
             "out": Listener("outbound", "sink"),
             "in": Listener("inbound", "sink", 'domains = ["firm.example"]'),
         }
-        more = "".join(map(self.table, (SHOP, DESK)))
+        trust = f'[trust]\nown_anchor_files = ["{self.folder}/root.pem"]\n'
+        more = trust + "".join(map(self.table, (SHOP, DESK)))
         design = Design({"sink": to_sink(self.sink.port)}, listeners, self.workers, more)
         variables = {"SMIME_PROXY_SECRETS": str(self.secrets), **contained.SERVICES}
         self.variables = variables
@@ -210,6 +211,14 @@ def test_declared_keys_sign_with_their_chain_and_decrypt(office: Office) -> None
     assert office.read(FIRST[BILLS], BILLS)
 
 
+def test_what_is_signed_is_believed_by_a_declared_anchor(office: Office) -> None:
+    signed, number = office.sent(SHOP), len(office.sink.messages)
+    assert deliver(office.proxy.ports["in"], SHOP, (DESK,), signed).code == 250
+    received = office.sink.messages[number].content
+    assert b"smime=pass" in received
+    assert b"chain=trusted" in received
+
+
 def test_every_command_needs_no_store_and_nothing_that_can_be_written(office: Office) -> None:
     if not contained.missing():
         written = office.command("account", "export-public", SHOP, "--out", office.folder / "x")
@@ -221,6 +230,7 @@ def test_every_command_needs_no_store_and_nothing_that_can_be_written(office: Of
         ("healthcheck",),
         ("explain", "--from", BILLS, "--to", PARTNER, mail),
         ("inspect", mail),
+        ("doctor",),
         ("account", "keys", BILLS),
     ):
         done = office.command(*line)
