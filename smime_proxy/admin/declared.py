@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from smime_proxy.address import parse_mailbox
 from smime_proxy.certs.certificate import Certificate, read_certificates
 from smime_proxy.certs.errors import CertificateError, KeyFileError
 from smime_proxy.certs.pem import MAX_FILE_OCTETS
@@ -26,11 +27,16 @@ from smime_proxy.stores.declared import (
     DeclaredAnchor,
     DeclaredAnchors,
     DeclaredKey,
+    DeclaredPartner,
+    DeclaredPartners,
 )
 from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.keys import issuers_of, refusal, standing
+from smime_proxy.stores.partners import chosen
 
 TRUST = ("trust",)
+PARTNERS = "partners"
+CERTIFICATE_FILES = "certificate_files"
 MAX_OCTETS = max(MAX_KEY_FILE_OCTETS, MAX_FILE_OCTETS)  # who reads them refuses what is larger
 ID_DIGITS = 16  # of a fingerprint; keys in the store have names of eight
 
@@ -59,7 +65,22 @@ def read_declared(settings: Settings, at: datetime, before: Declared = NOTHING) 
             for name, table in settings.accounts.items()
         ),
         read_trust(read_contents(TRUST, settings.trust.files), settings.trust, before.trust),
+        read_partners(read_partner_contents(settings), settings, before.partners),
     )
+
+
+def read_partner_contents(settings: Settings) -> Contents:
+    """Read the files of all partners' certificates as they are now; blocks."""
+    raw: dict[Path, bytes] = {}
+    digest = hashlib.sha256()
+    for name, table in settings.partners.items():
+        files = [(CERTIFICATE_FILES, file) for file in table.certificate_files]
+        one = read_contents((PARTNERS, name), files)
+        if one.fault:
+            return one
+        raw.update(one.raw)
+        digest.update(name.encode() + b"\0" + one.digest)
+    return Contents(raw, digest.digest())
 
 
 def read_contents(path: KeyPath, files: Sequence[tuple[str, Path]]) -> Contents:
@@ -91,7 +112,7 @@ def read_account(
     if known is None or known.account.address != account.address:
         known = DeclaredAccount(account)
     if contents.denied and known.keys:  # read as root once, and root was given up
-        return replace(known, account=account)
+        return known if known.account == account else replace(known, account=account)
     if (known.account, known.digest) == (account, contents.digest):
         return known
     kept = replace(known, account=account, digest=contents.digest)
@@ -124,6 +145,29 @@ def read_trust(contents: Contents, table: TrustTable, before: DeclaredAnchors) -
         except (CertificateError, StoreError) as error:
             return replace(kept, fault=str(Fault((*TRUST, key), f"{file}: {error}")))
     return DeclaredAnchors(tuple(found.values()), "", contents.digest)
+
+
+def read_partners(
+    contents: Contents, settings: Settings, before: DeclaredPartners
+) -> DeclaredPartners:
+    """Make the partners' certificates of what their files hold, each for whom it is declared."""
+    if contents.digest == before.digest or (contents.denied and before.certificates):
+        return before
+    kept = replace(before, digest=contents.digest)
+    if contents.fault:
+        return replace(kept, fault=contents.fault)
+    found = []
+    for name, table in settings.partners.items():
+        mailbox = parse_mailbox(name) if "@" in name else None
+        domains = () if mailbox is not None else (name,)
+        path = (PARTNERS, name, CERTIFICATE_FILES)
+        for file in table.certificate_files:
+            try:
+                certificate, chain = chosen(read_certificates(contents.raw[file]), mailbox, domains)
+            except (CertificateError, StoreError) as error:
+                return replace(kept, fault=str(Fault(path, f"{file}: {error}")))
+            found.append(DeclaredPartner(certificate, chain, mailbox, name, file))
+    return DeclaredPartners(tuple(found), "", contents.digest)
 
 
 class _Unusable(Exception):  # noqa: N818 - said in the account's fault, not an error of the program

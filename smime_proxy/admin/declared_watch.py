@@ -16,6 +16,8 @@ from smime_proxy.admin.declared import (
     Contents,
     read_account,
     read_contents,
+    read_partner_contents,
+    read_partners,
     read_trust,
 )
 from smime_proxy.gateway.ports import Measures
@@ -27,6 +29,7 @@ EVERY_SECONDS = 2.0  # between looks; reading a few files costs nothing
 SETTLE_SECONDS = 0.5  # a file being written is longer by then
 
 ANCHORS = "trust anchors"  # in place of an account in the log
+PARTNERS_KNOWN = "partner certificates"
 
 _log = structlog.get_logger("smime_proxy.declared")
 
@@ -77,6 +80,8 @@ class DeclaredWatch:
     def _put(self, declared: Declared) -> None:
         """Exchange everything, and tell of what has other files than before."""
         before = self._declarations.current
+        if _is_same(before, declared):
+            return
         self._declarations.current = declared
         for one in declared.accounts:
             known = before.find(one.account.address)
@@ -86,6 +91,11 @@ class DeclaredWatch:
         if before.trust.digest not in (b"", declared.trust.digest):
             trusted = [one.certificate.fingerprint[:ID_DIGITS] for one in declared.trust.anchors]
             self._tell(ANCHORS, declared.trust.fault, trusted)
+        if before.partners.digest not in (b"", declared.partners.digest):
+            held = [
+                one.certificate.fingerprint[:ID_DIGITS] for one in declared.partners.certificates
+            ]
+            self._tell(PARTNERS_KNOWN, declared.partners.fault, held)
 
     def _tell(self, whose: str, fault: str, current: Sequence[str]) -> None:
         if fault:
@@ -96,16 +106,28 @@ class DeclaredWatch:
         self.measures.count("key_files", outcome="broken" if fault else "taken")
 
 
+def _is_same(before: Declared, after: Declared) -> bool:
+    """Tell whether nothing was read anew, so that nobody need look again."""
+    pairs = zip(before.accounts, after.accounts, strict=False)
+    return (
+        len(before.accounts) == len(after.accounts)
+        and all(one is other for one, other in pairs)
+        and (before.trust is after.trust, before.partners is after.partners) == (True, True)
+    )
+
+
 def _looked_at(settings: Settings) -> list[Contents]:
-    """Read all files: those of each account, then those of the anchors."""
+    """Read all files: those of each account, then of the anchors, then of the partners."""
     return [
         *(read_contents((TABLE, name), one.files) for name, one in settings.accounts.items()),
         read_contents(TRUST, settings.trust.files),
+        read_partner_contents(settings),
     ]
 
 
 def _changed(looked_at: Sequence[Contents], declared: Declared) -> bool:
-    known = (*(one.digest for one in declared.accounts), declared.trust.digest)
+    accounts = (one.digest for one in declared.accounts)
+    known = (*accounts, declared.trust.digest, declared.partners.digest)
     pairs = zip(looked_at, known, strict=True)
     return any(not one.denied and one.digest != digest for one, digest in pairs)
 
@@ -114,7 +136,7 @@ def _renewed(
     settings: Settings, first: Sequence[Contents], at: datetime, declared: Declared
 ) -> Declared:
     """Read again; what holds what it did a moment ago is taken, all else stays as it is."""
-    *accounts, trust = zip(first, _looked_at(settings), strict=True)
+    *accounts, trust, partners = zip(first, _looked_at(settings), strict=True)
     named = zip(settings.accounts.items(), accounts, declared.accounts, strict=True)
     return Declared(
         tuple(
@@ -124,4 +146,7 @@ def _renewed(
         read_trust(trust[1], settings.trust, declared.trust)
         if trust[0].digest == trust[1].digest
         else declared.trust,
+        read_partners(partners[1], settings, declared.partners)
+        if partners[0].digest == partners[1].digest
+        else declared.partners,
     )

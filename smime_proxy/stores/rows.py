@@ -15,7 +15,7 @@ from smime_proxy.certs.source import Source
 from smime_proxy.policy.rules import Account
 from smime_proxy.stores import accounts, anchors, issued, schema
 from smime_proxy.stores.declared import NOTHING, Declared
-from smime_proxy.stores.shelf import Pinned, Shelf
+from smime_proxy.stores.shelf import Pinned, PinnedToo, Shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,4 +159,6 @@ def load_anchors(
     stored = anchors.load(connection, read=shelf.certificate)
     found = (*stored, *anchors.declared_ones(declared))
     trusted = [known.anchor(mine, taken_back) for known in found]
-    return Anchors.of(trusted, Pinned(shelf, partners.pinned, partners.by_address))
+    pinned = Pinned(shelf, partners.pinned, partners.by_address)
+    pins = declared.pins
+    return Anchors.of(trusted, PinnedToo(pinned, pins) if pins else pinned)

@@ -14,10 +14,12 @@ from smime_proxy.settings import Settings
 from smime_proxy.settings.accounts import AccountTable
 from smime_proxy.stores.declared import (
     NO_ANCHORS,
+    NO_PARTNERS,
     NOTHING,
     Declared,
     DeclaredAccount,
     DeclaredAnchors,
+    DeclaredPartners,
 )
 from tests import pki
 from tests.pki import NOT_AFTER, NOW
@@ -233,3 +235,39 @@ def test_a_file_without_an_authority_is_named_and_anchors_of_before_stay(tmp_pat
         assert Declared(trust=after).fatal == ()
         first = Declared(trust=trusted(tmp_path, anchor_files=[file]))
         assert first.fatal == first.faults == (after.fault,)
+
+
+def partners_of(before: DeclaredPartners = NO_PARTNERS, **files: list[str]) -> DeclaredPartners:
+    tables = {name.replace("__", "@"): {"certificate_files": some} for name, some in files.items()}
+    names = {name.replace("_", "."): table for name, table in tables.items()}
+    settings = Settings.model_validate({"partners": names})
+    return read_declared(settings, NOW, Declared(partners=before)).partners
+
+
+def test_a_partners_certificate_is_for_the_address_or_the_domain_it_is_declared_for(
+    tmp_path: Path,
+) -> None:
+    file = write(tmp_path, STRANGER.chain_pem(), "partner.pem")
+    found = partners_of(bob__example_org=[file], example_net=[file])
+    assert [(one.mailbox, one.domain) for one in found.certificates] == [
+        (parse_mailbox("bob@example.org"), "bob@example.org"),
+        (None, "example.net"),
+    ]
+    assert {one.certificate for one in found.certificates} == {STRANGER.certificate}
+    assert {one.chain for one in found.certificates} == {(MIDDLE.certificate,)}
+    assert partners_of(found, bob__example_org=[file], example_net=[file]) is found
+
+
+def test_a_partners_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    file = write(tmp_path, STRANGER.pem(), "partner.pem")
+    before = partners_of(example_net=[file])
+    for raw, reason in ((ROOT.pem() + MIDDLE.pem(), "authorities only"), (b"", "partner.pem: ")):
+        Path(file).write_bytes(raw)
+        after = partners_of(before, example_net=[file])
+        assert after.certificates == before.certificates
+        assert after.fault.startswith(f'partners."example.net".certificate_files: {file}: ')
+        assert reason in after.fault
+    first = Declared(partners=partners_of(example_net=[file, "/nowhere"]))
+    assert first.fatal == (
+        'partners."example.net".certificate_files: /nowhere: No such file or directory',
+    )

@@ -170,6 +170,25 @@ async def test_anchors_are_followed_too(process: Process, tmp_path: Path) -> Non
     assert logs[0]["account"] == "trust anchors"
 
 
+async def test_certificates_of_partners_are_followed_too(process: Process, tmp_path: Path) -> None:
+    file = tmp_path / "partner.pem"
+    file.write_bytes(FIRST.pem())
+    tables = {"bob@example.org": {"certificate_files": [str(file)]}}
+    settings = Settings.model_validate({"partners": tables})
+    process.watch.exchange(settings, read_declared(settings, NOW))
+    file.write_bytes(SECOND.pem())
+    await process.watch.look(NOW)
+    (known,) = process.declarations.current.partners.certificates
+    assert known.certificate == SECOND.certificate
+    assert process.outcomes() == ["taken", "taken"]
+
+
+async def test_what_is_the_same_is_not_exchanged(process: Process) -> None:
+    before = process.declarations.current
+    process.watch.exchange(process.settings, read_declared(process.settings, NOW, before))
+    assert process.declarations.current is before
+
+
 async def test_it_looks_again_and_again(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
     counted = asyncio.Event()
 
