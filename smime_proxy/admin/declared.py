@@ -1,29 +1,49 @@
-"""Reads the key files of declared accounts; a file that cannot be used leaves the keys of before.
+"""Reads the files of declared accounts and anchors; one that cannot be used changes nothing.
 
 RFC 7292 (PKCS #12), RFC 7468 (PEM).
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from smime_proxy.certs.errors import KeyFileError
+from smime_proxy.address import parse_mailbox
+from smime_proxy.certs.certificate import Certificate, read_certificates
+from smime_proxy.certs.errors import CertificateError, KeyFileError
+from smime_proxy.certs.pem import MAX_FILE_OCTETS
 from smime_proxy.certs.pkcs12 import MAX_KEY_FILE_OCTETS, KeyBundle, read_key_file
 from smime_proxy.policy.rules import Account
 from smime_proxy.settings.accounts import TABLE, AccountTable, to_account
-from smime_proxy.settings.errors import Fault
+from smime_proxy.settings.errors import Fault, KeyPath
 from smime_proxy.settings.model import Settings
-from smime_proxy.stores.declared import NOTHING, Declared, DeclaredAccount, DeclaredKey
+from smime_proxy.settings.tables import TrustTable
+from smime_proxy.stores.anchors import authorities_of
+from smime_proxy.stores.declared import (
+    NOTHING,
+    Declared,
+    DeclaredAccount,
+    DeclaredAnchor,
+    DeclaredAnchors,
+    DeclaredKey,
+    DeclaredPartner,
+    DeclaredPartners,
+)
+from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.keys import issuers_of, refusal, standing
+from smime_proxy.stores.partners import chosen
 
+TRUST = ("trust",)
+PARTNERS = "partners"
+CERTIFICATE_FILES = "certificate_files"
+MAX_OCTETS = max(MAX_KEY_FILE_OCTETS, MAX_FILE_OCTETS)  # who reads them refuses what is larger
 ID_DIGITS = 16  # of a fingerprint; keys in the store have names of eight
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What the files of one account held at one time; `digest` is the same for the same octets.
+    """What some files held at one time; `digest` is the same for the same octets.
 
     `fault` is that of a file that could not be read, "" when all could; `denied`: it may not be.
     """
@@ -35,27 +55,43 @@ class Contents:
 
 
 def read_declared(settings: Settings, at: datetime, before: Declared = NOTHING) -> Declared:
-    """Read all declared accounts as their files are now; blocks.
+    """Read all declared accounts and anchors as their files are now; blocks.
 
-    What cannot be used is said in the account's `fault`, which keeps the keys it has in `before`.
+    What cannot be used is said in a `fault`, and stays as it is in `before`.
     """
     return Declared(
         tuple(
-            read_account(name, table, read_contents(name, table), at, before)
+            read_account(name, table, read_contents((TABLE, name), table.files), at, before)
             for name, table in settings.accounts.items()
-        )
+        ),
+        read_trust(read_contents(TRUST, settings.trust.files), settings.trust, before.trust),
+        read_partners(read_partner_contents(settings), settings, before.partners),
     )
 
 
-def read_contents(name: str, table: AccountTable) -> Contents:
-    """Read the files of one account as they are now; blocks."""
+def read_partner_contents(settings: Settings) -> Contents:
+    """Read the files of all partners' certificates as they are now; blocks."""
     raw: dict[Path, bytes] = {}
     digest = hashlib.sha256()
-    for key, file in table.files:
+    for name, table in settings.partners.items():
+        files = [(CERTIFICATE_FILES, file) for file in table.certificate_files]
+        one = read_contents((PARTNERS, name), files)
+        if one.fault:
+            return one
+        raw.update(one.raw)
+        digest.update(name.encode() + b"\0" + one.digest)
+    return Contents(raw, digest.digest())
+
+
+def read_contents(path: KeyPath, files: Sequence[tuple[str, Path]]) -> Contents:
+    """Read files as they are now, each with the key that names it below a path; blocks."""
+    raw: dict[Path, bytes] = {}
+    digest = hashlib.sha256()
+    for key, file in files:
         try:
             raw[file] = _octets(file)
         except OSError as error:
-            fault = str(Fault((TABLE, name, key), f"{file}: {error.strerror}"))
+            fault = str(Fault((*path, key), f"{file}: {error.strerror}"))
             gone = hashlib.sha256(fault.encode()).digest()
             return Contents({}, gone, fault, isinstance(error, PermissionError))
         digest.update(f"{key} {file}\0".encode(errors="surrogateescape"))
@@ -76,7 +112,7 @@ def read_account(
     if known is None or known.account.address != account.address:
         known = DeclaredAccount(account)
     if contents.denied and known.keys:  # read as root once, and root was given up
-        return replace(known, account=account)
+        return known if known.account == account else replace(known, account=account)
     if (known.account, known.digest) == (account, contents.digest):
         return known
     kept = replace(known, account=account, digest=contents.digest)
@@ -91,6 +127,49 @@ def read_account(
     return DeclaredAccount(account, (*keys, *left), "", remarks, contents.digest)
 
 
+def read_trust(contents: Contents, table: TrustTable, before: DeclaredAnchors) -> DeclaredAnchors:
+    """Make the declared anchors of what their files hold.
+
+    An authority that is in files of both kinds vouches for our own domains too.
+    """
+    if contents.digest == before.digest or (contents.denied and before.anchors):
+        return before
+    kept = replace(before, digest=contents.digest)
+    if contents.fault:
+        return replace(kept, fault=contents.fault)
+    found: dict[Certificate, DeclaredAnchor] = {}
+    for key, file in reversed(table.files):
+        try:
+            for one in authorities_of(read_certificates(contents.raw[file])):
+                found.setdefault(one, DeclaredAnchor(one, key == "own_anchor_files", file))
+        except (CertificateError, StoreError) as error:
+            return replace(kept, fault=str(Fault((*TRUST, key), f"{file}: {error}")))
+    return DeclaredAnchors(tuple(found.values()), "", contents.digest)
+
+
+def read_partners(
+    contents: Contents, settings: Settings, before: DeclaredPartners
+) -> DeclaredPartners:
+    """Make the partners' certificates of what their files hold, each for whom it is declared."""
+    if contents.digest == before.digest or (contents.denied and before.certificates):
+        return before
+    kept = replace(before, digest=contents.digest)
+    if contents.fault:
+        return replace(kept, fault=contents.fault)
+    found = []
+    for name, table in settings.partners.items():
+        mailbox = parse_mailbox(name) if "@" in name else None
+        domains = () if mailbox is not None else (name,)
+        path = (PARTNERS, name, CERTIFICATE_FILES)
+        for file in table.certificate_files:
+            try:
+                certificate, chain = chosen(read_certificates(contents.raw[file]), mailbox, domains)
+            except (CertificateError, StoreError) as error:
+                return replace(kept, fault=str(Fault(path, f"{file}: {error}")))
+            found.append(DeclaredPartner(certificate, chain, mailbox, name, file))
+    return DeclaredPartners(tuple(found), "", contents.digest)
+
+
 class _Unusable(Exception):  # noqa: N818 - said in the account's fault, not an error of the program
     """A file cannot be used; the text is the line that says so."""
 
@@ -99,7 +178,7 @@ def _octets(file: Path) -> bytes:
     if file.exists() and not file.is_file():  # a pipe would never end
         raise OSError(0, "not a file")
     with file.open("rb") as stream:
-        return stream.read(MAX_KEY_FILE_OCTETS + 1)
+        return stream.read(MAX_OCTETS + 1)
 
 
 def _keys(

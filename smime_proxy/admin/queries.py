@@ -14,7 +14,7 @@ from smime_proxy.certs.pool import Pool
 from smime_proxy.certs.selection import choose_recipient, choose_signing
 from smime_proxy.policy.choice import readable
 from smime_proxy.smime.status import ID_DIGITS
-from smime_proxy.stores import anchors, harvest, holdings, issued, partners
+from smime_proxy.stores import anchors, harvest, holdings, issued, partner_holdings
 from smime_proxy.stores.anchors import StoredAnchor
 from smime_proxy.stores.authority import ISSUES
 from smime_proxy.stores.connection import Store
@@ -94,7 +94,8 @@ class PartnerView:
     `domains` are those for all mailboxes of which it stands that have none of their own. `source`
     is the word of `minimum_source`'s order, `sources` by address who gave it for that; `anchor` the
     fingerprint a harvested one led to, `chain` the subjects of the issuers kept with it; `reads` by
-    address what its holder said that he can read.
+    address what its holder said that he can read. One of the settings has no `imported_at`, and
+    `decided_by` says so.
     """
 
     addresses: tuple[str, ...]
@@ -104,7 +105,7 @@ class PartnerView:
     reason: str
     source: str
     sources: Mapping[str, str]
-    imported_at: datetime
+    imported_at: datetime | None
     decided_by: str
     message_id: str
     anchor: str
@@ -139,14 +140,15 @@ class AnchorView:
     """A trust anchor; without `domains` it vouches for addresses everywhere but in our own.
 
     `own_domains`: in ours too. It does not for certificates issued after `distrust_after`.
-    `source` is manual, mozilla (of the list `source_version`) or authority, the built-in one.
+    `source` is manual, mozilla (of the list `source_version`), authority, the built-in one, or
+    settings, which have no `added_at`.
     """
 
     domains: tuple[str, ...]
     own_domains: bool
     source: str
     source_version: str
-    added_at: datetime
+    added_at: datetime | None
     distrust_after: datetime | None
     certificate: CertificateView
 
@@ -186,18 +188,21 @@ def key_list(store: Store, mailbox: Mailbox, at: datetime) -> list[KeyView]:
 def partner_list(store: Store, mailbox: Mailbox | None, at: datetime) -> list[PartnerView]:
     """Give all partner certificates, or those for one address, the newest first."""
     snapshot = _snapshot(store)
-    return [_partner(stored, snapshot, at) for stored in partners.listing(store, mailbox)]
+    return [_partner(stored, snapshot, at) for stored in partner_holdings.listing(store, mailbox)]
 
 
 def partners_of_domain(store: Store, domain: str, at: datetime) -> list[PartnerView]:
     """Give the certificates of a domain, the newest first; raises `StoreError` for no domain."""
     snapshot = _snapshot(store)
-    return [_partner(stored, snapshot, at) for stored in partners.listing_of_domain(store, domain)]
+    return [
+        _partner(stored, snapshot, at)
+        for stored in partner_holdings.listing_of_domain(store, domain)
+    ]
 
 
 def partner(store: Store, fingerprint: str, at: datetime) -> PartnerView:
     """Give one partner certificate; raises `StoreError` unless exactly one begins so."""
-    return _partner(partners.find(store, fingerprint), _snapshot(store), at)
+    return _partner(partner_holdings.find(store, fingerprint), _snapshot(store), at)
 
 
 def issued_list(store: Store, mailbox: Mailbox | None, at: datetime) -> list[IssuedView]:

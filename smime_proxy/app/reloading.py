@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 # Tables that are read again; each of the others holds something that is made once, at start.
 RELOADED = frozenset(
-    {"policy", "domains", "partners", "accounts", "upstreams", "listeners", "limits", "texts"}
+    {
+        *("policy", "domains", "partners", "accounts", "trust"),
+        *("upstreams", "listeners", "limits", "texts"),
+    }
 )
 
 
@@ -50,8 +53,8 @@ class InForce:
         from smime_proxy.stores.declared import NOTHING
 
         declared = read_declared(settings, datetime.now(UTC), before or NOTHING)
-        if declared.keyless:
-            raise CommandError("\n".join(declared.keyless))
+        if declared.fatal:
+            raise CommandError("\n".join(declared.fatal))
         return cls(settings, listener_options(settings), upstream_makers(settings), declared)
 
 

@@ -138,9 +138,9 @@ class _Workshop:
         settings = reloading.in_force.settings
         store = self._store = open_configured(settings, reloading.in_force.declared).store
         measures = self._measures = Counters()
-        self._declared = DeclaredWatch(settings.accounts, store.declared, measures)
+        self._declared = DeclaredWatch(settings, store.declared, measures)
         # Processes that are made again begin long after the first one read them.
-        self._declared.exchange(settings.accounts, reloading.declared_now())
+        self._declared.exchange(settings, reloading.declared_now())
         source = self._source = SnapshotSource(store)
         makers = reloading.in_force.makers
         self._upstreams = {name: Remembering(make()) for name, make in makers.items()}
@@ -219,7 +219,7 @@ class _Workshop:
         self._gateway.work_with(self._context)
         self._keys.harvest, self._expiry.rules = found.settings.policy.harvest, after.rules
         self._expiry.notified = _notified(found.settings, self._upstreams)
-        self._declared.exchange(found.settings.accounts, found.declared)
+        self._declared.exchange(found.settings, found.declared)
         return Renewed(found.listeners, _ways(found.settings, self._upstreams), left)
 
     def _work_with(self, settings: "Settings") -> "Context":

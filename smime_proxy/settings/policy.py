@@ -3,6 +3,7 @@
 The text under each key is its meaning, unit and default; config/smime-proxy.toml repeats them.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -150,6 +151,8 @@ class PartnerTable(Table):
     """As in [policy]; instead of what the sender has."""
     header_protection: HeaderProtectionName | None = None
     """As in [policy]; instead of what the sender has."""
+    certificate_files: Annotated[tuple[Path, ...], BeforeValidator(read_list)] = ()
+    """Files of certificates that mail to it is encrypted to, each trusted by itself."""
     gateway_signer: OptionalAddress = ""
     """Of a domain: the address in it whose signature counts for everybody there."""
     gateway_trusted: bool = False

@@ -3,7 +3,7 @@
 No RFC. Their keys are never written down and never shown.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -51,16 +51,81 @@ class DeclaredAccount:
         return (self.account.address, *self.account.aliases)
 
 
+@dataclass(frozen=True, slots=True)
+class DeclaredAnchor:
+    """An authority the settings trust; with `own_domains` for addresses of ours too."""
+
+    certificate: Certificate
+    own_domains: bool
+    origin: Path
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredAnchors:
+    """All of them, each once; `fault` and `digest` as those of an account."""
+
+    anchors: tuple[DeclaredAnchor, ...] = ()
+    fault: str = ""
+    digest: bytes = field(default=b"", repr=False)
+
+
+NO_ANCHORS = DeclaredAnchors()
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredPartner:
+    """A certificate the settings pin for a partner: one mailbox, or with None all of `domain`."""
+
+    certificate: Certificate
+    chain: tuple[Certificate, ...]
+    mailbox: Mailbox | None
+    domain: str
+    origin: Path
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredPartners:
+    """All of them; `fault` and `digest` as those of an account."""
+
+    certificates: tuple[DeclaredPartner, ...] = ()
+    fault: str = ""
+    digest: bytes = field(default=b"", repr=False)
+
+
+NO_PARTNERS = DeclaredPartners()
+
+
 @dataclass(frozen=True, eq=False)
 class Declared:
-    """All declared accounts; no address is that of two."""
+    """All that is declared; no address is that of two accounts."""
 
     accounts: tuple[DeclaredAccount, ...] = ()
+    trust: DeclaredAnchors = NO_ANCHORS
+    partners: DeclaredPartners = NO_PARTNERS
 
     @cached_property
     def by_address(self) -> Mapping[str, DeclaredAccount]:
         """Give the accounts by the keys of their addresses and aliases."""
         return {mailbox.key: one for one in self.accounts for mailbox in one.addresses}
+
+    @cached_property
+    def by_partner(self) -> Mapping[str, Sequence[DeclaredPartner]]:
+        """Give the partners' certificates by the key of the mailbox, or by the domain."""
+        found: dict[str, list[DeclaredPartner]] = {}
+        for one in self.partners.certificates:
+            name = one.domain if one.mailbox is None else one.mailbox.key
+            found.setdefault(name, []).append(one)
+        return found
+
+    @property
+    def pins(self) -> Mapping[Certificate, Container[str]]:
+        """Give the partners' certificates with the keys of the mailboxes they are pinned for."""
+        found: dict[Certificate, set[str]] = {}
+        for one in self.partners.certificates:
+            keys = found.setdefault(one.certificate, set())
+            if one.mailbox is not None:
+                keys.add(one.mailbox.key)
+        return found
 
     @property
     def domains(self) -> frozenset[str]:
@@ -70,7 +135,8 @@ class Declared:
     @property
     def issuers(self) -> tuple[Certificate, ...]:
         """Give every certificate that is part of a chain."""
-        chains = (key.chain for one in self.accounts for key in one.keys)
+        chains = [key.chain for one in self.accounts for key in one.keys]
+        chains += [one.chain for one in self.partners.certificates]
         return tuple(dict.fromkeys(issuer for chain in chains for issuer in chain))
 
     @property
@@ -81,7 +147,8 @@ class Declared:
     @property
     def faults(self) -> tuple[str, ...]:
         """Say which files cannot be used as they are now, one line each."""
-        return tuple(one.fault for one in self.accounts if one.fault)
+        said = (*(one.fault for one in self.accounts), self.trust.fault, self.partners.fault)
+        return tuple(fault for fault in said if fault)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -89,9 +156,12 @@ class Declared:
         return tuple(remark for one in self.accounts for remark in one.remarks)
 
     @property
-    def keyless(self) -> tuple[str, ...]:
-        """Say the same of those accounts that have no key of before to go on with."""
-        return tuple(one.fault for one in self.accounts if one.fault and not one.keys)
+    def fatal(self) -> tuple[str, ...]:
+        """Say the same where there is nothing of before to go on with."""
+        said = [one.fault for one in self.accounts if not one.keys]
+        said += [self.trust.fault] if not self.trust.anchors else []
+        said += [self.partners.fault] if not self.partners.certificates else []
+        return tuple(fault for fault in said if fault)
 
     def find(self, mailbox: Mailbox) -> DeclaredAccount | None:
         """Find the declared account with this address or alias."""
@@ -104,10 +174,12 @@ class Declared:
         return next((key for key in held if key.certificate == certificate), None)
 
     def certificates(self) -> Iterator[Certificate]:
-        """Give the certificates of all keys."""
+        """Give the certificates of all keys and partners."""
         for one in self.accounts:
             for key in one.keys:
                 yield key.certificate
+        for partner in self.partners.certificates:
+            yield partner.certificate
 
     def refuse(self, mailbox: Mailbox) -> None:
         """Refuse to change what is declared; raises `StoreError`."""

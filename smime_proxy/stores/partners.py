@@ -26,7 +26,7 @@ class StoredPartner:
     `domains` are those for all mailboxes of which it stands. Where it came from: `source`, when,
     who took it in, and of a harvested one the Message-ID and the fingerprint of the anchor it led
     to then ("" otherwise); `sources` are those of its addresses, of which some may have been found
-    of one that was imported for others.
+    of one that was imported for others. One of the settings has no `imported_at`.
     """
 
     certificate: Certificate
@@ -35,7 +35,7 @@ class StoredPartner:
     bound: tuple[Mailbox, ...]
     pinned: bool
     source: Source
-    imported_at: datetime
+    imported_at: datetime | None
     decided_by: str = ""
     message_id: str = ""
     anchor: str = ""
@@ -100,7 +100,7 @@ def import_certificate(
     when it serves no address, a domain is none, or a pin would vouch for one of our own unnamed.
     """
     folded = _folded(domains)
-    certificate, chain = _chosen(file, bound_to, folded)
+    certificate, chain = chosen(file, bound_to, folded)
     if bound_to is None and not folded and not certificate.identities():
         raise StoreError(
             f"the certificate {certificate.subject or certificate.fingerprint[:16]} carries no"
@@ -312,9 +312,14 @@ def _folded(domains: Iterable[str]) -> tuple[str, ...]:
         raise StoreError(f"--domain takes a domain: {error}") from error
 
 
-def _chosen(
+def chosen(
     file: Sequence[Certificate], bound_to: Mailbox | None, domains: tuple[str, ...]
 ) -> tuple[Certificate, tuple[Certificate, ...]]:
+    """Choose the partner's certificate of a file; gives the others with it, as its chain.
+
+    `bound_to` and `domains` are whom it is said to be for. Raises `StoreError` when all of them
+    are authorities'.
+    """
     named_people = [c for c in file if c.identities() and not c.is_ca]
     # People who sign their own certificate often make it one of an authority (openssl req -x509).
     people = named_people or [c for c in file if not c.is_ca] or [c for c in file if c.identities()]

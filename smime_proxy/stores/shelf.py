@@ -76,6 +76,39 @@ class _Served(Container[str]):
         return isinstance(key, str) and self.number in self.by_address.get(key, ())
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PinnedToo(Mapping[Certificate, Container[str] | None]):
+    """The pinned certificates of the store, and `others` with the keys they are pinned for."""
+
+    stored: Pinned = field(repr=False)
+    others: Mapping[Certificate, Container[str]] = field(repr=False)
+
+    def __getitem__(self, certificate: Certificate) -> Container[str]:
+        """Give for whom a certificate is pinned in one or the other; raises KeyError."""
+        own = self.others.get(certificate)
+        if own is None:
+            return self.stored[certificate]
+        return _Both(own, self.stored[certificate]) if certificate in self.stored else own
+
+    def __iter__(self) -> Iterator[Certificate]:
+        """Give all of them once."""
+        yield from self.others
+        yield from (one for one in self.stored if one not in self.others)
+
+    def __len__(self) -> int:
+        """Count all of them."""
+        return len(self.stored) + sum(one not in self.stored for one in self.others)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Both(Container[str]):
+    one: Container[str] = field(repr=False)
+    other: Container[str] = field(repr=False)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.one or key in self.other
+
+
 def load_shelf(connection: Connection, before: Shelf | None) -> Shelf:
     """Read all certificates; of those that `before` has, neither octets nor parsing again."""
     table, known = schema.certificate, before.ders if before else {}

@@ -34,7 +34,7 @@ from smime_proxy.stores import (
     certificates,
 )
 from smime_proxy.stores.connection import Store, revision
-from smime_proxy.stores.declared import NOTHING, Declared
+from smime_proxy.stores.declared import NOTHING, Declared, DeclaredPartner
 from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.keyring import Entry, Keyring
 from smime_proxy.stores.rows import (
@@ -94,7 +94,7 @@ class Snapshot:
             keyring=replace(keyring, opened=made),
             partners=partners,
             remembered=capabilities.load(connection),
-            trusted=load_anchors(connection, shelf, partners, ours),
+            trusted=load_anchors(connection, shelf, partners, ours, declared),
             issuers=Issuers.of(
                 (*shelf.issuers(), *authority.certificates_of(connection), *declared.issuers)
             ),
@@ -160,15 +160,19 @@ class Snapshot:
     def partner_certificates(self, mailbox: Mailbox) -> Sequence[PartnerCertificate]:
         """Give the known certificates of a partner, usable or not."""
         numbers = self.partners.by_address.get(mailbox.key, ())
-        return tuple(self._partner(number, mailbox.key) for number in numbers)
+        stored = (self._partner(number, mailbox.key) for number in numbers)
+        return (*map(_declared, self.declared.by_partner.get(mailbox.key, ())), *stored)
 
     def domain_certificates(self, domain: str) -> Sequence[PartnerCertificate]:
         """Give the certificates that stand for all mailboxes of exactly this domain, folded."""
-        return tuple(map(self._partner, self.partners.by_domain.get(domain, ())))
+        stored = map(self._partner, self.partners.by_domain.get(domain, ()))
+        return (*map(_declared, self.declared.by_partner.get(domain, ())), *stored)
 
     def partner_mailboxes(self) -> Iterator[Mailbox]:
         """Give every address partner certificates are known for."""
-        for key in self.partners.by_address:
+        declared = (one.mailbox for one in self.declared.partners.certificates)
+        named = (mailbox.key for mailbox in declared if mailbox is not None)
+        for key in dict.fromkeys((*self.partners.by_address, *named)):
             yield Mailbox(key, key)
 
     def capabilities(self, mailbox: Mailbox) -> Capabilities | None:
@@ -229,6 +233,16 @@ class Snapshot:
                     purpose=Purpose.SIGN if entry.certificate.may_sign else Purpose.ENCRYPT,
                     revocation=revocation,
                 )
+
+
+def _declared(one: DeclaredPartner) -> PartnerCertificate:
+    return PartnerCertificate(
+        certificate=one.certificate,
+        chain=one.chain,
+        pinned=True,
+        bound_to=() if one.mailbox is None else (one.mailbox,),
+        domains=() if one.mailbox is not None else (one.domain,),
+    )
 
 
 @lru_cache(maxsize=1024)  # mail programs of one kind say the same

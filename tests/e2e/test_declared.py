@@ -38,11 +38,15 @@ def identity(address: str, label: str = "") -> Identity:
     return pki.person(MIDDLE, address, label=f"declared {address} {label}")
 
 
+SEALED_TO = identity("friend@example.org")
+
+
 def pem(owner: Identity) -> bytes:
     return owner.key_pem() + owner.chain_pem()
 
 
 BILLS, SHOP, DESK = "bills@firm.example", "shop@firm.example", "desk@firm.example"
+FRIEND = "friend@example.org"
 FIRST = {address: identity(address) for address in (BILLS, SHOP, DESK)}
 
 
@@ -78,7 +82,10 @@ class Office:
             "out": Listener("outbound", "sink"),
             "in": Listener("inbound", "sink", 'domains = ["firm.example"]'),
         }
-        more = "".join(map(self.table, (SHOP, DESK)))
+        trust = f'[trust]\nown_anchor_files = ["{self.folder}/root.pem"]\n'
+        (self.folder / "partner.pem").write_bytes(SEALED_TO.pem())
+        partner = f'[partners."{FRIEND}"]\ncertificate_files = ["{self.folder}/partner.pem"]\n'
+        more = trust + partner + "".join(map(self.table, (SHOP, DESK)))
         design = Design({"sink": to_sink(self.sink.port)}, listeners, self.workers, more)
         variables = {"SMIME_PROXY_SECRETS": str(self.secrets), **contained.SERVICES}
         self.variables = variables
@@ -123,14 +130,14 @@ class Office:
         found = [line for line in text.splitlines() if line.startswith(name + " ")]
         return sum(float(line.rpartition(" ")[2]) for line in found)
 
-    def send(self, address: str) -> Answer:
-        mail = f"From: {address}\r\nTo: {PARTNER}\r\nSubject: x\r\n\r\ntext\r\n".encode()
-        return deliver(self.proxy.ports["out"], address, (PARTNER,), mail)
+    def send(self, address: str, recipient: str = PARTNER) -> Answer:
+        mail = f"From: {address}\r\nTo: {recipient}\r\nSubject: x\r\n\r\ntext\r\n".encode()
+        return deliver(self.proxy.ports["out"], address, (recipient,), mail)
 
-    def sent(self, address: str) -> bytes:
+    def sent(self, address: str, recipient: str = PARTNER) -> bytes:
         """Send a mail and give what came out."""
         number = len(self.sink.messages)
-        assert self.send(address).code == 250
+        assert self.send(address, recipient).code == 250
         message: Message = self.sink.messages[number]
         return message.content
 
@@ -210,6 +217,25 @@ def test_declared_keys_sign_with_their_chain_and_decrypt(office: Office) -> None
     assert office.read(FIRST[BILLS], BILLS)
 
 
+def test_what_is_signed_is_believed_by_a_declared_anchor(office: Office) -> None:
+    signed, number = office.sent(SHOP), len(office.sink.messages)
+    assert deliver(office.proxy.ports["in"], SHOP, (DESK,), signed).code == 250
+    received = office.sink.messages[number].content
+    assert b"smime=pass" in received
+    assert b"chain=trusted" in received
+
+
+def test_mail_to_a_declared_partner_is_encrypted_to_his_certificate(office: Office) -> None:
+    sealed, key = office.folder / "sealed.eml", office.folder / "friend.key"
+    sealed.write_bytes(office.sent(SHOP, FRIEND))
+    key.write_bytes(SEALED_TO.key_pem())
+    line = ("cms", "-decrypt", "-in", sealed, "-recip", office.folder / "partner.pem")
+    done = subprocess.run(
+        [require("openssl"), *line, "-inkey", key], capture_output=True, check=False
+    )
+    assert b"text" in done.stdout, done.stderr
+
+
 def test_every_command_needs_no_store_and_nothing_that_can_be_written(office: Office) -> None:
     if not contained.missing():
         written = office.command("account", "export-public", SHOP, "--out", office.folder / "x")
@@ -221,6 +247,7 @@ def test_every_command_needs_no_store_and_nothing_that_can_be_written(office: Of
         ("healthcheck",),
         ("explain", "--from", BILLS, "--to", PARTNER, mail),
         ("inspect", mail),
+        ("doctor",),
         ("account", "keys", BILLS),
     ):
         done = office.command(*line)

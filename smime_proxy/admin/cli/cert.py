@@ -23,7 +23,7 @@ from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.cli.output import emit_fields, emit_json, emit_table, tell
 from smime_proxy.admin.cli.program import noun
 from smime_proxy.admin.queries import PartnerView
-from smime_proxy.stores import capabilities, partners
+from smime_proxy.stores import capabilities, partner_holdings
 from smime_proxy.stores.connection import Store
 
 app = noun("Partner certificates.")
@@ -148,7 +148,7 @@ def export(context: typer.Context, wanted: Wanted) -> None:
     at = act(context).at
     with opened_store(context) as store:
         views = _find(store, wanted, at)
-        found = [partners.find(store, view.certificate.fingerprint) for view in views]
+        found = [partner_holdings.find(store, view.certificate.fingerprint) for view in views]
     for partner in found:
         for certificate in (partner.certificate, *partner.chain):
             typer.echo(to_pem(certificate), nl=False)
@@ -159,7 +159,7 @@ def remove(context: typer.Context, fingerprint: Fingerprint) -> None:
     """Forget a partner certificate, its pin and its bindings."""
     acting = act(context)
     with opened_store(context) as store:
-        gone = partners.remove(store, acting, fingerprint)
+        gone = partner_holdings.remove(store, acting, fingerprint)
     everybody = (f"all of {domain}" for domain in gone.domains)
     served = ", ".join((*(mailbox.text for mailbox in gone.addresses), *everybody))
     tell(f"{gone.certificate.fingerprint[:16]} for {served}: removed")

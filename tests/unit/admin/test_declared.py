@@ -12,7 +12,15 @@ from smime_proxy.admin.declared import Contents, read_account, read_contents, re
 from smime_proxy.policy.rules import Kind
 from smime_proxy.settings import Settings
 from smime_proxy.settings.accounts import AccountTable
-from smime_proxy.stores.declared import NOTHING, Declared, DeclaredAccount
+from smime_proxy.stores.declared import (
+    NO_ANCHORS,
+    NO_PARTNERS,
+    NOTHING,
+    Declared,
+    DeclaredAccount,
+    DeclaredAnchors,
+    DeclaredPartners,
+)
 from tests import pki
 from tests.pki import NOT_AFTER, NOW
 
@@ -180,10 +188,86 @@ def test_a_file_that_may_not_be_read_any_more_changes_nothing(tmp_path: Path) ->
 def test_the_same_octets_have_the_same_digest_and_no_secret_is_shown(tmp_path: Path) -> None:
     write(tmp_path, BILLS.key_pem())
     table = AccountTable(key_file=tmp_path / "key.p12")
-    first = read_contents(ADDRESS, table)
+    first = read_contents(("accounts", ADDRESS), table.files)
     (tmp_path / "key.p12").unlink()
-    gone = read_contents(ADDRESS, table)
+    gone = read_contents(("accounts", ADDRESS), table.files)
     assert gone.fault
     write(tmp_path, BILLS.key_pem())
-    assert read_contents(ADDRESS, table).digest == first.digest != gone.digest
+    assert read_contents(("accounts", ADDRESS), table.files).digest == first.digest != gone.digest
     assert repr(first) == "Contents(fault='', denied=False)"
+
+
+def trusted(folder: Path, before: DeclaredAnchors = NO_ANCHORS, **keys: Any) -> DeclaredAnchors:
+    settings = Settings.model_validate({"trust": keys})
+    return read_declared(settings, NOW, Declared(trust=before)).trust
+
+
+def test_authorities_of_files_are_anchors_and_in_both_kinds_vouch_for_our_own_too(
+    tmp_path: Path,
+) -> None:
+    other = pki.root("Other", kind="p256", label="other")
+    both = write(tmp_path, ROOT.pem() + other.pem() + BILLS.pem(), "both.pem")
+    own = write(tmp_path, ROOT.der, "own.der")
+    found = trusted(tmp_path, anchor_files=[both], own_anchor_files=[own])
+    assert {(one.certificate, one.own_domains, str(one.origin)) for one in found.anchors} == {
+        (ROOT.certificate, True, own),
+        (other.certificate, False, both),
+    }
+    assert trusted(tmp_path, found, anchor_files=[both], own_anchor_files=[own]) is found
+
+
+def test_a_file_without_an_authority_is_named_and_anchors_of_before_stay(tmp_path: Path) -> None:
+    file = write(tmp_path, ROOT.pem(), "root.pem")
+    before = trusted(tmp_path, anchor_files=file)
+    for raw, reason in (
+        (BILLS.pem(), "holds no certificate of an authority"),
+        (b"", "root.pem: "),
+        (None, "root.pem: No such file or directory"),
+    ):
+        if raw is None:
+            Path(file).unlink()
+        else:
+            Path(file).write_bytes(raw)
+        after = trusted(tmp_path, before, anchor_files=[file])
+        assert after.anchors == before.anchors
+        assert after.fault.startswith(f"trust.anchor_files: {file}: ")
+        assert reason in after.fault
+        assert Declared(trust=after).fatal == ()
+        first = Declared(trust=trusted(tmp_path, anchor_files=[file]))
+        assert first.fatal == first.faults == (after.fault,)
+
+
+def partners_of(before: DeclaredPartners = NO_PARTNERS, **files: list[str]) -> DeclaredPartners:
+    tables = {name.replace("__", "@"): {"certificate_files": some} for name, some in files.items()}
+    names = {name.replace("_", "."): table for name, table in tables.items()}
+    settings = Settings.model_validate({"partners": names})
+    return read_declared(settings, NOW, Declared(partners=before)).partners
+
+
+def test_a_partners_certificate_is_for_the_address_or_the_domain_it_is_declared_for(
+    tmp_path: Path,
+) -> None:
+    file = write(tmp_path, STRANGER.chain_pem(), "partner.pem")
+    found = partners_of(bob__example_org=[file], example_net=[file])
+    assert [(one.mailbox, one.domain) for one in found.certificates] == [
+        (parse_mailbox("bob@example.org"), "bob@example.org"),
+        (None, "example.net"),
+    ]
+    assert {one.certificate for one in found.certificates} == {STRANGER.certificate}
+    assert {one.chain for one in found.certificates} == {(MIDDLE.certificate,)}
+    assert partners_of(found, bob__example_org=[file], example_net=[file]) is found
+
+
+def test_a_partners_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    file = write(tmp_path, STRANGER.pem(), "partner.pem")
+    before = partners_of(example_net=[file])
+    for raw, reason in ((ROOT.pem() + MIDDLE.pem(), "authorities only"), (b"", "partner.pem: ")):
+        Path(file).write_bytes(raw)
+        after = partners_of(before, example_net=[file])
+        assert after.certificates == before.certificates
+        assert after.fault.startswith(f'partners."example.net".certificate_files: {file}: ')
+        assert reason in after.fault
+    first = Declared(partners=partners_of(example_net=[file, "/nowhere"]))
+    assert first.fatal == (
+        'partners."example.net".certificate_files: /nowhere: No such file or directory',
+    )

@@ -54,8 +54,8 @@ def test_what_was_made_at_the_start_needs_a_restart(after: Settings, named: str)
 
 def test_every_table_is_compared() -> None:
     assert needs_restart(settings(), settings()) == ()
-    changed = settings(revocation={"mode": "off"}, discovery={}, trust={"subject_address": True})
-    assert needs_restart(settings(), changed) == ("trust", "revocation")
+    changed = settings(revocation={"mode": "off"}, discovery={}, pkcs11={"token": "one"})
+    assert needs_restart(settings(), changed) == ("pkcs11", "revocation")
 
 
 def test_files_that_cannot_be_used_change_nothing() -> None:
