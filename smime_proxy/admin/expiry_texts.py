@@ -56,7 +56,8 @@ def to_administrator(expiries: Sequence[Expiry], rules: Rules, hostname: str, at
         f"This is the S/MIME gateway on {hostname}.\n\n"
         + "\n".join(told)
         + "\n\nNo successor is known. Order new certificates and take them in with\n"
-        "`smime-proxy account import-key`, anchors with `smime-proxy trust add`.\n"
+        "`smime-proxy account import-key`, anchors with `smime-proxy trust add`; of accounts\n"
+        "declared in the settings put them into their key_file.\n"
         "A new key may come in before it is valid: the old one signs until then.\n"
         "`smime-proxy doctor` says how things stand.\n"
     )

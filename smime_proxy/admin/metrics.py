@@ -56,6 +56,9 @@ COUNTERS: Mapping[str, Meaning] = MappingProxyType(
         ),
         "exemptions": Meaning("Deliveries exempt from what policy asks, by kind.", ("kind",)),
         "internal_errors": Meaning("Transactions answered 451 4.3.0; the log has the reason."),
+        "key_files": Meaning(
+            "Files of declared accounts that changed, by what came of it.", ("outcome",)
+        ),
         "keys_found": Meaning(
             "Keys found in signed mail and not known before, by what became of them.", ("outcome",)
         ),
@@ -117,6 +120,9 @@ GAUGES: Mapping[str, Gauge] = MappingProxyType(
             ("use",),
             min,
             is_moment=True,
+        ),
+        "key_files_broken": Gauge(
+            "Declared accounts whose files cannot be used; the keys of before are."
         ),
         "keys_pending": Gauge("Keys found in signed mail that wait for a decision."),
         "message_octets_held": Gauge("Octets of messages held at this moment.", across=sum),

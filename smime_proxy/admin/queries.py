@@ -14,13 +14,12 @@ from smime_proxy.certs.pool import Pool
 from smime_proxy.certs.selection import choose_recipient, choose_signing
 from smime_proxy.policy.choice import readable
 from smime_proxy.smime.status import ID_DIGITS
-from smime_proxy.stores import accounts, anchors, harvest, issued, keys, partners
-from smime_proxy.stores.accounts import StoredAccount
+from smime_proxy.stores import anchors, harvest, holdings, issued, partners
 from smime_proxy.stores.anchors import StoredAnchor
 from smime_proxy.stores.authority import ISSUES
 from smime_proxy.stores.connection import Store
+from smime_proxy.stores.holdings import HeldAccount, HeldKey
 from smime_proxy.stores.issued import Issued
-from smime_proxy.stores.keys import StoredKey
 from smime_proxy.stores.partners import StoredPartner
 from smime_proxy.stores.pending import PendingKey
 from smime_proxy.stores.snapshot import Snapshot
@@ -48,7 +47,8 @@ class CertificateView:
 class AccountView:
     """An account; empty policy values leave the settings in force.
 
-    `signs_until` is the end of the certificate that signs now, None when none can.
+    `signs_until` is the end of the certificate that signs now, None when none can. `origin` is
+    store, or settings for a declared account, which has no `created_at`.
     """
 
     address: str
@@ -63,18 +63,23 @@ class AccountView:
     keys: int
     former_keys: int
     signs_until: datetime | None
-    created_at: datetime
+    origin: str
+    created_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class KeyView:
-    """A key of an account; `state` is current or former."""
+    """A key of an account; `state` is current or former.
+
+    `origin` is store, or the file a declared key was read from; that has no times here.
+    """
 
     id: str
     state: str
-    imported_at: datetime
+    imported_at: datetime | None
     retired_at: datetime | None
     provenance: str
+    origin: str
     certificate: CertificateView
 
 
@@ -160,17 +165,17 @@ class IssuedView:
 
 def account_list(store: Store, at: datetime) -> list[AccountView]:
     """Give all accounts, sorted by address."""
-    return [_account(store, stored, at) for stored in accounts.listing(store)]
+    return [_account(store, held, at) for held in holdings.listing(store)]
 
 
 def account(store: Store, mailbox: Mailbox, at: datetime) -> AccountView:
     """Give one account by address or alias; raises `StoreError` when there is none."""
-    return _account(store, accounts.find(store, mailbox), at)
+    return _account(store, holdings.find(store, mailbox), at)
 
 
 def key_list(store: Store, mailbox: Mailbox, at: datetime) -> list[KeyView]:
     """Give the keys of an account, the current first; raises `StoreError` when it is unknown."""
-    return [key_view(key, at) for key in keys.listing(store, mailbox)]
+    return [key_view(key, at) for key in holdings.keys_of(store, mailbox)]
 
 
 def partner_list(store: Store, mailbox: Mailbox | None, at: datetime) -> list[PartnerView]:
@@ -219,14 +224,15 @@ def anchor_view(stored: StoredAnchor, at: datetime) -> AnchorView:
     )
 
 
-def key_view(key: StoredKey, at: datetime) -> KeyView:
-    """Put a stored key into words."""
+def key_view(key: HeldKey, at: datetime) -> KeyView:
+    """Put a key into words."""
     return KeyView(
         id=key.key_id,
         state="former" if key.former else "current",
         imported_at=key.imported_at,
         retired_at=key.retired_at,
         provenance=key.provenance,
+        origin=key.origin,
         certificate=certificate_view(key.certificate, at),
     )
 
@@ -271,12 +277,12 @@ def _hexadecimal(serial: int) -> str:
 def _snapshot(store: Store) -> Snapshot:
     """Give the state of the store as the mail path sees it."""
     with store.reading() as connection:
-        return Snapshot.load(connection, store.vault_now(connection), own_domains=store.own_domains)
+        return Snapshot.of(store, connection)
 
 
-def _account(store: Store, stored: StoredAccount, at: datetime) -> AccountView:
-    known = stored.account
-    held = keys.listing(store, known.address)
+def _account(store: Store, one: HeldAccount, at: datetime) -> AccountView:
+    known = one.account
+    held = holdings.keys_of(store, known.address)
     signing = choose_signing(held, known.address, at).chosen if known.enabled else None
     return AccountView(
         address=known.address.text,
@@ -291,7 +297,8 @@ def _account(store: Store, stored: StoredAccount, at: datetime) -> AccountView:
         keys=sum(not key.former for key in held),
         former_keys=sum(key.former for key in held),
         signs_until=signing.certificate.not_after if signing else None,
-        created_at=stored.created_at,
+        origin=one.origin,
+        created_at=one.created_at,
     )
 
 

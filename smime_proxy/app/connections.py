@@ -118,11 +118,14 @@ def _authenticator(settings: "Settings", listener: "Listener") -> "Authenticator
     if listener.auth == "none":
         return None
     if listener.auth == "local":
+        from smime_proxy.settings.accounts import to_account
         from smime_proxy.smtp.local_login import LocalAuthenticator
         from smime_proxy.stores.logins import Passwords
         from smime_proxy.stores.open import STORE_FILE
 
-        return LocalAuthenticator(Passwords(settings.service.state_dir / STORE_FILE).fits)
+        granted = (to_account(name, table).logins for name, table in settings.accounts.items())
+        declared = frozenset(login for some in granted for login in some)
+        return LocalAuthenticator(Passwords(settings.service.state_dir / STORE_FILE, declared).fits)
     from smime_proxy.smtp.errors import SmtpError
     from smime_proxy.smtp.relay import Timeouts
     from smime_proxy.smtp.upstream_login import UpstreamAuthenticator

@@ -39,9 +39,7 @@ def context_without_upstreams(
     from smime_proxy.stores.snapshot import Snapshot
 
     with store.reading() as connection:
-        snapshot = Snapshot.load(
-            connection, store.vault_now(connection), own_domains=store.own_domains
-        )
+        snapshot = Snapshot.of(store, connection)
     nowhere = dict.fromkeys(settings.upstreams, MaildirUpstream(Path(os.devnull)))
     revocation = known_revocations(settings, store)
     named = build_sources(settings, only_names=True) if sources is None else sources

@@ -6,6 +6,7 @@ changes. What is bound, opened or started once needs a restart, and a change of 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from smime_proxy.app.connections import listener_options, upstream_makers
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
     from smime_proxy.settings import Settings
     from smime_proxy.settings.connections import Listener
     from smime_proxy.smtp.admission import ListenerOptions
+    from smime_proxy.stores.declared import Declared
 
 # Tables that are read again; each of the others holds something that is made once, at start.
-RELOADED = frozenset({"policy", "domains", "partners", "upstreams", "listeners", "limits", "texts"})
+RELOADED = frozenset(
+    {"policy", "domains", "partners", "accounts", "upstreams", "listeners", "limits", "texts"}
+)
 
 
 _RESTART = "a change needs a restart"
@@ -32,11 +36,23 @@ class InForce:
     settings: "Settings"
     listeners: "tuple[ListenerOptions, ...]"
     makers: "Mapping[str, Callable[[], Outlet]]"
+    declared: "Declared"
 
     @classmethod
-    def read(cls, settings: "Settings") -> "InForce":
-        """Read certificates, keys and passwords. Raises `SmtpError` in one line."""
-        return cls(settings, listener_options(settings), upstream_makers(settings))
+    def read(cls, settings: "Settings", before: "Declared | None" = None) -> "InForce":
+        """Read certificates, keys and passwords. Raises `SmtpError` in one line.
+
+        Declared accounts whose files cannot be used go on with the keys they have in `before`;
+        raises `CommandError` for those that have none.
+        """
+        from smime_proxy.admin.cli.errors import CommandError
+        from smime_proxy.admin.declared import read_declared
+        from smime_proxy.stores.declared import NOTHING
+
+        declared = read_declared(settings, datetime.now(UTC), before or NOTHING)
+        if declared.keyless:
+            raise CommandError("\n".join(declared.keyless))
+        return cls(settings, listener_options(settings), upstream_makers(settings), declared)
 
 
 class Reloading:
@@ -47,9 +63,10 @@ class Reloading:
         self.in_force = first
         self._load = load
 
-    def renew(self) -> InForce:
+    def renew(self, before: "Declared | None" = None) -> InForce:
         """Put the settings in force that are written down now, and give them.
 
+        `before` are the declared accounts now, those of the last settings where it is left out.
         Raises `CommandError` (settings that are wrong, or need a restart) or `SmtpError` (files
         that cannot be used); what was in force stays so.
         """
@@ -58,7 +75,9 @@ class Reloading:
         loaded = self._load()
         if fixed := needs_restart(self.in_force.settings, loaded):
             raise CommandError(f"{', '.join(fixed)}: {_RESTART}")
-        self.in_force = _kept_on_sockets(self.in_force, InForce.read(loaded))
+        self.in_force = _kept_on_sockets(
+            self.in_force, InForce.read(loaded, before or self.in_force.declared)
+        )
         return self.in_force
 
 

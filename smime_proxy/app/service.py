@@ -56,7 +56,7 @@ def serve(settings: "Settings", load: "Callable[[], Settings]") -> int:
             options,
             lambda: _engine(reloading, sources),
             _status_server(settings),
-            lambda: _prepare(settings),
+            lambda: _prepare(reloading.in_force),
             lambda: _renew_quietly(reloading),
         )
     except SmtpError as error:
@@ -90,21 +90,27 @@ def _status_server(settings: "Settings") -> "ServeStatus":
     return serve
 
 
-def _prepare(settings: "Settings") -> None:
+def _prepare(in_force: InForce) -> None:
     """Give up root and bring the store up to date, or find out that it cannot be used."""
     import structlog
 
     from smime_proxy.admin.cli.output import say
     from smime_proxy.admin.cli.ownership import act_as_owner
     from smime_proxy.settings.checks import notices
+    from smime_proxy.stores import accounts
 
+    settings, declared = in_force.settings, in_force.declared
     act_as_owner(settings.service.state_dir)
-    opened = open_configured(settings, migrate=True)
+    opened = open_configured(settings, declared, migrate=True)
+    hidden = declared.notices(one.account for one in accounts.listing(opened.store))
     opened.store.close()
     if opened.notice:
         say(opened.notice)
-    for notice in notices(settings):
-        structlog.get_logger("smime_proxy.service").info(notice)
+    log = structlog.get_logger("smime_proxy.service")
+    for notice in (*notices(settings), *declared.remarks):
+        log.info(notice)
+    for notice in hidden:
+        log.warning(notice)
 
 
 async def _engine(reloading: Reloading, sources: "Sequence[Source]") -> "ServiceEngine":
@@ -116,6 +122,7 @@ class _Workshop:
     """What one process is built from; keeps what new settings are put into."""
 
     def __init__(self, reloading: Reloading, sources: "Sequence[Source]") -> None:
+        from smime_proxy.admin.declared_watch import DeclaredWatch
         from smime_proxy.admin.engine import Remembering
         from smime_proxy.admin.expiry_watch import ExpiryWatch
         from smime_proxy.admin.measuring import PendingWatch
@@ -129,7 +136,7 @@ class _Workshop:
 
         self._reloading = reloading
         settings = reloading.in_force.settings
-        store = self._store = open_configured(settings).store
+        store = self._store = open_configured(settings, reloading.in_force.declared).store
         source = self._source = SnapshotSource(store)
         makers = reloading.in_force.makers
         self._upstreams = {name: Remembering(make()) for name, make in makers.items()}
@@ -150,6 +157,7 @@ class _Workshop:
         context = self._context = self._work_with(settings)
         self._gateway = Gateway(context)
         self._pending = PendingWatch(store)
+        self._declared = DeclaredWatch(settings.accounts, store.declared, measures)
         self._expiry = ExpiryWatch(
             store,
             lambda: source.current,
@@ -170,6 +178,7 @@ class _Workshop:
             "revocation lists": keep_signed(self._store),
             "expiry": self._expiry.watch(),
             "pending keys": self._pending.watch(),
+            "key files": self._declared.watch(),
             "late answers": self._late.watch(),
             "ledger": self._ledger.purge_always(),
         }
@@ -192,14 +201,14 @@ class _Workshop:
     def _measured(self) -> "Mapping[str, float]":
         from smime_proxy.admin.measuring import measured
 
-        found = (self._expiry.gauges, self._pending.gauges)
+        found = (self._expiry.gauges, self._pending.gauges, self._declared.gauges)
         return measured(self._upstreams, self._source.age, *found)
 
     def _renew(self) -> "Renewed":
         """Put new settings in force; all that can fail comes first."""
         from smime_proxy.admin.engine import Remembering, Renewed
 
-        found = self._reloading.renew()
+        found = self._reloading.renew(self._store.declared.current)
         left = tuple(self._upstreams.values())
         self._upstreams = {name: Remembering(make()) for name, make in found.makers.items()}
         after = self._work_with(found.settings)
@@ -208,6 +217,7 @@ class _Workshop:
         self._gateway.work_with(self._context)
         self._keys.harvest, self._expiry.rules = found.settings.policy.harvest, after.rules
         self._expiry.notified = _notified(found.settings, self._upstreams)
+        self._declared.exchange(found.settings.accounts, found.declared)
         return Renewed(found.listeners, _ways(found.settings, self._upstreams), left)
 
     def _work_with(self, settings: "Settings") -> "Context":

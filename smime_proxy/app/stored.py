@@ -12,14 +12,21 @@ if TYPE_CHECKING:
     from smime_proxy.lookup.revocation import RevocationFetcher
     from smime_proxy.settings import Settings
     from smime_proxy.stores.connection import Store
+    from smime_proxy.stores.declared import Declared
     from smime_proxy.stores.decrypted_memory import DecryptedMemory
     from smime_proxy.stores.open import Opened
     from smime_proxy.stores.watch import SnapshotSource
     from smime_proxy.tokens.source import TokenKeys
 
 
-def open_configured(settings: "Settings", *, migrate: bool = False) -> "Opened":
-    """Open the store of the settings, on the token they name. Raises `StoreError`."""
+def open_configured(
+    settings: "Settings", declared: "Declared | None" = None, *, migrate: bool = False
+) -> "Opened":
+    """Open the store of the settings, on the token they name. Raises `StoreError`.
+
+    `declared` are the accounts the settings declare, as they were read.
+    """
+    from smime_proxy.stores.declared import NOTHING, Declarations
     from smime_proxy.stores.open import NO_TOKEN, Token, open_store
 
     on_token = NO_TOKEN
@@ -35,7 +42,9 @@ def open_configured(settings: "Settings", *, migrate: bool = False) -> "Opened":
         token=on_token,
     )
     served = frozenset(d for one in settings.listeners.values() for d in one.domains)
-    return replace(opened, store=replace(opened.store, own_domains=served))
+    found = declared or NOTHING
+    store = replace(opened.store, own_domains=served | found.domains, declared=Declarations(found))
+    return replace(opened, store=store)
 
 
 def token_keys(settings: "Settings") -> "TokenKeys":

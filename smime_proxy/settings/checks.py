@@ -10,6 +10,7 @@ from pathlib import Path
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Role
 from smime_proxy.policy.rules import Encrypt
+from smime_proxy.settings.accounts import account_faults
 from smime_proxy.settings.admission import (
     auth_faults,
     client_certificate_faults,
@@ -38,6 +39,7 @@ def check(settings: Settings) -> list[Fault]:
         *_bind_faults(settings),
         *_token_faults(settings),
         *_notify_faults(settings),
+        *(Fault(path, text) for path, text in account_faults(settings.accounts)),
     ]
 
 
@@ -67,9 +69,12 @@ def signs_opaque(settings: Settings) -> bool:
 
 
 def encrypts(settings: Settings) -> bool:
-    """Tell whether policy, a domain or a partner has some mail encrypted."""
-    domains, partners = settings.domains.values(), settings.partners.values()
-    set_to = {*(table.encrypt for table in domains), *(table.encrypt for table in partners)}
+    """Tell whether policy, a domain, a partner or a declared account has some mail encrypted."""
+    set_to = {
+        *(table.encrypt for table in settings.domains.values()),
+        *(table.encrypt for table in settings.partners.values()),
+        *(table.encrypt for table in settings.accounts.values()),
+    }
     return bool({settings.policy.encrypt, *set_to} - {None, Encrypt.NEVER})
 
 
@@ -160,6 +165,10 @@ def _sent_copy_faults(settings: Settings) -> Iterator[Fault]:
     places += [
         (("domains", domain, "sent_copy"), table.sent_copy or "")
         for domain, table in settings.domains.items()
+    ]
+    places += [
+        (("accounts", address, "sent_copy"), account.sent_copy or "")
+        for address, account in settings.accounts.items()
     ]
     for path, place in places:
         name = sent_copy_upstream(place)

@@ -22,7 +22,6 @@ from smime_proxy.settings.sources import (
 )
 
 LATER = {  # keys of the documented format that this version does not serve
-    ("accounts",): "declared accounts are not supported in this version; use `account add`",
     ("domains", "*", "harvest"): "not supported in this version",
     ("domains", "*", "unwrap"): "not supported in this version",
 }

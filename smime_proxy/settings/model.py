@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from smime_proxy.settings.accounts import AccountAddress, AccountTable
 from smime_proxy.settings.authority import Authority
 from smime_proxy.settings.connections import Listener, Upstream
 from smime_proxy.settings.discovery import DiscoveryTable
@@ -119,5 +120,9 @@ class Settings(BaseSettings):
         default_factory=dict
     )
     """What mail to a partner asks for, by address or domain."""
+    accounts: Annotated[dict[AccountAddress, AccountTable], BeforeValidator(distinct)] = Field(
+        default_factory=dict
+    )
+    """Accounts as data, by address."""
     discovery: DiscoveryTable = Field(default_factory=DiscoveryTable)
     """Where certificates of recipients are looked for who have none here."""

@@ -5,10 +5,10 @@ TOML 1.0 for the file; systemd's and Docker's habit of one file a secret for the
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from smime_proxy.settings.errors import Fault, SettingsError
 from smime_proxy.settings.model import Settings
@@ -53,7 +53,7 @@ def read_file(path: Path) -> Tree:
             raw = file.read(MAX_FILE + 1)
         if len(raw) > MAX_FILE:
             raise SettingsError([Fault((), f"{path}: larger than {MAX_FILE} octets")])
-        return tomllib.loads(raw.decode("utf-8"))
+        return tomllib.loads(raw.decode("utf-8-sig"))
     except OSError as error:
         raise SettingsError([Fault((), f"{path}: {error.strerror}")]) from None
     except UnicodeDecodeError:
@@ -85,12 +85,10 @@ def secret_variables(environment: Mapping[str, str]) -> list[Variable]:
         return [
             Variable(path.name.upper(), _read_secret(path), str(path))
             for path in sorted(directory.iterdir())
-            if path.name.upper().startswith(PREFIX) and path.is_file()
+            if path.name.upper().startswith(PREFIX) and not path.is_dir()
         ]
     except OSError as error:
         raise SettingsError([Fault((), f"{error.filename}: {error.strerror}")]) from None
-    except UnicodeDecodeError:
-        raise SettingsError([Fault((), f"{directory}: a secret is not UTF-8 text")]) from None
 
 
 def lay_over(
@@ -106,7 +104,8 @@ def lay_over(
     for variable in variables:
         try:
             for path, value in _assignments(variable, tree):
-                _set(tree, path, value)
+                if value != {} or not isinstance(_below(tree, path), dict):
+                    _set(tree, path, value)
                 origins[path] = variable.origin
         except ValueError as error:
             faults.append(Fault((), f"{variable.name}: {error}", _beyond(variable)))
@@ -119,17 +118,25 @@ def _assignments(variable: Variable, tree: Tree) -> Iterator[tuple[tuple[str, ..
         if parts[0] in JSON_TABLES:
             yield from _leaves((parts[0],), _read_json(variable.value))
         return
-    yield _path(parts, tree), variable.value
+    path, is_table = _path(parts, tree)
+    if is_table:
+        yield from _leaves(path, _read_json(variable.value))
+    else:
+        yield path, variable.value
 
 
-def _path(parts: list[str], tree: Tree) -> tuple[str, ...]:
-    """Find the path a variable names; names in tables are matched without regard to case."""
+def _path(parts: list[str], tree: Tree) -> tuple[tuple[str, ...], bool]:
+    """Find the path a variable names, and whether it is a table under names of the user's own.
+
+    Names in tables are matched without regard to case.
+    """
     model: Any = Settings
     path: list[str] = []
     while parts:
         fields = model.model_fields if hasattr(model, "model_fields") else {}
         if (field := fields.get(parts[0])) is None:
-            raise ValueError("names no key")
+            whole = f"; [{path[0]}] comes whole, as JSON" if path and path[0] in JSON_TABLES else ""
+            raise ValueError(f"names no key{whole}")
         path.append(parts.pop(0))
         model = field.annotation
         if tuple(path) in NAMED_TABLES and parts:
@@ -137,12 +144,12 @@ def _path(parts: list[str], tree: Tree) -> tuple[str, ...]:
             model = model.__args__[1]
     if hasattr(model, "model_fields"):
         raise ValueError("names a table, not a key")
-    return tuple(path)
+    return tuple(path), get_origin(model) is dict
 
 
-def _below(tree: Any, path: list[str]) -> Any:
+def _below(tree: Any, path: Sequence[str]) -> Any:
     for part in path:
-        tree = tree.get(part, {}) if isinstance(tree, Mapping) else {}
+        tree = tree.get(part) if isinstance(tree, Mapping) else None
     return tree
 
 
@@ -153,12 +160,21 @@ def _known_name(part: str, table: Any) -> str:
 
 def _read_json(text: str) -> Tree:
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = json.loads(text, object_pairs_hook=_each_once)
+    except json.JSONDecodeError:
         value = None
     if not isinstance(value, dict):
         raise ValueError("must be a JSON object")  # noqa: TRY004 - a fault of the value, as others
     return value
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> Tree:
+    """Make a table of what JSON has; a name that is there twice is an error, as in TOML."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"holds {next(one for one in names if names.count(one) > 1)!r} twice")
+    return table
 
 
 def _leaves(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -179,8 +195,16 @@ def _set(tree: MutableMapping[str, Any], path: tuple[str, ...], value: Any) -> N
 
 
 def _read_secret(path: Path) -> str:
+    """Read a file without its last line end; raises `SettingsError` for what is no such text."""
     with path.open("rb") as file:
-        return file.read(MAX_FILE).decode("utf-8").rstrip("\r\n")
+        raw = file.read(MAX_FILE + 1)
+    if len(raw) > MAX_FILE:
+        raise SettingsError([Fault((), f"{path}: larger than {MAX_FILE} octets")])
+    try:
+        # Editors of Windows begin a file with a mark.
+        return raw.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise SettingsError([Fault((), f"{path}: not UTF-8 text")]) from None
 
 
 def _beyond(variable: Variable) -> str:

@@ -29,8 +29,11 @@ class StoredAccount:
 def add(store: Store, act: Act, account: Account) -> bool:
     """Add an account; False when an identical one is there already.
 
-    Raises `StoreError` when one with other values is, or another account has one of the addresses.
+    Raises `StoreError` when one with other values is, another account has one of the addresses, or
+    the settings declare one.
     """
+    for mailbox in (account.address, *account.aliases):
+        store.declared.current.refuse(mailbox)
     is_login_default = not account.logins
     account = _tidied(account)
     with store.writing(act) as writing:
@@ -50,11 +53,16 @@ def change(
 ) -> StoredAccount:
     """Replace what an account says by what `edit` makes of it; its address stays.
 
-    Raises `StoreError` for an unknown account or an alias that another account has.
+    Raises `StoreError` for an unknown account, one that the settings declare, or an alias that
+    another account has.
     """
+    declared = store.declared.current
+    declared.refuse(mailbox)
     with store.writing(act) as writing:
         known = at_address(writing.connection, mailbox)
         account = _tidied(replace(edit(known.account), address=known.account.address))
+        for alias in account.aliases - known.account.aliases:
+            declared.refuse(alias)
         if account != known.account:
             _replace(writing, known.number, account)
         return replace(known, account=account)
@@ -68,9 +76,10 @@ def disable(store: Store, act: Act, mailbox: Mailbox) -> StoredAccount:
 def remove(store: Store, act: Act, mailbox: Mailbox, *, destroy_keys: bool) -> None:
     """Remove an account.
 
-    Raises `StoreError` when unknown, or when it has keys and `destroy_keys` is not given: what
-    was encrypted to them could be read by nobody any more.
+    Raises `StoreError` when unknown or declared in the settings, or when it has keys and
+    `destroy_keys` is not given: what was encrypted to them could be read by nobody any more.
     """
+    store.declared.current.refuse(mailbox)
     with store.writing(act) as writing:
         connection, known = writing.connection, at_address(writing.connection, mailbox)
         keys = select(schema.key.c.id, schema.key.c.certificate_id)
@@ -107,8 +116,13 @@ def at_address(connection: Connection, mailbox: Mailbox) -> StoredAccount:
     """
     known = _by_key(connection, mailbox.key)
     if known is None:
-        raise StoreError(f"there is no account {mailbox}: add it with `account add`")
+        raise unknown(mailbox)
     return known
+
+
+def unknown(mailbox: Mailbox) -> StoreError:
+    """Say that there is no account with this address or alias."""
+    return StoreError(f"there is no account {mailbox}: add it with `account add`")
 
 
 def load(connection: Connection, number: int | None = None) -> tuple[StoredAccount, ...]:

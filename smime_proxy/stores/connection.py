@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event, inser
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from smime_proxy.stores import schema
+from smime_proxy.stores.declared import Declarations
 from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.vault import Vault
 
@@ -84,7 +85,8 @@ class Store:
     """An open store and the master key that opens its private keys.
 
     `own_domains` are those the settings say are ours; those of the accounts come to them.
-    `key_check` is what the vault was found by, `rekeyed` finds the one of another.
+    `key_check` is what the vault was found by, `rekeyed` finds the one of another. `declared` are
+    the accounts the settings declare, which are not in the store.
     """
 
     path: Path
@@ -93,6 +95,7 @@ class Store:
     own_domains: frozenset[str] = frozenset()
     key_check: bytes = field(default=b"", repr=False)
     rekeyed: Callable[[bytes], Vault] | None = field(default=None, repr=False)
+    declared: Declarations = field(default_factory=Declarations, repr=False)
 
     def vault_now(self, connection: Connection) -> Vault:
         """Give the vault of the master key the store has in this transaction.

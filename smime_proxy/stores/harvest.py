@@ -26,6 +26,7 @@ from smime_proxy.policy.rules import Harvest
 from smime_proxy.smime.status import ID_DIGITS
 from smime_proxy.stores import anchors, certificates, partners, pending, schema
 from smime_proxy.stores.connection import Act, Noticing, Store, Writing, audit
+from smime_proxy.stores.declared import Declared
 from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.partners import Provenance, StoredPartner
 from smime_proxy.stores.pending import PendingKey
@@ -62,7 +63,7 @@ def take(store: Store, harvest: Harvest, found: Iterable[FoundKey], at: datetime
     taken = Taken()
     with store.noticing() as noticing:
         connection = noticing.connection
-        judge = _Judge(harvest, connection)
+        judge = _Judge(harvest, connection, store.declared.current)
         domains = []
         for one in found:
             match judge.decide(one):
@@ -204,8 +205,9 @@ def reject(store: Store, act: Act, ids: Sequence[str]) -> tuple[PendingKey, ...]
 class _Judge:
     """Decides by the state of the store in one transaction; what all keys need is read once."""
 
-    def __init__(self, harvest: Harvest, connection: Connection) -> None:
+    def __init__(self, harvest: Harvest, connection: Connection, declared: Declared) -> None:
         self._harvest = harvest
+        self._declared = declared
         self._connection = connection
         self._trusted: tuple[Anchors, Issuers] | None = None
 
@@ -213,7 +215,8 @@ class _Judge:
         """Decide about one key; None leaves it: imported already, refused, or not wanted."""
         connection, mailbox, certificate = self._connection, found.mailbox, found.certificate
         known = [stored.candidate(mailbox) for stored in partners.serving(connection, mailbox)]
-        if any(one.certificate == certificate for one in known) or _is_own(connection, mailbox):
+        own = self._declared.find(mailbox) is not None or _is_own(connection, mailbox)
+        if own or any(one.certificate == certificate for one in known):
             return None
         if pending.is_declined(connection, mailbox, certificate):
             return None

@@ -79,12 +79,13 @@ def import_key(
     """Give an account the keys of a file; the newest comes first in the result.
 
     Keys that are expired or weak come in as former ones. The same key again changes nothing.
-    Raises `StoreError` for an unknown account, and when no key of the file fits the account or
-    can be used for mail at all.
+    Raises `StoreError` for an unknown account or one that the settings declare, and when no key of
+    the file fits the account or can be used for mail at all.
     """
+    store.declared.current.refuse(mailbox)
     with store.writing(act) as writing:
         owner = accounts.at_address(writing.connection, mailbox)
-        reasons = [_refusal(pair, owner.account) for pair in bundle.pairs]
+        reasons = [refusal(pair, owner.account) for pair in bundle.pairs]
         taken = [pair for pair, reason in zip(bundle.pairs, reasons, strict=True) if not reason]
         if not taken:
             raise StoreError(reasons[0])
@@ -109,8 +110,9 @@ def listing(store: Store, mailbox: Mailbox) -> tuple[StoredKey, ...]:
 def retire(store: Store, act: Act, mailbox: Mailbox, key_id: str) -> StoredKey:
     """Make a key a former one: it goes on decrypting. A former one is left as it is.
 
-    Raises `StoreError` when the account or the key is unknown.
+    Raises `StoreError` when the account or the key is unknown, or the settings declare them.
     """
+    store.declared.current.refuse(mailbox)
     with store.writing(act) as writing:
         owner = accounts.at_address(writing.connection, mailbox)
         known = next((k for k in _load(writing.connection, owner) if k.key_id == key_id), None)
@@ -166,7 +168,7 @@ def _on_token(vault: Vault, reference: str, certificate: Certificate | None) -> 
         raise StoreError(f"{reference}: {error}") from error
 
 
-def _refusal(pair: KeyPair, account: Account) -> str:
+def refusal(pair: KeyPair, account: Account) -> str:
     """Say why a key cannot serve an account at all, or ``""``."""
     certificate = pair.certificate
     addresses = {account.address, *account.aliases}
@@ -196,7 +198,7 @@ def _named(certificate: Certificate) -> str:
     return f"{certificate.subject or 'without a subject'} ({certificate.fingerprint[:16]})"
 
 
-def _standing(certificate: Certificate, account: Account, at: datetime) -> tuple[bool, list[str]]:
+def standing(certificate: Certificate, account: Account, at: datetime) -> tuple[bool, list[str]]:
     """Decide whether a key comes in as a former one, and say what limits it."""
     limits = []
     if certificate.valid_at(at) is Validity.EXPIRED:
@@ -223,13 +225,13 @@ def _import(
     bundle: KeyBundle,
     provenance: str,
 ) -> ImportedKey:
-    former, warnings = _standing(pair.certificate, owner.account, writing.act.at)
+    former, warnings = standing(pair.certificate, owner.account, writing.act.at)
     known = _load(writing.connection, owner)
     same = next((key for key in known if key.certificate == pair.certificate), None)
     if same is not None:
         return ImportedKey(same, is_new=False, warnings=tuple(warnings))
     # Other pairs of the file are no part of this one's chain.
-    chain = _issuers(pair.certificate, bundle.chain)
+    chain = issuers_of(pair.certificate, bundle.chain)
     number = certificates.keep(writing.connection, pair.certificate, chain)
     key_id = _new_id(writing.connection)
     row = {
@@ -250,7 +252,7 @@ def _import(
     return ImportedKey(key, is_new=True, warnings=tuple(warnings))
 
 
-def _issuers(
+def issuers_of(
     certificate: Certificate, candidates: Sequence[Certificate]
 ) -> tuple[Certificate, ...]:
     """Follow the issuers as far as the file has them, without the root (RFC 5652 5.1)."""

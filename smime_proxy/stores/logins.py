@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, or_, select
 
 from smime_proxy.stores import schema
 from smime_proxy.stores.connection import Act, Store, Writing, make_engine, one_line
@@ -33,7 +33,8 @@ def set_password(store: Store, act: Act, login: str, password: str) -> None:
         raise StoreError(f"{login}: a password has at least {MIN_PASSWORD} characters")
     hashed = hash_password(password)
     with store.writing(act) as writing:
-        _require_granted(writing, login)
+        if login not in store.declared.current.logins:
+            _require_granted(writing, login)
         writing.connection.execute(delete(schema.login).where(schema.login.c.login == login))
         row = {"login": login, "hash": hashed, "changed_at": act.at}
         writing.connection.execute(insert(schema.login).values(row))
@@ -52,9 +53,13 @@ def remove_password(store: Store, act: Act, login: str) -> None:
 class Passwords:
     """Checks passwords against a store's file; opens it at each check, needs no master key."""
 
-    def __init__(self, path: Path) -> None:
-        """Keep where the store is; nothing is opened yet."""
+    def __init__(self, path: Path, declared: frozenset[str] = frozenset()) -> None:
+        """Keep where the store is; nothing is opened yet.
+
+        `declared` are the logins that the settings grant, beside those of the accounts there.
+        """
         self._path = path
+        self._declared = sorted(declared)
         self._engine = make_engine(path)
 
     def fits(self, login: str, password: str) -> bool:
@@ -68,7 +73,8 @@ class Passwords:
     def _find(self, login: str) -> str | None:
         table, granted = schema.login, schema.account_login
         wanted = select(table.c.hash).where(
-            table.c.login == login, table.c.login.in_(select(granted.c.login))
+            table.c.login == login,
+            or_(table.c.login.in_(select(granted.c.login)), table.c.login.in_(self._declared)),
         )
         with one_line(self._path), self._engine.begin() as connection:
             found: str | None = connection.execute(wanted).scalar()

@@ -5,7 +5,7 @@ No RFC. Nothing is parsed or unwrapped here: certificates stay numbers, keys sta
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, select
 
@@ -14,6 +14,7 @@ from smime_proxy.certs.anchors import Anchors
 from smime_proxy.certs.source import Source
 from smime_proxy.policy.rules import Account
 from smime_proxy.stores import accounts, anchors, issued, schema
+from smime_proxy.stores.declared import Declared
 from smime_proxy.stores.shelf import Pinned, Shelf
 
 
@@ -62,6 +63,32 @@ def load_accounts(
         for mailbox in (known.account.address, *known.account.aliases)
     }
     return by_address, {address: tuple(some) for address, some in rows.items()}
+
+
+def laid_over(
+    stored: Mapping[str, Account], rows: Mapping[str, tuple[KeyRow, ...]], declared: Declared
+) -> tuple[dict[str, Account], dict[str, tuple[KeyRow, ...]]]:
+    """Give all accounts by address and alias, and the stored keys by address.
+
+    A declared account wins each of its addresses. An account of the store whose own address it is
+    adds its keys to it, as former ones: what was encrypted to them stays readable.
+    """
+    if not declared.accounts:
+        return dict(stored), dict(rows)
+    taken = declared.by_address
+    accounts = {
+        key: replace(one, aliases=frozenset(a for a in one.aliases if a.key not in taken))
+        for key, one in stored.items()
+        if key not in taken and one.address.key not in taken
+    }
+    accounts.update((key, one.account) for key, one in taken.items())
+    kept = {key: some for key, some in rows.items() if key not in taken}
+    for key, some in rows.items():
+        if key in taken:
+            owner = taken[key].account.address.key
+            former = tuple(replace(row, former=True) for row in some)
+            kept[owner] = (*kept.get(owner, ()), *former)
+    return accounts, kept
 
 
 def load_partners(connection: Connection) -> Partners:

@@ -36,9 +36,7 @@ class SnapshotSource:
         self._connection: Connection | None = None
         self._failing = False
         with store.reading() as connection:
-            self._current = Snapshot.load(
-                connection, store.vault_now(connection), own_domains=store.own_domains
-            )
+            self._current = Snapshot.of(store, connection)
         self._checked_at = clock()
 
     @property
@@ -84,14 +82,10 @@ class SnapshotSource:
         if self._connection is None:
             self._connection = self._store.engine.connect()
         with self._connection.begin():
-            if revision(self._connection) == self._current.revision:
+            declared = self._current.declared is self._store.declared.current
+            if declared and revision(self._connection) == self._current.revision:
                 return False
-            self._current = Snapshot.load(
-                self._connection,
-                self._store.vault_now(self._connection),
-                self._current,
-                own_domains=self._store.own_domains,
-            )
+            self._current = Snapshot.of(self._store, self._connection, self._current)
         _log.info("store_reloaded", revision=self._current.revision)
         return True
 

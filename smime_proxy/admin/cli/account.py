@@ -154,8 +154,11 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
         emit_json(views)
         return
     emit_table(
-        ("address", "kind", "enabled", "sign", "encrypt", "keys", "signs until"),
-        [(v.address, v.kind, v.enabled, v.sign, v.encrypt, v.keys, v.signs_until) for v in views],
+        ("address", "kind", "enabled", "sign", "encrypt", "keys", "signs until", "origin"),
+        [
+            (v.address, v.kind, v.enabled, v.sign, v.encrypt, v.keys, v.signs_until, v.origin)
+            for v in views
+        ],
     )
 
 
@@ -317,7 +320,7 @@ def smimea(
 
 def _emit_keys(held: list[KeyView]) -> None:
     emit_table(
-        ("id", "state", "validity", "key", "until", "signs", "decrypts", "fingerprint"),
+        ("id", "state", "validity", "key", "until", "signs", "decrypts", "fingerprint", "origin"),
         [
             (
                 view.id,
@@ -328,6 +331,7 @@ def _emit_keys(held: list[KeyView]) -> None:
                 view.state == "current" and view.certificate.may_sign,
                 view.certificate.may_encrypt,
                 view.certificate.fingerprint[:16],
+                view.origin,
             )
             for view in held
         ],

@@ -5,7 +5,7 @@ No RFC; the names are those of ARCHITECTURE.md.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, cast
@@ -16,12 +16,14 @@ from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.cli.output import say
 from smime_proxy.admin.cli.ownership import act_as_owner, invoker
 from smime_proxy.admin.cli.program import Invocation
+from smime_proxy.admin.declared import read_declared
 from smime_proxy.gateway.context import Context
 from smime_proxy.lookup.source import Source
 from smime_proxy.settings import Settings, SettingsError, load
 from smime_proxy.settings.connections import Upstream
 from smime_proxy.smtp.relay import Relay
 from smime_proxy.stores.connection import Act, Store
+from smime_proxy.stores.declared import Declarations, Declared
 from smime_proxy.stores.open import Opened
 from smime_proxy.stores.vault import TokenKeys
 
@@ -92,18 +94,29 @@ def settings(context: typer.Context) -> Settings:
 
 
 @contextmanager
-def opened_store(context: typer.Context, loaded: Settings | None = None) -> Iterator[Store]:
+def opened_store(
+    context: typer.Context, loaded: Settings | None = None, declared: Declared | None = None
+) -> Iterator[Store]:
     """Open the store as the owner of the state directory; named files have to be open before.
 
-    Says the one line about a master key that was made just now.
+    Says the one line about a master key that was made just now. `declared` accounts are read here
+    unless they are given; what is wrong with their files is then said as a warning.
     """
     found = loaded or settings(context)
+    if declared is None:
+        declared = read_declared(found, datetime.now(UTC))
+        for fault in declared.faults:
+            say(f"warning: {fault}")
     act_as_owner(found.service.state_dir)
     opened = adapters(context).open_store(found)
     if opened.notice:
         say(opened.notice)
     try:
-        yield opened.store
+        yield replace(
+            opened.store,
+            own_domains=opened.store.own_domains | declared.domains,
+            declared=Declarations(declared),
+        )
     finally:
         opened.store.close()
 

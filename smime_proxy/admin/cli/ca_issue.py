@@ -131,7 +131,13 @@ def uses_of(known: Sequence[Issued]) -> list[KeyUses]:
 
 
 def account(store: Store, wanted: Mailbox, *, required: bool) -> StoredAccount | None:
-    """Find the account of an address; None for no account where none is required."""
+    """Find the account of an address; None for no account where none is required.
+
+    One that the settings declare takes no keys from here: raises `StoreError` where it has to.
+    """
+    if store.declared.current.find(wanted) is not None and not required:
+        return None
+    store.declared.current.refuse(wanted)
     try:
         return accounts.find(store, wanted)
     except StoreError:

@@ -7,13 +7,15 @@ from typing import Any
 
 import typer
 
-from smime_proxy.admin.cli.adapters import opened_store, settings
+from smime_proxy.admin.cli.adapters import act, opened_store, settings
 from smime_proxy.admin.cli.arguments import Json
 from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.cli.output import emit_json, say
 from smime_proxy.admin.cli.program import noun
+from smime_proxy.admin.declared import read_declared
 from smime_proxy.settings.checks import check_serving, notices
 from smime_proxy.settings.shown import effective, to_toml
+from smime_proxy.stores import accounts
 from smime_proxy.stores.open import STORE_FILE
 
 app = noun()
@@ -23,13 +25,15 @@ app = noun()
 def check_config(context: typer.Context, as_json: Json = False) -> None:
     """Check the settings, the files they name and the master key; print those in effect."""
     loaded = settings(context)
-    faults = [str(fault) for fault in check_serving(loaded)]
+    declared = read_declared(loaded, act(context).at)
+    faults = [*map(str, check_serving(loaded)), *declared.faults]
     if faults:
         raise CommandError("\n".join(faults))
+    found = [*notices(loaded), *declared.remarks]
     if (loaded.service.state_dir / STORE_FILE).exists():
-        with opened_store(context, loaded):
-            pass
-    for notice in notices(loaded):
+        with opened_store(context, loaded, declared) as store:
+            found += declared.notices(one.account for one in accounts.listing(store))
+    for notice in found:
         say(notice)
     shown: dict[str, Any] = effective(loaded)
     if as_json:

@@ -17,6 +17,7 @@ from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.cli.output import emit_json, tell
 from smime_proxy.admin.cli.partner_import import read_certificate_file
 from smime_proxy.admin.cli.program import FAILED, noun
+from smime_proxy.admin.declared import read_declared
 from smime_proxy.admin.doctor.anchors import anchor_findings
 from smime_proxy.admin.doctor.discovery import discovery_findings
 from smime_proxy.admin.doctor.finding import Finding, Severity
@@ -52,6 +53,7 @@ from smime_proxy.stores.answers import AnswerShelf
 from smime_proxy.stores.connection import Store
 from smime_proxy.stores.open import MASTER_KEY_FILE
 from smime_proxy.stores.snapshot import Snapshot
+from smime_proxy.stores.volatile import in_memory
 
 app = noun()
 
@@ -68,14 +70,15 @@ def doctor(
 ) -> None:
     """Look for what will hurt: keys, certificates, trust, upstreams, files; exit 1 if anything."""
     loaded, at = settings(context), act(context).at
-    found = [_fault(str(fault)) for fault in check_serving(loaded)]
+    declared = read_declared(loaded, at)
+    found = [_fault(one) for one in (*map(str, check_serving(loaded)), *declared.faults)]
     found += settings_findings(loaded)
     places, faults = _upstreams(context, loaded)
     shown, unreadable = _listeners(loaded)
     sources, unprepared = _sources(context, loaded)
     found += unprepared
     found += [*faults, *unreadable, *listener_findings(shown, at), *program_findings()]
-    with opened_store(context, loaded) as store:
+    with opened_store(context, loaded, declared) as store:
         found += state_findings(_place(loaded, store))
         snapshot, kept = _loaded(store)
         found += _of_store(loaded, store, snapshot, at)
@@ -110,15 +113,18 @@ def _fault(text: str) -> Finding:
 
 def _place(loaded: Settings, store: Store) -> Place:
     key_file = loaded.keys.master_key_file or loaded.service.state_dir / MASTER_KEY_FILE
-    return Place(loaded.service.state_dir, store.path, None if loaded.keys.master_key else key_file)
+    return Place(
+        loaded.service.state_dir,
+        store.path,
+        None if loaded.keys.master_key else key_file,
+        in_memory(loaded.service.state_dir),
+    )
 
 
 def _loaded(store: Store) -> tuple[Snapshot, AnswerShelf]:
     """Read what the service would judge by."""
     with store.reading() as connection:
-        snapshot = Snapshot.load(
-            connection, store.vault_now(connection), own_domains=store.own_domains
-        )
+        snapshot = Snapshot.of(store, connection)
     kept = AnswerShelf(store)
     kept.refresh()
     return snapshot, kept

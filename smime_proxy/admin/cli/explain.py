@@ -17,6 +17,7 @@ from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.cli.inspect import without_mbox_line
 from smime_proxy.admin.cli.output import emit_json, emit_table, tell
 from smime_proxy.admin.cli.program import noun
+from smime_proxy.admin.declared import read_declared
 from smime_proxy.envelope import Envelope, ForwardPath, Role, Session
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.discovered import Found
@@ -57,6 +58,9 @@ def explain(
 ) -> None:
     """Say which rule decides what for each recipient; sends nothing."""
     loaded, acting = settings(context), act(context)
+    declared = read_declared(loaded, acting.at)
+    if declared.faults:  # what would be said without their keys is never true
+        raise CommandError("\n".join(declared.faults))
     sources = adapters(context).sources(loaded) if discover else None
     envelope = Envelope(
         identifier="explain",
@@ -66,7 +70,7 @@ def explain(
         content=normalise(without_mbox_line(files.read(file))),
         received_at=acting.at,
     )
-    with opened_store(context, loaded) as store:
+    with opened_store(context, loaded, declared) as store:
         gateway = adapters(context).context(loaded, store, sources)
         looked_up = asyncio.run(_look_up(gateway, envelope)) if discover else None
         found = explain_envelope(gateway, envelope, looked_up)
@@ -77,6 +81,9 @@ def explain(
         emit_json(found)
     else:
         _show(found)
+        known = declared.find(envelope.reverse_path) if envelope.reverse_path else None
+        if known is not None:
+            tell(f"the account {known.account.address} is declared in the settings")
 
 
 async def _look_up(gateway: Context, envelope: Envelope) -> Found:

@@ -18,6 +18,7 @@ from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.cli.output import emit_json, say, tell
 from smime_proxy.admin.cli.partner_import import read_certificate_file
 from smime_proxy.admin.cli.program import noun
+from smime_proxy.admin.declared import read_declared
 from smime_proxy.certs.anchors import Anchor, Anchors
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.certs.names import name_key
@@ -32,6 +33,7 @@ from smime_proxy.smime.inspect import Inspection
 from smime_proxy.smime.inspect import inspect as inspect_message
 from smime_proxy.smime.verify import Trust
 from smime_proxy.stores.answers import AnswerShelf
+from smime_proxy.stores.declared import Declared
 from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.open import STORE_FILE
 from smime_proxy.stores.snapshot import Snapshot
@@ -185,14 +187,15 @@ def _with_store(context: typer.Context, given: Material) -> Material:
         gateways=to_gateways(loaded),
         subject_address=loaded.trust.subject_address,
     )
-    given = replace(given, trust=said)
+    declared = read_declared(loaded, act(context).at)
+    for fault in declared.faults:
+        say(f"warning: {fault}")
+    given = _with_declared(replace(given, trust=said), declared)
     try:
         if not (loaded.service.state_dir / STORE_FILE).exists():
             return given
-        with opened_store(context, loaded) as store, store.reading() as connection:
-            snapshot = Snapshot.load(
-                connection, store.vault_now(connection), own_domains=store.own_domains
-            )
+        with opened_store(context, loaded, declared) as store, store.reading() as connection:
+            snapshot = Snapshot.of(store, connection)
             answers = AnswerShelf(store)
             answers.refresh()
     except (StoreError, PermissionError) as error:
@@ -213,6 +216,23 @@ def _with_store(context: typer.Context, given: Material) -> Material:
         revocation=Revocation(loaded.revocation.mode, answers),
     )
     return Material((*given.keys, *_keys(snapshot)), trust)
+
+
+def _with_declared(given: Material, declared: Declared) -> Material:
+    """Add the keys that the settings declare, which need no store."""
+    held = [key for one in declared.accounts for key in one.keys]
+    keys = [
+        DecryptionKey.build(key.private_key, key.certificate.der)
+        for key in held
+        if isinstance(key.private_key, decrypt.PrivateKey)
+    ]
+    found = _known([key.certificate for key in held])
+    trust = replace(
+        given.trust,
+        intermediates=Issuers.of((*given.trust.intermediates, *declared.issuers)),
+        known=lambda issuer, serial: (*given.trust.known(issuer, serial), *found(issuer, serial)),
+    )
+    return Material((*given.keys, *keys), trust)
 
 
 def _keys(snapshot: Snapshot) -> list[DecryptionKey]:

@@ -16,7 +16,7 @@ from smime_proxy.admin.cli.import_report import Line, Outcome
 from smime_proxy.certs.errors import CertificateError
 from smime_proxy.certs.pkcs12 import KeyBundle
 from smime_proxy.policy.rules import Account
-from smime_proxy.stores import accounts, keys
+from smime_proxy.stores import accounts, holdings, keys
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.errors import StoreError
 
@@ -101,7 +101,7 @@ def _import(store: Store, act: Act, key_file: KeyFile, *, create: bool) -> list[
 def _owner(store: Store, act: Act, carried: tuple[Mailbox, ...], *, create: bool) -> Mailbox:
     for mailbox in carried:
         try:
-            return accounts.find(store, mailbox).account.address
+            return holdings.find(store, mailbox).account.address
         except StoreError:
             continue
     if not carried:

@@ -10,7 +10,7 @@ from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.expiry import encryption_key, signing_key
 from smime_proxy.certs.public_file import Form, public_file
 from smime_proxy.policy.rules import Kind
-from smime_proxy.stores import accounts, keys
+from smime_proxy.stores import holdings
 from smime_proxy.stores.connection import Store
 
 
@@ -19,8 +19,8 @@ def written(store: Store, mailbox: Mailbox, form: Form, at: datetime) -> bytes:
 
     Raises `StoreError` for an unknown account.
     """
-    account = accounts.find(store, mailbox).account
-    held = keys.listing(store, mailbox)
+    account = holdings.find(store, mailbox).account
+    held = holdings.keys_of(store, mailbox)
     used = [signing_key(held, account, at)]
     if account.kind is Kind.PERSONAL:
         used.append(encryption_key(held, account, at))

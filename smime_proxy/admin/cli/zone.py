@@ -12,9 +12,9 @@ from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.certs.association import Association, Matching, Selector, Usage, owner_name
 from smime_proxy.certs.certificate import Certificate, Validity
 from smime_proxy.policy.rules import Account, Kind
-from smime_proxy.stores import accounts, keys
+from smime_proxy.stores import holdings
 from smime_proxy.stores.connection import Store
-from smime_proxy.stores.keys import StoredKey
+from smime_proxy.stores.holdings import HeldKey
 
 TTL = 3600  # seconds; a certificate that had to be replaced is gone from caches in an hour
 LINE = 64  # digits; servers read longer ones, people do not
@@ -34,24 +34,24 @@ def zone_records(store: Store, mailbox: Mailbox, kinds: Kinds, at: datetime) -> 
 
     Raises `CommandError` when there is nothing to publish, `StoreError` for an unknown account.
     """
-    account = accounts.find(store, mailbox).account
+    account = holdings.find(store, mailbox).account
     if account.kind is Kind.TEAM:
         raise CommandError(f"{account.address} is a team account: nobody encrypts to it")
-    current = [key for key in keys.listing(store, account.address) if _is_published(key, at)]
+    current = [key for key in holdings.keys_of(store, account.address) if _is_published(key, at)]
     records = [record for key in current for record in _records(account, key, kinds)]
     if not records:
         raise CommandError(f"{account.address} has no current certificate to encrypt to")
     return list(dict.fromkeys(records))
 
 
-def _is_published(key: StoredKey, at: datetime) -> bool:
+def _is_published(key: HeldKey, at: datetime) -> bool:
     """Tell whether others may encrypt to a key now; one that begins later is published before."""
     certificate = key.certificate
     in_time = certificate.valid_at(at) is not Validity.EXPIRED
     return not key.former and certificate.may_encrypt and in_time
 
 
-def _records(account: Account, key: StoredKey, kinds: Kinds) -> Iterator[str]:
+def _records(account: Account, key: HeldKey, kinds: Kinds) -> Iterator[str]:
     meant = _meant(key, kinds.usage)
     record = Association.of(meant, kinds.usage, kinds.selector, kinds.matching)
     for mailbox in (account.address, *sorted(account.aliases, key=lambda one: one.key)):
@@ -60,7 +60,7 @@ def _records(account: Account, key: StoredKey, kinds: Kinds) -> Iterator[str]:
                 yield _record(name, record)
 
 
-def _meant(key: StoredKey, usage: Usage) -> Certificate:
+def _meant(key: HeldKey, usage: Usage) -> Certificate:
     if usage in {Usage.PKIX_EE, Usage.DANE_EE}:
         return key.certificate
     if not key.chain:

@@ -15,18 +15,21 @@ from smime_proxy.certs.selection import choose_signing
 from smime_proxy.gateway.ports import KeyUnavailable
 from smime_proxy.policy.effective import effective
 from smime_proxy.policy.rules import Account, Kind, OnMissingKey, Rules, Sign
-from smime_proxy.stores.snapshot import Entry, Snapshot
+from smime_proxy.stores.keyring import Entry
+from smime_proxy.stores.snapshot import Snapshot
 
 _IMPORT = "order a certificate and give it with `account import-key`"
+_INTO_FILE = "order a certificate and put it, with its key, into the account's key_file"
 
 
 def key_findings(snapshot: Snapshot, rules: Rules, at: datetime) -> Iterator[Finding]:
     """Look at every account and its keys, as they are at a time, aware UTC."""
     for account in snapshot.all_accounts():
         entries = snapshot.keys(account)
+        todo = _IMPORT if snapshot.declared.find(account.address) is None else _INTO_FILE
         if account.enabled:
-            yield from _signing(account, entries, rules, at)
-            yield from _encryption(account, entries, at)
+            yield from _signing(account, entries, rules, at, todo)
+            yield from _encryption(account, entries, at, todo)
         yield from _unopened(snapshot, account)
         for entry in entries:
             if account.enabled and not entry.former:
@@ -35,7 +38,7 @@ def key_findings(snapshot: Snapshot, rules: Rules, at: datetime) -> Iterator[Fin
 
 
 def _signing(
-    account: Account, entries: tuple[Entry, ...], rules: Rules, at: datetime
+    account: Account, entries: tuple[Entry, ...], rules: Rules, at: datetime, todo: str
 ) -> Iterator[Finding]:
     policy = effective(rules, account).policy
     if policy.sign is Sign.NEVER:
@@ -46,15 +49,17 @@ def _signing(
     choice = choose_signing(entries, account.address, at)
     if choice.chosen is None:
         severity = Severity.ERROR if refused else Severity.WARNING
-        yield Finding(severity, where, f"no key signs now ({choice.why_none}): {then}", _IMPORT)
+        yield Finding(severity, where, f"no key signs now ({choice.why_none}): {then}", todo)
         return
     last = last_of(signing_key, entries, account, at)
     if last is not None and last.not_after - at < HORIZON:
         what = f"the key expires on {last.not_after:%Y-%m-%d} and no other follows: then {then}"
-        yield Finding(Severity.WARNING, where, what, _IMPORT)
+        yield Finding(Severity.WARNING, where, what, todo)
 
 
-def _encryption(account: Account, entries: tuple[Entry, ...], at: datetime) -> Iterator[Finding]:
+def _encryption(
+    account: Account, entries: tuple[Entry, ...], at: datetime, todo: str
+) -> Iterator[Finding]:
     if account.kind is Kind.TEAM:
         return
     last = last_of(encryption_key, entries, account, at)
@@ -67,7 +72,7 @@ def _encryption(account: Account, entries: tuple[Entry, ...], at: datetime) -> I
             f"the encryption certificate {word} on {last.not_after:%Y-%m-%d} and no other follows:"
             " then partners cannot encrypt to it"
         )
-        yield Finding(Severity.WARNING, f"account {account.address}", what, _IMPORT)
+        yield Finding(Severity.WARNING, f"account {account.address}", what, todo)
 
 
 def _unopened(snapshot: Snapshot, account: Account) -> Iterator[Finding]:

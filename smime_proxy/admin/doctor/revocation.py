@@ -25,7 +25,8 @@ from smime_proxy.certs.status_sources import ocsp_name, ocsp_request, status_sou
 from smime_proxy.lookup.errors import LookupFailed
 from smime_proxy.lookup.revocation import OCSP_REQUEST, Web
 from smime_proxy.policy.rules import Account
-from smime_proxy.stores.snapshot import Entry, Snapshot
+from smime_proxy.stores.keyring import Entry
+from smime_proxy.stores.snapshot import Snapshot
 
 SECONDS = 5.0  # for one source; a person waits
 AT_ONCE = 8
@@ -128,7 +129,10 @@ def status_findings(
         result = _judged(snapshot, entry, at, hard)
         if result.status is ChainStatus.REVOKED:
             what = f"{result.reason}; it signs nothing more, and nobody should encrypt to it"
-            todo = "order a new certificate and give it with `account import-key`"
+            todo = (
+                "order a new certificate and give it with `account import-key`, or put it into the"
+                " key_file of a declared account"
+            )
             yield Finding(Severity.ERROR, where, what, todo)
         elif result.status is ChainStatus.UNKNOWN and mode is Mode.HARD:
             what = (

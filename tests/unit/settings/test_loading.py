@@ -137,7 +137,9 @@ def test_a_variable_alone_can_make_a_listener_whole(tmp_path: Path) -> None:
         ('[domains."a.b"]\nunwrap = []', 'domains."a.b".unwrap: not supported in this'),
         ('[partners."b.org"]\nx = true', 'partners."b.org".x: unknown key'),
         ('[partners."B.org"]\n[partners."b.org"]', "partners: holds 'B.org' and 'b.org'"),
-        ('[accounts."a@b.org"]\nkey_file = "/x"', "accounts: declared accounts are not supported"),
+        ('[accounts."a@b.org"]\nkind = "team"', 'accounts."a@b.org".key_file: must be set'),
+        ('[accounts."a b"]\nkey_file = "/x"', 'accounts."a b": must be an address'),
+        ('[accounts."a@b.c"]\nkey_file = "/x"\nkind = "x"', 'accounts."a@b.c".kind: must be'),
         ('[upstreams.x]\ntls = "never"', "upstreams.x.url: must be set"),
         ('[upstreams."a b"]\nurl = "smtp://x"', 'upstreams."a b": must be short and of letters'),
     ],
@@ -194,11 +196,20 @@ def test_a_fault_in_a_variable_names_the_variable(tmp_path: Path) -> None:
     )
 
 
-def test_a_declared_account_in_a_variable_is_refused_without_its_content(tmp_path: Path) -> None:
-    lines = refused(tmp_path, "", ACCOUNTS='{"a@b.org": {"password": "hunter2"}}')
-    assert len(lines) == 1
-    assert "accounts: declared accounts are not supported" in lines[0]
-    assert "hunter2" not in lines[0]
+def test_accounts_come_whole_in_a_variable_laid_over_the_file(tmp_path: Path) -> None:
+    text = '[accounts."a@b.org"]\nkey_file = "/file"\naliases = ["c@b.org"]\n'
+    said = '{"a@b.org": {"key_file": "/variable"}, "d@b.org": {"key_file": "/d", "logins": ["x"]}}'
+    accounts = loaded(tmp_path, text, ACCOUNTS=said).accounts
+    assert accounts["a@b.org"].key_file == Path("/variable")
+    assert accounts["a@b.org"].aliases == ("c@b.org",)
+    assert accounts["d@b.org"].logins == ("x",)
+
+
+def test_a_fault_in_declared_accounts_does_not_show_their_content(tmp_path: Path) -> None:
+    said = '{"a@b.org": {"key_file": "/x", "password": "hunter2"}}'
+    (line,) = refused(tmp_path, "", ACCOUNTS=said)
+    assert line == 'accounts."a@b.org".password: unknown key (from SMIME_PROXY_ACCOUNTS)'
+    assert "hunter2" not in refused(tmp_path, "", ACCOUNTS='{"a@b.org": "hunter2"}')[0]
 
 
 def test_settings_are_frozen() -> None:

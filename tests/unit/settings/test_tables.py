@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from smime_proxy.settings import Settings
+from smime_proxy.settings.accounts import AccountTable
 from smime_proxy.settings.connections import Listener, Upstream
 from smime_proxy.settings.discovery import DiscoveryTable, LdapTable
 from smime_proxy.settings.loading import validate
@@ -14,7 +15,9 @@ from smime_proxy.settings.policy import DomainTable, PartnerTable, PolicyTable
 from smime_proxy.settings.tables import Service
 
 DOCUMENTED = Path(__file__).resolve().parents[3] / "config" / "smime-proxy.toml"
-_COMMENTED = re.compile(r"# (\w+ = .*|\[(?:upstreams|listeners|domains|partners|discovery)\..*\])")
+_COMMENTED = re.compile(
+    r"# (\w+ = .*|\[(?:upstreams|listeners|domains|partners|accounts|discovery)\..*\])"
+)
 
 
 def uncommented() -> str:
@@ -41,11 +44,14 @@ def test_the_documented_values_are_the_defaults() -> None:
     settings, faults = validate(tree)
     assert faults == []
     assert settings is not None
-    tables = {"upstreams", "listeners", "domains", "partners", "discovery"}
+    tables = {"upstreams", "listeners", "domains", "partners", "accounts", "discovery"}
     for name in Settings.model_fields.keys() - tables:
         assert getattr(settings, name) == getattr(Settings(), name), name
     corp = settings.discovery.ldap["corp"]
     assert settings.discovery == DiscoveryTable(ldap={"corp": LdapTable(url=corp.url)})
+    said = settings.accounts["invoices@example.com"]
+    left_out = AccountTable(key_file=said.key_file)
+    assert said.model_copy(update={"sign": None, "encrypt": None, "sent_copy": None}) == left_out
     upstream = settings.upstreams["relay"]
     assert upstream == Upstream(url=upstream.url)
     listener = settings.listeners["submission"]
@@ -71,6 +77,7 @@ def test_the_documented_values_are_the_defaults() -> None:
         (("upstreams", "relay"), Upstream),
         (("domains", "example.com"), DomainTable),
         (("partners", "example.org"), PartnerTable),
+        (("accounts", "invoices@example.com"), AccountTable),
     ],
 )
 def test_every_key_is_documented(table: tuple[str, ...], model: type[BaseModel]) -> None:
@@ -86,7 +93,7 @@ def test_every_key_of_a_listener_is_documented() -> None:
 
 
 def test_every_key_has_its_text() -> None:
-    models = (Settings, Upstream, Listener, DomainTable, PartnerTable)
+    models = (Settings, Upstream, Listener, DomainTable, PartnerTable, AccountTable)
     silent = [
         f"{model.__name__}.{name}"
         for top in models

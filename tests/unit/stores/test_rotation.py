@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from smime_proxy.certs.authority import Issuer
 from smime_proxy.stores import accounts, authority, keys, master_key
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.errors import StoreError
+from smime_proxy.stores.keyring import Opened
 from smime_proxy.stores.open import open_store
 from smime_proxy.stores.rotation import rotate
 from smime_proxy.stores.snapshot import Snapshot
@@ -29,6 +31,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from sqlalchemy import event
 from smime_proxy.stores.connection import Act
+from smime_proxy.stores.keyring import Opened
 from smime_proxy.stores.open import open_store
 from smime_proxy.stores.rotation import rotate
 
@@ -151,12 +154,9 @@ def test_a_service_goes_on_and_takes_the_new_key(store: Store, act: Act) -> None
     assert alice is not None
     signer = before.signer(alice, before.keys(alice)[0], NOW)  # with what it has
     assert source.refresh()
-    fresh = Snapshot(**{name: getattr(source.current, name) for name in _FRESH})
+    fresh = replace(source.current, keyring=replace(source.current.keyring, opened=Opened()))
     assert fresh.signer(alice, fresh.keys(alice)[0], NOW).certificate == signer.certificate
     assert not source.refresh()
-
-
-_FRESH = [name for name in Snapshot.__dataclass_fields__ if name != "opened"]
 
 
 def test_who_opened_the_store_before_wraps_with_the_new_key(store: Store, act: Act) -> None:

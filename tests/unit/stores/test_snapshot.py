@@ -27,7 +27,7 @@ from smime_proxy.stores import accounts, anchors, certificates, keys, partners, 
 from smime_proxy.stores.anchors import Scope
 from smime_proxy.stores.capabilities import remember
 from smime_proxy.stores.connection import Act, Store
-from smime_proxy.stores.snapshot import Opened, Snapshot
+from smime_proxy.stores.snapshot import Snapshot
 from tests import pki
 from tests.pki import NOW, Identity
 from tests.unit.certs.answers import Known
@@ -326,7 +326,7 @@ def test_opened_keys_are_taken_over_and_forgotten_with_the_key(store: Store, act
     assert after.decryption_keys(alice)[0] is key
     accounts.remove(store, act, ALICE, destroy_keys=True)
     last = load(store, after)
-    assert (last.opened.signers, last.opened.decryption) == ({}, {})
+    assert (last.keyring.opened.signers, last.keyring.opened.decryption) == ({}, {})
     assert after.decryption_keys(alice)[0] is key
 
 
@@ -459,22 +459,6 @@ def test_a_large_store_is_loaded_without_parsing_and_asked_with_one_parse(
         (known,) = snapshot.partner_certificates(parse_mailbox("user77@example.org"))
         assert known.certificate == SOMEONE.certificate
     assert len(snapshot.shelf.read) == 1
-
-
-def test_keys_that_are_opened_during_a_reload_do_not_disturb_it(store: Store, act: Act) -> None:
-    alice = add_alice(store, act)
-    snapshot = load(store)
-    (key,) = snapshot.decryption_keys(alice)
-    opened = Opened(decryption={"one": key, "two": key})
-
-    class Meanwhile(frozenset[str]):
-        """Another thread opens a key between two looks."""
-
-        def __contains__(self, key_id: object) -> bool:
-            opened.decryption[f"after {key_id}"] = key
-            return super().__contains__(key_id)
-
-    assert opened.of(Meanwhile({"one"})).decryption == {"one": key}
 
 
 def test_what_a_partner_said_last_is_known_and_what_cannot_be_read_is_not(store: Store) -> None:

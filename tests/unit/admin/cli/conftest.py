@@ -107,3 +107,16 @@ def cli(tmp_path: Path, made: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
     """Commands on a copy of the state directory made once."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return Cli(tmp_path, capsys)
+
+
+BILLS = "bills@example.test"
+
+
+@pytest.fixture
+def declared(cli: Cli) -> Cli:
+    """Commands where the settings declare an account, in files beside them; it has an alias."""
+    key_file = cli.directory / "bills.pem"
+    cli.done("ca", "issue", BILLS, "--out", key_file)
+    table = f'[accounts."{BILLS}"]\nkey_file = "{key_file}"\naliases = ["bill@example.test"]\n'
+    cli.settings.write_text(cli.settings.read_text() + table)
+    return cli

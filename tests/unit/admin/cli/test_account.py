@@ -4,7 +4,7 @@ import pytest
 
 from tests import pki
 
-from .conftest import Cli
+from .conftest import BILLS, Cli
 
 
 def test_the_first_command_makes_the_store_and_says_where_the_master_key_is(empty: Cli) -> None:
@@ -57,6 +57,7 @@ def test_what_is_added_is_shown(empty: Cli) -> None:
         "keys": 0,
         "former_keys": 0,
         "signs_until": None,
+        "origin": "store",
         "key_list": [],
     }
 
@@ -191,3 +192,61 @@ def test_every_change_is_told_in_one_line(cli: Cli) -> None:
         f"{alice}: disabled; it signs no more and still decrypts\n"
     )
     assert cli.done("account", "remove", alice, "--destroy-keys").out == f"{alice}: removed\n"
+
+
+def test_a_declared_account_is_shown_with_where_it_is_from(declared: Cli) -> None:
+    listed = declared.done("account", "list", "--json").json
+    assert {one["address"]: one["origin"] for one in listed} == {
+        "alice@example.test": "store",
+        BILLS: "settings",
+        "team@example.test": "store",
+    }
+    shown = declared.done("account", "show", "bill@example.test", "--json").json
+    (key,) = shown["key_list"]
+    assert (shown["address"], shown["keys"], shown["created_at"]) == (BILLS, 1, None)
+    assert (key["state"], key["provenance"]) == ("current", "declared")
+    assert key["origin"] == str(declared.directory / "bills.pem")
+    assert "settings" in declared.done("account", "list").out
+    assert key["origin"] in declared.done("account", "keys", BILLS).out
+    assert "BEGIN CERTIFICATE" in declared.done("account", "export-public", BILLS).out
+    assert "SMIMEA" in declared.done("account", "smimea", BILLS).out
+
+
+def test_no_command_changes_a_declared_account(declared: Cli) -> None:
+    pem = declared.directory / "bills.pem"
+    for line in (
+        ("account", "add", BILLS),
+        ("account", "set", BILLS, "--sign", "never"),
+        ("account", "disable", BILLS),
+        ("account", "remove", BILLS),
+        ("account", "import-key", BILLS, pem),
+        ("account", "retire-key", BILLS, "1234"),
+        ("ca", "issue", BILLS),
+    ):
+        assert declared.refused(*line) == (
+            f'{BILLS} is declared in the settings, [accounts."{BILLS}"]: change it there'
+        )
+    said = declared.refused("account", "set", "alice@example.test", "--alias", "bill@example.test")
+    assert f"bill@example.test is an alias of {BILLS}, which is declared" in said
+    directory = declared.directory / "keys"
+    directory.mkdir()
+    pem.rename(directory / "bills.pem")
+    pem.symlink_to(directory / "bills.pem")
+    report = declared("account", "import-keys", directory)
+    assert report.code == 1
+    assert "is declared in the settings" in report.err
+
+
+def test_a_broken_key_file_is_a_warning_where_nothing_needs_it(declared: Cli) -> None:
+    (declared.directory / "bills.pem").write_text("nothing")
+    listed = declared.done("account", "list")
+    assert listed.err.startswith(f'warning: accounts."{BILLS}".key_file: ')
+    assert BILLS in listed.out
+
+
+def test_a_declared_login_can_have_a_password(declared: Cli) -> None:
+    password = declared.file("password", "correct horse")
+    declared.done("account", "password", BILLS, "--password-file", password)
+    assert "no account" in declared.refused(
+        "account", "password", "bill", "--password-file", password
+    )

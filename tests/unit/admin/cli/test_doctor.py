@@ -11,7 +11,7 @@ from tests.ports import free_port
 from tests.sink import Sink, running
 from tests.tls_files import make_tls_files
 
-from .conftest import Cli
+from .conftest import BILLS, Cli
 
 
 def findings(cli: Cli) -> dict[str, str]:
@@ -140,3 +140,12 @@ def test_in_hard_mode_a_key_of_which_nothing_is_known_makes_it_fail(cli: Cli) ->
     assert result.code == 1
     assert "whether it was revoked cannot be told" in result.out
     assert cli("doctor", "--offline").code == 1
+
+
+def test_a_key_file_of_a_declared_account_that_cannot_be_used_is_an_error(declared: Cli) -> None:
+    assert declared("doctor").code == 0
+    (declared.directory / "bills.pem").write_text("nothing")
+    assert findings(declared)[f'accounts."{BILLS}".key_file'] == "error"
+    result = declared("doctor")
+    assert result.code == 1
+    assert "put it, with its key, into the account's key_file" in result.out

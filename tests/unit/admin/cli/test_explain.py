@@ -1,4 +1,4 @@
-from .conftest import Cli
+from .conftest import BILLS, Cli
 
 MAIL = "From: alice@example.test\nTo: x@example.net\nSubject: hello\n\ntext\n"
 
@@ -92,3 +92,13 @@ def test_people_and_programs_see_the_algorithms_and_their_sources(cli: Cli) -> N
         assert word in row
     for word in (" no", "off", "header protection"):
         assert word not in row
+
+
+def test_a_declared_account_is_explained_and_named(declared: Cli) -> None:
+    path = declared.file("m.eml", MAIL.replace("alice@", "bills@"))
+    line = ("explain", path, "--from", BILLS, "--to", "x@example.net")
+    (found,) = declared.done(*line, "--json").json["recipients"]
+    assert found["action"] == "sign"
+    assert f"the account {BILLS} is declared in the settings" in declared.done(*line).out
+    (declared.directory / "bills.pem").write_text("nothing")
+    assert "bills.pem: the file is neither PEM nor PKCS #12" in declared.refused(*line)
