@@ -64,6 +64,9 @@ PEERS: Mapping[str, Peer] = {
     "unbound": Peer(("unbound",), ("unbound",)),
     "faketime": Peer((f"{_LIBRARIES}/faketime/libfaketime.so.1",), ("libfaketime",)),
     "podman": Peer(("podman", "runc", "conmon"), ("podman", "runc", "conmon")),
+    "docker-compose": Peer(
+        ("docker-compose", "/usr/lib/python3/dist-packages/yaml"), ("docker-compose",)
+    ),
     "mmdebstrap": Peer(
         ("mmdebstrap", "/usr/share/keyrings/debian-archive-keyring.gpg"),
         ("mmdebstrap", "debian-archive-keyring"),

@@ -1,18 +1,22 @@
 """The image as it is built and run: what it holds, how it serves, how it ends. Row A22."""
 
+import itertools
 import json
 import re
+import signal
 import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 import smime_proxy
 from tests import pki
+from tests.deploy import compose
 from tests.deploy.container import SECRETS, STATE, Container, container
 from tests.deploy.engine import IMAGE, ROOT, Engine, ulimits
 from tests.e2e.client import Client, deliver
@@ -29,6 +33,7 @@ MOUNT_POINTS = {"/etc", "/etc/smime-proxy", "/run", "/run/secrets", "/var", "/va
 STRANGER = 54_321  # a user no image knows
 HARDENED = (
     "--read-only",
+    "--read-only-tmpfs=false",
     f"--user={STRANGER}:{STRANGER}",
     "--cap-drop=all",
     "--security-opt=no-new-privileges",
@@ -39,6 +44,13 @@ HARDENED = (
 def sink() -> Iterator[Sink]:
     with running(Sink()) as one:
         yield one
+
+
+DECLARED = f"""
+[accounts."{ALICE}"]
+key_file = "{SECRETS}/alice.p12"
+password_file = "{SECRETS}/alice.password"
+"""
 
 
 def settings(sink: Sink, workers: int = 1) -> str:
@@ -97,8 +109,8 @@ def hardened(
     """Nothing can be written but the state, by a user without a name, without capabilities."""
     folder = tmp_path_factory.mktemp("hardened")
     mounts = (f"--tmpfs={STATE}", f"--volume={secrets}:{SECRETS}:ro")
-    with container(engine, folder, settings(sink, workers=2), (*HARDENED, *mounts)) as one:
-        given_a_key(one)
+    declared = settings(sink, workers=2) + DECLARED
+    with container(engine, folder, declared, (*HARDENED, *mounts)) as one:
         yield one
 
 
@@ -111,15 +123,17 @@ def sent(one: Container, sink: Sink, text: str) -> bytes:
     return found.content
 
 
-def check_signed(mail: bytes, text: str, folder: Path) -> None:
-    """Let OpenSSL judge the signature."""
+def check_signed(mail: bytes, text: str, folder: Path) -> int:
+    """Let OpenSSL judge the signature; gives the serial number of the signer's certificate."""
     (folder / "root.pem").write_bytes(pki.root().pem())
-    verify = ("cms", "-verify", "-CAfile", str(folder / "root.pem"))
+    signer = folder / "signer.pem"
+    verify = ("cms", "-verify", "-CAfile", str(folder / "root.pem"), "-signer", str(signer))
     done = subprocess.run(
         [require("openssl"), *verify], input=mail, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert text.encode() in done.stdout
+    return x509.load_pem_x509_certificate(signer.read_bytes()).serial_number
 
 
 def test_it_says_that_it_is_ready_as_a_user_without_rights(plain: Container) -> None:
@@ -170,6 +184,21 @@ def test_a22_read_only_it_can_write_only_to_its_mounts(hardened: Container) -> N
     assert hardened.changes() <= MOUNT_POINTS
 
 
+def test_a_key_replaced_in_the_mounted_folder_signs_without_a_restart(
+    hardened: Container, sink: Sink, secrets: Path, tmp_path: Path
+) -> None:
+    renewed = pki.person(pki.root(), ALICE)
+    (secrets / "new").write_bytes(renewed.pkcs12(b"of the file"))
+    (secrets / "new").rename(secrets / "alice.p12")
+    numbers = itertools.count()
+
+    def signs_with_it() -> bool:
+        mail = sent(hardened, sink, f"renewed-canary-{next(numbers)}")
+        return check_signed(mail, "renewed-canary", tmp_path) == renewed.certificate.serial
+
+    eventually(signs_with_it, hardened.log)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_sigterm_lets_the_mail_under_way_finish(
     engine: Engine, sink: Sink, tmp_path: Path, workers: int
@@ -189,6 +218,35 @@ def test_sigterm_lets_the_mail_under_way_finish(
         assert client.content(mail).code == 250
         assert one.wait() == 0, one.log()
         assert sum(mail in message.content for message in sink.messages) == 1
+
+
+@pytest.mark.parametrize("use", compose.USES)
+def test_the_settings_beside_a_compose_file_serve_as_the_file_runs_them(
+    engine: Engine, tmp_path: Path, use: str
+) -> None:
+    for address, account in compose.settings(use)["accounts"].items():
+        key = pki.person(pki.root(), address).pkcs12(b"of the file")
+        (tmp_path / Path(account["key_file"]).name).write_bytes(key)
+        (tmp_path / Path(account["password_file"]).name).write_text("of the file\n")
+    (tmp_path / "smarthost.password").write_text("of the smarthost\n")
+    tmp_path.chmod(0o755)
+    options = compose.engine_options(compose.service(use), tmp_path)
+    alone = ("--rm", "--network=none", "--pull=never", *ulimits())
+    effective = engine.do("run", *alone, *options, IMAGE, "check-config", "--json")
+    assert set(json.loads(effective)["accounts"]) == set(compose.settings(use)["accounts"])
+
+
+def test_sigterm_ends_a_command_too_that_is_the_first_process(engine: Engine) -> None:
+    options = ("--detach", "--interactive", "--network=none", "--pull=never", *ulimits())
+    name = engine.do("run", *options, "--log-driver=k8s-file", IMAGE, "inspect", "/dev/stdin")
+    one = Container(engine, name, 0, 0)
+
+    def is_over() -> bool:
+        engine.ask("kill", "--signal=TERM", name)  # the first may come before the program began
+        return one.state()["Status"] == "exited"
+
+    eventually(is_over, one.log)
+    assert one.state()["ExitCode"] == 128 + signal.SIGTERM
 
 
 def test_the_image_says_how_it_is_run_watched_and_ended(engine: Engine) -> None:
