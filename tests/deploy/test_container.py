@@ -16,7 +16,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 import smime_proxy
 from tests import pki
-from tests.deploy import compose
+from tests.deploy import compose, first_page
 from tests.deploy.container import SECRETS, STATE, Container, container
 from tests.deploy.engine import IMAGE, ROOT, Engine, ulimits
 from tests.e2e.client import Client, deliver
@@ -218,6 +218,14 @@ def test_sigterm_lets_the_mail_under_way_finish(
         assert client.content(mail).code == 250
         assert one.wait() == 0, one.log()
         assert sum(mail in message.content for message in sink.messages) == 1
+
+
+def test_the_first_page_leads_to_a_signed_mail(engine: Engine, tmp_path: Path) -> None:
+    require("openssl")
+    done = first_page.follow(engine, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Signed on its way." in done.stdout
+    assert "CMS Verification successful" in done.stderr
 
 
 @pytest.mark.parametrize("use", compose.USES)
