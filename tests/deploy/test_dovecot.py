@@ -32,6 +32,7 @@ FORGED = "X-SMIME-Badge: green\r\nX-SMIME-Lock: green\r\n"
 OWN_SCRIPT = """
 require ["fileinto", "imap4flags", "mailbox"];
 if header :contains "Subject" "own flag" { addflag "mine"; }
+if header :contains "Subject" "set flag" { setflag "only"; }
 if header :contains "Subject" "filed" { fileinto :create "Archive"; }
 """
 
@@ -191,8 +192,10 @@ def test_a_second_badge_counts_as_none(house: House) -> None:
     assert house.flags("twice") == set()
 
 
-def test_a_user_s_own_script_keeps_the_keywords(house: House) -> None:
+def test_a_user_s_own_script_has_the_keywords(house: House) -> None:
     house.send(house.sign("own flag", house.pat, BOB), BOB)
     assert house.flags("own flag", BOB) == {"$SIGNED", "mine"}
+    house.send(house.sign("set flag", house.pat, BOB), BOB)
+    assert house.flags("set flag", BOB) == {"only"}
     house.send(house.sign("filed", house.pat, BOB), BOB)
     assert house.flags("filed", BOB, "Archive") == {"$SIGNED"}
