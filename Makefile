@@ -20,7 +20,7 @@ ifneq ($(shell cat $(VENV)/.checkout 2>/dev/null && $(VENV)/bin/python -c "" 2>&
 STALE := stale
 endif
 
-.PHONY: run test check static format lock audit sbom bench fuzz interop faults clean stale
+.PHONY: run test check static format lock audit sbom image bench fuzz interop faults clean stale
 .DEFAULT_GOAL := test
 # Each target is one conversation with a person or with CI; its output stays in order.
 .NOTPARALLEL:
@@ -72,6 +72,15 @@ sbom: $(DEV)
 	@$(VENV)/bin/python -W ignore -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml --mc-type application \
 		--output-reproducible --output-format JSON --output-file build/sbom.cdx.json
 	@echo "wrote build/sbom.cdx.json"
+
+# The container, by docker or podman; docs/container.md says how it is run.
+ENGINE ?= $(firstword $(notdir $(shell command -v podman docker)))
+IMAGE  ?= smime-proxy
+image:
+	@[ -n "$(ENGINE)" ] || { echo "neither podman nor docker is here" >&2; exit 1; }
+	$(ENGINE) build $(if $(filter podman,$(ENGINE)),--format docker) --tag "$(IMAGE)" \
+		--build-arg VERSION="$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' smime_proxy/__init__.py)" \
+		--build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || true)" $(IMAGE_ARGS) .
 
 # The development lock holds all of the runtime lock, so either stamp serves `make run`.
 $(RUNTIME): requirements.lock requirements-build.lock pyproject.toml $(STALE)

@@ -66,6 +66,14 @@ PEERS: Mapping[str, Peer] = {
     "ldns": Peer(("ldns-signzone", "ldns-keygen"), ("ldnsutils",)),
     "unbound": Peer(("unbound",), ("unbound",)),
     "faketime": Peer((f"{_LIBRARIES}/faketime/libfaketime.so.1",), ("libfaketime",)),
+    "podman": Peer(("podman", "runc", "conmon"), ("podman", "runc", "conmon")),
+    "docker-compose": Peer(
+        ("docker-compose", "/usr/lib/python3/dist-packages/yaml"), ("docker-compose",)
+    ),
+    "mmdebstrap": Peer(
+        ("mmdebstrap", "/usr/share/keyrings/debian-archive-keyring.gpg"),
+        ("mmdebstrap", "debian-archive-keyring"),
+    ),
 }
 # Debian keeps what only an administrator calls outside an ordinary user's PATH.
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))

@@ -24,6 +24,7 @@ from smime_proxy.stores.vault import (
     make_master_key,
     read_master_key,
 )
+from smime_proxy.stores.volatile import in_memory
 
 STORE_FILE = "store.sqlite"
 MASTER_KEY_FILE = "master.key"
@@ -199,6 +200,12 @@ def _make(connection: Connection, keys: _Keys, wanted: Schema) -> str:
     connection.execute(insert(schema.state).values(id=1, revision=0, key_check=vault.key_check()))
     if not is_new:
         return ""
+    if in_memory(key_file):
+        return (
+            f"warning: made the master key {key_file}; it lies in memory, and with a restart it is"
+            " gone with the store. Keys of declared accounts are not under it; for others use a"
+            " disk, and keep the key in another backup"
+        )
     return (
         f"warning: made the master key {key_file}: without it the private keys in the store are"
         " lost; keep a copy in another backup than that of the store"

@@ -53,6 +53,7 @@ from smime_proxy.stores.answers import AnswerShelf
 from smime_proxy.stores.connection import Store
 from smime_proxy.stores.open import MASTER_KEY_FILE
 from smime_proxy.stores.snapshot import Snapshot
+from smime_proxy.stores.volatile import in_memory
 
 app = noun()
 
@@ -112,7 +113,12 @@ def _fault(text: str) -> Finding:
 
 def _place(loaded: Settings, store: Store) -> Place:
     key_file = loaded.keys.master_key_file or loaded.service.state_dir / MASTER_KEY_FILE
-    return Place(loaded.service.state_dir, store.path, None if loaded.keys.master_key else key_file)
+    return Place(
+        loaded.service.state_dir,
+        store.path,
+        None if loaded.keys.master_key else key_file,
+        in_memory(loaded.service.state_dir),
+    )
 
 
 def _loaded(store: Store) -> tuple[Snapshot, AnswerShelf]:

@@ -1,6 +1,7 @@
 """What doctor says of files: modes, owners, room."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,11 @@ def test_room_is_told_when_scarce_and_is_an_error_when_there_is_none(place: Plac
     assert [one.severity for one in _room(place, 10 * FULL)] == [Severity.WARNING] * 0
     assert [one.severity for one in _room(place, 5 * FULL)] == [Severity.WARNING]
     assert [one.severity for one in _room(place, FULL - 1)] == [Severity.ERROR]
+
+
+def test_a_directory_in_memory_is_a_note_whoever_it_belongs_to(place: Place) -> None:
+    place.state_dir.chmod(0o777)
+    found = kinds(replace(place, in_memory=True))
+    assert found == [(Severity.NOTE, str(place.state_dir))] * 2
+    place.store.chmod(0o644)
+    assert (Severity.WARNING, str(place.store)) in kinds(replace(place, in_memory=True))
