@@ -7,13 +7,15 @@ What is moved is moved as a user would: mount points by their paths, the rest by
 """
 
 import contextlib
+import io
 import itertools
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from smime_proxy.admin.cli import program
+from smime_proxy.app import build
 from tests.deploy.objects import SERVICE_LINKS, Rendering
-from tests.e2e.proxy import PATIENCE_SECONDS, PROGRAM, Design, Listener, Proxy
+from tests.e2e.proxy import Design, Listener, Proxy
 from tests.ports import HOST
 
 MOUNTS, STATE = "/run/smime-proxy", "/var/lib/smime-proxy"
@@ -64,13 +66,14 @@ def environment(proxy: Proxy, variables: Mapping[str, str]) -> Iterator[tuple[st
     yield from ((f"SMIME_PROXY_{key}", value) for key, value in variables.items())
 
 
-def run(proxy: Proxy, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as in the pod, with its settings and variables."""
+def run(proxy: Proxy, *words: str) -> tuple[int, str, str]:
+    """Run a command as in the pod, in this very process; gives its code, output and errors."""
     moved = [word.replace(MOUNTS, f"{proxy.folder}/mounts") for word in words]
-    line = [*proxy.wrapper, PROGRAM, "--config", proxy.config, *moved]
-    return subprocess.run(
-        line, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
-    )
+    given = dict(str(word).split("=", 1) for word in proxy.wrapper[1:])
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        code = program.run(["--config", str(proxy.config), *moved], given, build)
+    return code, output.getvalue(), errors.getvalue()
 
 
 @contextlib.contextmanager

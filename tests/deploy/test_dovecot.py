@@ -130,7 +130,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         found, folder, {"UPSTREAMS__MAILSTORE__URL": url, "UPSTREAMS__MAILSTORE__TLS": "never"}
     )
     (anchors,) = (one for one in found.containers() if one["name"] == "anchors")
-    assert run(proxy, *anchors["args"]).returncode == 0
+    assert run(proxy, *anchors["args"])[0] == 0
     with sieving(port) as store, serving(proxy):
         yield House(proxy, store, root, pat, alice, folder)
 

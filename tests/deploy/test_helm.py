@@ -286,5 +286,8 @@ def test_the_chart_says_the_same_as_the_overlays(answers: Mapping[str, Answer]) 
     for key in ("terminationGracePeriodSeconds", "enableServiceLinks"):
         assert chart[key] == pod[key]
     ours, theirs = chart["containers"][0], pod["containers"][0]
+    assert chart["securityContext"].items() <= pod["securityContext"].items()
+    for key in ("runAsUser", "runAsGroup"):
+        assert ours["securityContext"][key] == pod["securityContext"][key]
     for key in ("command", "args", "resources", "lifecycle"):
         assert ours[key] == theirs[key]

@@ -1,5 +1,6 @@
 """The overlays of deploy/kubernetes, rendered by kubectl and held against API and settings."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -56,6 +57,19 @@ def test_a_field_the_api_does_not_know_is_found(rendered: Mapping[str, Rendering
 def test_the_image_is_ours_in_this_version(rendered: Mapping[str, Rendering], use: str) -> None:
     for one in rendered[use].containers():
         assert one["image"].rpartition("/")[2] == f"{NAME}:{__version__}"
+
+
+def test_image_user_and_command_are_those_of_the_dockerfile(
+    rendered: Mapping[str, Rendering],
+) -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert f'org.opencontainers.image.title="{NAME}"' in dockerfile
+    assert f'ENTRYPOINT ["{NAME}"]\n' in dockerfile
+    (user,) = re.findall(r"^USER (\d+):(\d+)$", dockerfile, re.MULTILINE)
+    for use in USES:
+        for one in rendered[use].containers():
+            context = rendered[use].spec.get("securityContext", {}) | one["securityContext"]
+            assert (str(context["runAsUser"]), str(context["runAsGroup"])) == user
 
 
 def test_a_sidecar_starts_before_the_application_and_is_its_pod_s_alone(

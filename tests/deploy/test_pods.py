@@ -113,11 +113,11 @@ def test_a_relay_with_its_secrets_would_start(tmp_path: Path, root: pki.Identity
     put(tmp_path / "mounts" / "keys", secret(pki.person(root, INVOICES)))
     tls = make_tls_files(tmp_path)
     pair = {"tls.crt": tls.certificate.read_bytes(), "tls.key": tls.key.read_bytes()}
-    refused = run(relay, "check-config")
-    assert (refused.returncode, "listeners.submission.tls_key" in refused.stderr) == (1, True)
+    code, _, said = run(relay, "check-config")
+    assert (code, "listeners.submission.tls_key" in said) == (1, True)
     put(tmp_path / "mounts" / "tls", pair)
-    done = run(relay, "check-config")
-    assert (done.returncode, done.stderr) == (0, "")
+    code, _, said = run(relay, "check-config")
+    assert (code, said) == (0, "")
 
 
 def test_anchors_are_imported_again_at_every_start(tmp_path: Path, root: pki.Identity) -> None:
@@ -127,6 +127,6 @@ def test_anchors_are_imported_again_at_every_start(tmp_path: Path, root: pki.Ide
     put(tmp_path / "mounts" / "anchors", {"anchors.pem": root.pem() + pki.root("Other").pem()})
     put(tmp_path / "mounts" / "keys", {})  # the Secret's files are not looked at yet
     for _ in range(2):
-        done = run(mx, *anchors["args"])
-        assert done.returncode == 0, done.stderr
-    assert run(mx, "trust", "list").stdout.count("manual") == 2
+        code, _, said = run(mx, *anchors["args"])
+        assert code == 0, said
+    assert run(mx, "trust", "list")[1].count("manual") == 2
