@@ -1,6 +1,7 @@
 """The overlays of deploy/kubernetes, rendered by kubectl and held against API and settings."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -83,6 +84,24 @@ def test_a_sidecar_starts_before_the_application_and_is_its_pod_s_alone(
     (application,) = found.spec["containers"]
     assert {"name": "SMTP_URL", "value": "smtp://127.0.0.1:2525"} in application["env"]
     assert "volumeMounts" not in application  # the keys are not its
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "Job"])
+def test_a_label_puts_the_sidecar_before_all_else(kind: str, tmp_path: Path) -> None:
+    shutil.copytree(FOLDER / "components", tmp_path / "components")
+    names = [{"name": name, "image": name} for name in ("migrate", "app")]
+    spec = {"template": {"spec": {"initContainers": names[:1], "containers": names[1:]}}}
+    labels = {"name": "app", "labels": {"smime-proxy.sidecar": "true"}}
+    workload = {"apiVersion": "apps/v1", "kind": kind, "spec": spec, "metadata": labels}
+    other = workload | {"metadata": {"name": "other"}}
+    (tmp_path / "workloads.yaml").write_text(yaml.safe_dump_all([workload, other]))
+    kustomization = {"resources": ["workloads.yaml"], "components": ["components/sidecar"]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    found = {one["metadata"]["name"]: one for one in read(kustomize(tmp_path))}
+    assert found["other"] == other
+    pod = found["app"]["spec"]["template"]["spec"]
+    assert [one["name"] for one in pod["initContainers"]] == [NAME, "migrate"]
+    assert [one["name"] for one in pod["containers"]] == ["app"]
 
 
 def test_only_one_pod_of_a_relay_goes_at_a_time(rendered: Mapping[str, Rendering]) -> None:
