@@ -22,6 +22,7 @@ from tests.dovecot import Store, dovecot
 from tests.e2e.proxy import Proxy
 from tests.peers import require
 from tests.ports import HOST, free_port
+from tests.tls_files import TlsFiles, make_tls_files
 
 DOVECOT = FOLDER.parent / "dovecot"
 SCRIPT, INSTALLED = DOVECOT / "smime-proxy.sieve", "/etc/dovecot/sieve/smime-proxy.sieve"
@@ -94,7 +95,7 @@ def shipped(port: int, script: Path) -> str:
 
 
 @contextlib.contextmanager
-def sieving(port: int) -> Iterator[Store]:
+def sieving(port: int, tls: TlsFiles) -> Iterator[Store]:
     """Run Dovecot with the shipped configuration and script, as an administrator installs them."""
     folder = Path(tempfile.mkdtemp(prefix="sieve-"))  # pytest's are closed to the store's user
     folder.chmod(0o755)
@@ -104,6 +105,7 @@ def sieving(port: int) -> Iterator[Store]:
     for one in (script, own):
         subprocess.run([require("dovecot-sieve"), one], check=True)
     more = f"plugin {{\n  sieve = file:{folder}/%n.sieve\n}}\n"
+    more += f"ssl = yes\nssl_cert = <{tls.certificate}\nssl_key = <{tls.key}\n"
     own.rename(folder / "bob.sieve")
     own.with_suffix(".svbin").rename(folder / "bob.svbin")
     try:
@@ -125,13 +127,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     )
     put(folder / "mounts" / "anchors", {"anchors.pem": root.pem()})
     found = rendering(read(kustomize(FOLDER / "overlays" / "mx")))
-    url = f"lmtp://{HOST}:{port}"
-    proxy = place(
-        found, folder, {"UPSTREAMS__MAILSTORE__URL": url, "UPSTREAMS__MAILSTORE__TLS": "never"}
-    )
+    tls = make_tls_files(folder)
+    there = {"URL": f"lmtp://{HOST}:{port}", "TLS_CA_FILE": str(tls.ca)}
+    moved = {f"UPSTREAMS__MAILSTORE__{key}": value for key, value in there.items()}
+    proxy = place(found, folder, moved)
     (anchors,) = (one for one in found.containers() if one["name"] == "anchors")
     assert run(proxy, *anchors["args"])[0] == 0
-    with sieving(port) as store, serving(proxy):
+    with sieving(port, tls) as store, serving(proxy):
         yield House(proxy, store, root, pat, alice, folder)
 
 
