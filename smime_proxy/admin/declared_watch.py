@@ -1,37 +1,42 @@
-"""Follows the key files of declared accounts while mail goes on: what changed is taken in use.
+"""Follows the files of declared accounts and anchors while mail goes on; changes are taken in use.
 
 No RFC. Files are read and compared, not watched: secrets of Kubernetes are links that switch,
 editors write new files, and copying cuts the old one short first.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
 
-from smime_proxy.admin.declared import Contents, read_account, read_contents
+from smime_proxy.admin.declared import (
+    ID_DIGITS,
+    TRUST,
+    Contents,
+    read_account,
+    read_contents,
+    read_trust,
+)
 from smime_proxy.gateway.ports import Measures
-from smime_proxy.settings.accounts import AccountTable
-from smime_proxy.stores.declared import Declarations, Declared, DeclaredAccount
+from smime_proxy.settings.accounts import TABLE
+from smime_proxy.settings.model import Settings
+from smime_proxy.stores.declared import Declarations, Declared
 
 EVERY_SECONDS = 2.0  # between looks; reading a few files costs nothing
 SETTLE_SECONDS = 0.5  # a file being written is longer by then
+
+ANCHORS = "trust anchors"  # in place of an account in the log
 
 _log = structlog.get_logger("smime_proxy.declared")
 
 
 class DeclaredWatch:
-    """The declared accounts of a process; made and used in one event loop."""
+    """The declared accounts and anchors of a process; made and used in one event loop."""
 
-    def __init__(
-        self,
-        tables: Mapping[str, AccountTable],
-        declarations: Declarations,
-        measures: Measures,
-    ) -> None:
-        """Begin with the settings' tables and what `declarations` has of them."""
-        self._tables = tables
+    def __init__(self, settings: Settings, declarations: Declarations, measures: Measures) -> None:
+        """Begin with settings and what `declarations` has of them."""
+        self._settings = settings
         self._declarations = declarations
         self.measures = measures
         self._denied: frozenset[str] = frozenset()
@@ -40,9 +45,9 @@ class DeclaredWatch:
         """Give the number of accounts whose files cannot be used, under its full name."""
         return {"key_files_broken": float(len(self._declarations.current.faults))}
 
-    def exchange(self, tables: Mapping[str, AccountTable], declared: Declared) -> None:
-        """Take new settings, and the accounts as they were read for them."""
-        self._tables = tables
+    def exchange(self, settings: Settings, declared: Declared) -> None:
+        """Take new settings, and what was read for them."""
+        self._settings = settings
         self._put(declared)
 
     async def watch(self) -> None:
@@ -53,70 +58,70 @@ class DeclaredWatch:
 
     async def look(self, at: datetime) -> None:
         """Look once, at a time, aware UTC; take what changed and then stayed the same a while."""
-        tables, declared = self._tables, self._declarations.current
-        changed = await asyncio.to_thread(self._changed, tables, declared)
-        if not changed:
+        settings, declared = self._settings, self._declarations.current
+        first = await asyncio.to_thread(_looked_at, settings)
+        self._tell_denied({one.fault for one in first if one.denied})
+        if not _changed(first, declared):
             return
         await asyncio.sleep(SETTLE_SECONDS)
-        renewed = await asyncio.to_thread(_settled, tables, changed, at, declared)
-        if renewed and self._declarations.current is declared:  # else SIGHUP came in between
-            self._put(
-                Declared(
-                    tuple(renewed.get(one.account.address.key, one) for one in declared.accounts)
-                )
-            )
+        renewed = await asyncio.to_thread(_renewed, settings, first, at, declared)
+        if self._declarations.current is declared:  # else SIGHUP came in between
+            self._put(renewed)
 
-    def _changed(
-        self, tables: Mapping[str, AccountTable], declared: Declared
-    ) -> dict[str, Contents]:
-        """Give what the files hold now of accounts whose keys were made of something else."""
-        by_name = dict(zip(tables, declared.accounts, strict=True))
-        found = {name: read_contents(name, table) for name, table in tables.items()}
-        self._tell_denied({name: one for name, one in found.items() if one.denied})
-        return {
-            name: one
-            for name, one in found.items()
-            if not one.denied and one.digest != by_name[name].digest
-        }
-
-    def _tell_denied(self, denied: Mapping[str, Contents]) -> None:
-        for name in sorted(denied.keys() - self._denied):
+    def _tell_denied(self, denied: set[str]) -> None:
+        for reason in sorted(denied - self._denied):
             consequence = "a change is noticed at the next start only"
-            _log.warning("key_file_denied", reason=denied[name].fault, consequence=consequence)
+            _log.warning("key_file_denied", reason=reason, consequence=consequence)
         self._denied = frozenset(denied)
 
     def _put(self, declared: Declared) -> None:
-        """Exchange all accounts, and tell of each whose files are others than before."""
+        """Exchange everything, and tell of what has other files than before."""
         before = self._declarations.current
         self._declarations.current = declared
         for one in declared.accounts:
             known = before.find(one.account.address)
             if known is not None and known.digest != one.digest:
-                self._tell(one)
+                current = [key.key_id for key in one.keys if not key.former]
+                self._tell(str(one.account.address), one.fault, current)
+        if before.trust.digest not in (b"", declared.trust.digest):
+            trusted = [one.certificate.fingerprint[:ID_DIGITS] for one in declared.trust.anchors]
+            self._tell(ANCHORS, declared.trust.fault, trusted)
 
-    def _tell(self, one: DeclaredAccount) -> None:
-        address = str(one.account.address)
-        if one.fault:
-            consequence = "keys of before in use"
-            _log.error(
-                "key_file_broken", account=address, reason=one.fault, consequence=consequence
-            )
+    def _tell(self, whose: str, fault: str, current: Sequence[str]) -> None:
+        if fault:
+            consequence = "those of before in use"
+            _log.error("key_file_broken", account=whose, reason=fault, consequence=consequence)
         else:
-            current = [key.key_id for key in one.keys if not key.former]
-            _log.info("key_file_taken", account=address, keys=current)
-        self.measures.count("key_files", outcome="broken" if one.fault else "taken")
+            _log.info("key_file_taken", account=whose, keys=current)
+        self.measures.count("key_files", outcome="broken" if fault else "taken")
 
 
-def _settled(
-    tables: Mapping[str, AccountTable],
-    changed: Mapping[str, Contents],
-    at: datetime,
-    declared: Declared,
-) -> dict[str, DeclaredAccount]:
-    """Read the accounts whose files hold what they did a moment ago; by address."""
-    found = {}
-    for name, before in changed.items():
-        if read_contents(name, tables[name]).digest == before.digest:
-            account = read_account(name, tables[name], before, at, declared)
-            found[account.account.address.key] = account
-    return found
+def _looked_at(settings: Settings) -> list[Contents]:
+    """Read all files: those of each account, then those of the anchors."""
+    return [
+        *(read_contents((TABLE, name), one.files) for name, one in settings.accounts.items()),
+        read_contents(TRUST, settings.trust.files),
+    ]
+
+
+def _changed(looked_at: Sequence[Contents], declared: Declared) -> bool:
+    known = (*(one.digest for one in declared.accounts), declared.trust.digest)
+    pairs = zip(looked_at, known, strict=True)
+    return any(not one.denied and one.digest != digest for one, digest in pairs)
+
+
+def _renewed(
+    settings: Settings, first: Sequence[Contents], at: datetime, declared: Declared
+) -> Declared:
+    """Read again; what holds what it did a moment ago is taken, all else stays as it is."""
+    *accounts, trust = zip(first, _looked_at(settings), strict=True)
+    named = zip(settings.accounts.items(), accounts, declared.accounts, strict=True)
+    return Declared(
+        tuple(
+            read_account(name, table, now, at, declared) if then.digest == now.digest else known
+            for (name, table), (then, now), known in named
+        ),
+        read_trust(trust[1], settings.trust, declared.trust)
+        if trust[0].digest == trust[1].digest
+        else declared.trust,
+    )

@@ -57,7 +57,7 @@ COUNTERS: Mapping[str, Meaning] = MappingProxyType(
         "exemptions": Meaning("Deliveries exempt from what policy asks, by kind.", ("kind",)),
         "internal_errors": Meaning("Transactions answered 451 4.3.0; the log has the reason."),
         "key_files": Meaning(
-            "Files of declared accounts that changed, by what came of it.", ("outcome",)
+            "Changes of files of declared accounts and anchors, by what came of them.", ("outcome",)
         ),
         "keys_found": Meaning(
             "Keys found in signed mail and not known before, by what became of them.", ("outcome",)
@@ -122,7 +122,7 @@ GAUGES: Mapping[str, Gauge] = MappingProxyType(
             is_moment=True,
         ),
         "key_files_broken": Gauge(
-            "Declared accounts whose files cannot be used; the keys of before are."
+            "Declared accounts whose files cannot be used, and one for the anchors."
         ),
         "keys_pending": Gauge("Keys found in signed mail that wait for a decision."),
         "message_octets_held": Gauge("Octets of messages held at this moment.", across=sum),

@@ -135,14 +135,15 @@ class AnchorView:
     """A trust anchor; without `domains` it vouches for addresses everywhere but in our own.
 
     `own_domains`: in ours too. It does not for certificates issued after `distrust_after`.
-    `source` is manual, mozilla (of the list `source_version`) or authority, the built-in one.
+    `source` is manual, mozilla (of the list `source_version`), authority, the built-in one, or
+    settings, which have no `added_at`.
     """
 
     domains: tuple[str, ...]
     own_domains: bool
     source: str
     source_version: str
-    added_at: datetime
+    added_at: datetime | None
     distrust_after: datetime | None
     certificate: CertificateView
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 # Tables that are read again; each of the others holds something that is made once, at start.
 RELOADED = frozenset(
-    {"policy", "domains", "partners", "accounts", "upstreams", "listeners", "limits", "texts"}
+    {
+        *("policy", "domains", "partners", "accounts", "trust"),
+        *("upstreams", "listeners", "limits", "texts"),
+    }
 )
 
 
@@ -50,8 +53,8 @@ class InForce:
         from smime_proxy.stores.declared import NOTHING
 
         declared = read_declared(settings, datetime.now(UTC), before or NOTHING)
-        if declared.keyless:
-            raise CommandError("\n".join(declared.keyless))
+        if declared.fatal:
+            raise CommandError("\n".join(declared.fatal))
         return cls(settings, listener_options(settings), upstream_makers(settings), declared)
 
 
@@ -62,6 +65,12 @@ class Reloading:
         """Begin with the settings of the start; `load` gives those that are written down now."""
         self.in_force = first
         self._load = load
+
+    def declared_now(self) -> "Declared":
+        """Read the accounts that the settings in force declare; blocks."""
+        from smime_proxy.admin.declared import read_declared
+
+        return read_declared(self.in_force.settings, datetime.now(UTC), self.in_force.declared)
 
     def renew(self, before: "Declared | None" = None) -> InForce:
         """Put the settings in force that are written down now, and give them.

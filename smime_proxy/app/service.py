@@ -137,10 +137,13 @@ class _Workshop:
         self._reloading = reloading
         settings = reloading.in_force.settings
         store = self._store = open_configured(settings, reloading.in_force.declared).store
+        measures = self._measures = Counters()
+        self._declared = DeclaredWatch(settings, store.declared, measures)
+        # Processes that are made again begin long after the first one read them.
+        self._declared.exchange(settings, reloading.declared_now())
         source = self._source = SnapshotSource(store)
         makers = reloading.in_force.makers
         self._upstreams = {name: Remembering(make()) for name, make in makers.items()}
-        measures = self._measures = Counters()
         self._notes = CapabilityNotes(store)
         self._keys = KeyNotes(
             store, settings.policy.harvest, lambda it: measures.count("keys_found", outcome=it)
@@ -157,7 +160,6 @@ class _Workshop:
         context = self._context = self._work_with(settings)
         self._gateway = Gateway(context)
         self._pending = PendingWatch(store)
-        self._declared = DeclaredWatch(settings.accounts, store.declared, measures)
         self._expiry = ExpiryWatch(
             store,
             lambda: source.current,
@@ -217,7 +219,7 @@ class _Workshop:
         self._gateway.work_with(self._context)
         self._keys.harvest, self._expiry.rules = found.settings.policy.harvest, after.rules
         self._expiry.notified = _notified(found.settings, self._upstreams)
-        self._declared.exchange(found.settings.accounts, found.declared)
+        self._declared.exchange(found.settings, found.declared)
         return Renewed(found.listeners, _ways(found.settings, self._upstreams), left)
 
     def _work_with(self, settings: "Settings") -> "Context":

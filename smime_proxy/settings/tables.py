@@ -163,6 +163,18 @@ class TrustTable(Table):
     subject_address: bool = False
     """An e-mail address in the subject of a signer's certificate counts where its subjectAltName
     has none, as old certificates have it."""
+    anchor_files: Annotated[tuple[Path, ...], BeforeValidator(read_list)] = ()
+    """Files of authorities trusted for addresses everywhere but in our own domains."""
+    own_anchor_files: Annotated[tuple[Path, ...], BeforeValidator(read_list)] = ()
+    """The same, and for our own domains too."""
+
+    @property
+    def files(self) -> tuple[tuple[str, Path], ...]:
+        """Give every file of anchors, with the key that names it."""
+        return (
+            *(("anchor_files", file) for file in self.anchor_files),
+            *(("own_anchor_files", file) for file in self.own_anchor_files),
+        )
 
 
 class Admin(Table):

@@ -15,11 +15,13 @@ from smime_proxy.certs.anchors import Anchor
 from smime_proxy.certs.certificate import Certificate
 from smime_proxy.stores import certificates, schema
 from smime_proxy.stores.connection import Act, Store, Writing
+from smime_proxy.stores.declared import Declared
 from smime_proxy.stores.errors import StoreError
 
 MANUAL = "manual"
 MOZILLA = "mozilla"
 AUTHORITY = "authority"  # the built-in one
+SETTINGS = "settings"  # declared there, and not in the store
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,14 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class StoredAnchor:
-    """A trust anchor; `by_hand` where its scope was said of it alone and not of a whole list."""
+    """A trust anchor; `by_hand` where its scope was said of it alone and not of a whole list.
+
+    `added_at` is None for one the settings declare.
+    """
 
     certificate: Certificate
     scope: Scope
-    added_at: datetime
+    added_at: datetime | None
     source: str = MANUAL
     source_version: str = ""
     by_hand: bool = True
@@ -105,9 +110,22 @@ def authorities_of(file: Sequence[Certificate]) -> tuple[Certificate, ...]:
 
 
 def listing(store: Store) -> tuple[StoredAnchor, ...]:
-    """Give all trust anchors, sorted by subject."""
+    """Give all trust anchors, those the settings declare too, sorted by subject."""
     with store.reading() as connection:
-        return load(connection)
+        return in_order((*load(connection), *declared_ones(store.declared.current)))
+
+
+def declared_ones(declared: Declared) -> tuple[StoredAnchor, ...]:
+    """Give the anchors the settings declare as those of the store are."""
+    return tuple(
+        StoredAnchor(one.certificate, Scope(own_domains=one.own_domains), None, SETTINGS)
+        for one in declared.trust.anchors
+    )
+
+
+def in_order(found: Iterable[StoredAnchor]) -> tuple[StoredAnchor, ...]:
+    """Sort anchors by subject."""
+    return tuple(sorted(found, key=lambda a: (a.certificate.subject, a.certificate.fingerprint)))
 
 
 def remove(store: Store, act: Act, fingerprint: str) -> StoredAnchor:
@@ -119,6 +137,8 @@ def remove(store: Store, act: Act, fingerprint: str) -> StoredAnchor:
     with store.writing(act) as writing:
         connection = writing.connection
         found = load(connection, certificates.begins_with(fingerprint))
+        if not found:
+            _refuse_declared(store.declared.current, fingerprint)
         if len(found) != 1:
             many = f"{len(found)} trust anchors have" if found else "no trust anchor has"
             raise StoreError(f"{many} a fingerprint that starts with {fingerprint!a}")
@@ -160,7 +180,7 @@ def load(
         )
         for row in connection.execute(statement)
     ]
-    return tuple(sorted(found, key=lambda a: (a.certificate.subject, a.certificate.fingerprint)))
+    return in_order(found)
 
 
 def keep(writing: Writing, anchor: StoredAnchor) -> None:
@@ -192,6 +212,15 @@ def drop(writing: Writing, certificate: Certificate) -> None:
     number = connection.execute(select(known.c.id).where(named)).scalar_one()
     connection.execute(delete(schema.anchor).where(schema.anchor.c.certificate_id == number))
     certificates.release(connection, number)
+
+
+def _refuse_declared(declared: Declared, fingerprint: str) -> None:
+    for one in declared.trust.anchors:
+        if one.certificate.fingerprint.startswith(fingerprint.replace(":", "").lower()):
+            raise StoreError(
+                f"{one.certificate.fingerprint[:16]} is declared in the settings, [trust]"
+                f" ({one.origin}): change it there"
+            )
 
 
 def _add(writing: Writing, certificate: Certificate, scope: Scope) -> AddedAnchor:

@@ -51,11 +51,33 @@ class DeclaredAccount:
         return (self.account.address, *self.account.aliases)
 
 
+@dataclass(frozen=True, slots=True)
+class DeclaredAnchor:
+    """An authority the settings trust; with `own_domains` for addresses of ours too."""
+
+    certificate: Certificate
+    own_domains: bool
+    origin: Path
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredAnchors:
+    """All of them, each once; `fault` and `digest` as those of an account."""
+
+    anchors: tuple[DeclaredAnchor, ...] = ()
+    fault: str = ""
+    digest: bytes = field(default=b"", repr=False)
+
+
+NO_ANCHORS = DeclaredAnchors()
+
+
 @dataclass(frozen=True, eq=False)
 class Declared:
-    """All declared accounts; no address is that of two."""
+    """All declared accounts and anchors; no address is that of two accounts."""
 
     accounts: tuple[DeclaredAccount, ...] = ()
+    trust: DeclaredAnchors = NO_ANCHORS
 
     @cached_property
     def by_address(self) -> Mapping[str, DeclaredAccount]:
@@ -81,7 +103,8 @@ class Declared:
     @property
     def faults(self) -> tuple[str, ...]:
         """Say which files cannot be used as they are now, one line each."""
-        return tuple(one.fault for one in self.accounts if one.fault)
+        said = (*(one.fault for one in self.accounts), self.trust.fault)
+        return tuple(fault for fault in said if fault)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -89,9 +112,11 @@ class Declared:
         return tuple(remark for one in self.accounts for remark in one.remarks)
 
     @property
-    def keyless(self) -> tuple[str, ...]:
-        """Say the same of those accounts that have no key of before to go on with."""
-        return tuple(one.fault for one in self.accounts if one.fault and not one.keys)
+    def fatal(self) -> tuple[str, ...]:
+        """Say the same where there is no key, or no anchor, of before to go on with."""
+        said = [one.fault for one in self.accounts if not one.keys]
+        said += [self.trust.fault] if not self.trust.anchors else []
+        return tuple(fault for fault in said if fault)
 
     def find(self, mailbox: Mailbox) -> DeclaredAccount | None:
         """Find the declared account with this address or alias."""

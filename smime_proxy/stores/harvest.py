@@ -104,7 +104,7 @@ def accept(
     with store.writing(act) as writing:
         # All are found before any goes, so that one named twice is taken once.
         chosen = [one for key in ids for one in _waiting(writing.connection, key, mailboxes)]
-        roots, issuers = _trust(writing.connection)
+        roots, issuers = _trust(writing.connection, store.declared.current)
         known = {one.certificate: _known(writing.connection, one.certificate) for one in chosen}
         accepted = tuple(
             AcceptedKey(
@@ -220,7 +220,7 @@ class _Judge:
             return None
         if pending.is_declined(connection, mailbox, certificate):
             return None
-        roots, issuers = self._trusted = self._trusted or _trust(connection)
+        roots, issuers = self._trusted = self._trusted or _trust(connection, self._declared)
         anchor = next(
             (a.certificate for a in roots if a.certificate.fingerprint == found.anchor), None
         )
@@ -241,10 +241,11 @@ class _Judge:
             partners.forget(self._connection, oldest)
 
 
-def _trust(connection: Connection) -> tuple[Anchors, Issuers]:
+def _trust(connection: Connection, declared: Declared) -> tuple[Anchors, Issuers]:
     """Give the anchors, and the issuers that complete chains."""
-    roots = [one.anchor(()) for one in anchors.load(connection)]
-    return Anchors.of(roots), Issuers.of(certificates.issuers(connection))
+    found = (*anchors.load(connection), *anchors.declared_ones(declared))
+    issuers = (*certificates.issuers(connection), *declared.issuers)
+    return Anchors.of([one.anchor(()) for one in found]), Issuers.of(issuers)
 
 
 def _is_trusted(key: PendingKey, roots: Anchors, issuers: Issuers, at: datetime) -> bool:

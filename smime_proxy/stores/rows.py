@@ -14,7 +14,7 @@ from smime_proxy.certs.anchors import Anchors
 from smime_proxy.certs.source import Source
 from smime_proxy.policy.rules import Account
 from smime_proxy.stores import accounts, anchors, issued, schema
-from smime_proxy.stores.declared import Declared
+from smime_proxy.stores.declared import NOTHING, Declared
 from smime_proxy.stores.shelf import Pinned, Shelf
 
 
@@ -144,7 +144,11 @@ def domains_of(by_address: Mapping[str, Account]) -> frozenset[str]:
 
 
 def load_anchors(
-    connection: Connection, shelf: Shelf, partners: Partners, own: frozenset[str]
+    connection: Connection,
+    shelf: Shelf,
+    partners: Partners,
+    own: frozenset[str],
+    declared: Declared = NOTHING,
 ) -> Anchors:
     """Read the anchors, with the pinned certificates and without what our authority took back.
 
@@ -153,5 +157,6 @@ def load_anchors(
     mine = sorted(own)
     taken_back = issued.revoked(connection)
     stored = anchors.load(connection, read=shelf.certificate)
-    trusted = [known.anchor(mine, taken_back) for known in stored]
+    found = (*stored, *anchors.declared_ones(declared))
+    trusted = [known.anchor(mine, taken_back) for known in found]
     return Anchors.of(trusted, Pinned(shelf, partners.pinned, partners.by_address))

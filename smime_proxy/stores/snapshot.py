@@ -92,7 +92,7 @@ class Snapshot:
             keyring=replace(keyring, opened=made),
             partners=partners,
             remembered=capabilities.load(connection),
-            trusted=load_anchors(connection, shelf, partners, ours),
+            trusted=load_anchors(connection, shelf, partners, ours, declared),
             issuers=Issuers.of(
                 (*shelf.issuers(), *authority.certificates_of(connection), *declared.issuers)
             ),

@@ -19,6 +19,7 @@ from smime_proxy.admin.cli.partner_import import read_certificate_file
 from smime_proxy.admin.cli.program import FAILED, noun
 from smime_proxy.admin.declared import read_declared
 from smime_proxy.admin.doctor.anchors import anchor_findings
+from smime_proxy.admin.doctor.declared import file_findings
 from smime_proxy.admin.doctor.discovery import discovery_findings
 from smime_proxy.admin.doctor.finding import Finding, Severity
 from smime_proxy.admin.doctor.keys import key_findings
@@ -79,7 +80,7 @@ def doctor(
     found += unprepared
     found += [*faults, *unreadable, *listener_findings(shown, at), *program_findings()]
     with opened_store(context, loaded, declared) as store:
-        found += state_findings(_place(loaded, store))
+        found += [*state_findings(_place(loaded, store)), *file_findings(loaded)]
         snapshot, kept = _loaded(store)
         found += _of_store(loaded, store, snapshot, at)
         asked = Asked(kept)

@@ -190,10 +190,12 @@ def _with_store(context: typer.Context, given: Material) -> Material:
     declared = read_declared(loaded, act(context).at)
     for fault in declared.faults:
         say(f"warning: {fault}")
-    given = _with_declared(replace(given, trust=said), declared)
+    given = replace(given, trust=said)
+    served = [domain for one in loaded.listeners.values() for domain in one.domains]
+    alone = _with_declared(given, declared, tuple(sorted({*served, *declared.domains})))
     try:
         if not (loaded.service.state_dir / STORE_FILE).exists():
-            return given
+            return alone
         with opened_store(context, loaded, declared) as store, store.reading() as connection:
             snapshot = Snapshot.of(store, connection)
             answers = AnswerShelf(store)
@@ -201,7 +203,7 @@ def _with_store(context: typer.Context, given: Material) -> Material:
     except (StoreError, PermissionError) as error:
         if invocation(context).config is not None:
             say(f"warning: without the store: {error}")
-        return given
+        return alone
 
     def known(issuer: bytes, serial: int) -> tuple[bytes, ...]:
         stored = snapshot.known_certificates(issuer, serial)
@@ -218,8 +220,8 @@ def _with_store(context: typer.Context, given: Material) -> Material:
     return Material((*given.keys, *_keys(snapshot)), trust)
 
 
-def _with_declared(given: Material, declared: Declared) -> Material:
-    """Add the keys that the settings declare, which need no store."""
+def _with_declared(given: Material, declared: Declared, mine: tuple[str, ...]) -> Material:
+    """Add the keys and anchors that the settings declare; `mine` are our own domains."""
     held = [key for one in declared.accounts for key in one.keys]
     keys = [
         DecryptionKey.build(key.private_key, key.certificate.der)
@@ -227,8 +229,13 @@ def _with_declared(given: Material, declared: Declared) -> Material:
         if isinstance(key.private_key, decrypt.PrivateKey)
     ]
     found = _known([key.certificate for key in held])
+    anchors = [
+        Anchor(one.certificate, unless=() if one.own_domains else mine)
+        for one in declared.trust.anchors
+    ]
     trust = replace(
         given.trust,
+        anchors=Anchors.of((*given.trust.anchors, *anchors)),
         intermediates=Issuers.of((*given.trust.intermediates, *declared.issuers)),
         known=lambda issuer, serial: (*given.trust.known(issuer, serial), *found(issuer, serial)),
     )

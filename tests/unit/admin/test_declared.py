@@ -8,10 +8,17 @@ from typing import Any
 import pytest
 
 from smime_proxy.address import parse_mailbox
-from smime_proxy.admin.declared import read_contents, read_declared
+from smime_proxy.admin.declared import Contents, read_account, read_contents, read_declared
+from smime_proxy.policy.rules import Kind
 from smime_proxy.settings import Settings
 from smime_proxy.settings.accounts import AccountTable
-from smime_proxy.stores.declared import NOTHING, Declared, DeclaredAccount
+from smime_proxy.stores.declared import (
+    NO_ANCHORS,
+    NOTHING,
+    Declared,
+    DeclaredAccount,
+    DeclaredAnchors,
+)
 from tests import pki
 from tests.pki import NOT_AFTER, NOW
 
@@ -124,6 +131,25 @@ def test_a_broken_file_leaves_the_keys_of_before(tmp_path: Path) -> None:
     assert [key.key_id for key in mended.keys] == [key.key_id for key in before.keys]
 
 
+def test_what_is_as_before_is_not_read_again(tmp_path: Path) -> None:
+    whole = BILLS.key_pem() + BILLS.pem()
+    write(tmp_path, whole)
+    before = Declared((read(tmp_path),))
+    assert read(tmp_path, before) is before.accounts[0]
+    assert read(tmp_path, before, logins=["erp"]) is not before.accounts[0]
+    other = write(tmp_path, whole, "other.pem")
+    assert read(tmp_path, before, key_file=other).keys[0].origin == Path(other)
+
+
+def test_an_alias_that_becomes_an_account_inherits_no_key(tmp_path: Path) -> None:
+    write(tmp_path, BILLS.key_pem() + BILLS.pem())
+    shop = {"key_file": str(tmp_path / "key.p12"), "aliases": [ADDRESS]}
+    settings = Settings.model_validate({"accounts": {"shop@example.com": shop}})
+    before = read_declared(settings, NOW)
+    write(tmp_path, NEXT.key_pem() + NEXT.pem())
+    assert [key.certificate for key in read(tmp_path, before).keys] == [NEXT.certificate]
+
+
 def test_what_a_file_no_longer_holds_goes_on_decrypting(tmp_path: Path) -> None:
     write(tmp_path, BILLS.key_pem() + BILLS.pem())
     first = read(tmp_path)
@@ -146,22 +172,64 @@ def test_an_alias_is_enough_for_the_certificate(tmp_path: Path) -> None:
     assert parse_mailbox("stranger@example.com") in found.account.aliases
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_may_not_be_read_any_more_changes_nothing(tmp_path: Path) -> None:
     write(tmp_path, BILLS.key_pem() + BILLS.pem())
     before = read(tmp_path)
-    (tmp_path / "key.p12").chmod(0)
-    assert read(tmp_path, Declared((before,))) == before
-    assert "Permission denied" in read(tmp_path).fault
+    table = AccountTable(key_file=tmp_path / "key.p12", kind=Kind.TEAM)
+    denied = Contents({}, b"other", "Permission denied", denied=True)
+    after = read_account(ADDRESS, table, denied, NOW, Declared((before,)))
+    assert (after.keys, after.fault, after.digest) == (before.keys, "", before.digest)
+    assert after.account.kind is Kind.TEAM
+    assert read_account(ADDRESS, table, denied, NOW, NOTHING).fault == "Permission denied"
 
 
 def test_the_same_octets_have_the_same_digest_and_no_secret_is_shown(tmp_path: Path) -> None:
     write(tmp_path, BILLS.key_pem())
     table = AccountTable(key_file=tmp_path / "key.p12")
-    first = read_contents(ADDRESS, table)
+    first = read_contents(("accounts", ADDRESS), table.files)
     (tmp_path / "key.p12").unlink()
-    gone = read_contents(ADDRESS, table)
+    gone = read_contents(("accounts", ADDRESS), table.files)
     assert gone.fault
     write(tmp_path, BILLS.key_pem())
-    assert read_contents(ADDRESS, table).digest == first.digest != gone.digest
+    assert read_contents(("accounts", ADDRESS), table.files).digest == first.digest != gone.digest
     assert repr(first) == "Contents(fault='', denied=False)"
+
+
+def trusted(folder: Path, before: DeclaredAnchors = NO_ANCHORS, **keys: Any) -> DeclaredAnchors:
+    settings = Settings.model_validate({"trust": keys})
+    return read_declared(settings, NOW, Declared(trust=before)).trust
+
+
+def test_authorities_of_files_are_anchors_and_in_both_kinds_vouch_for_our_own_too(
+    tmp_path: Path,
+) -> None:
+    other = pki.root("Other", kind="p256", label="other")
+    both = write(tmp_path, ROOT.pem() + other.pem() + BILLS.pem(), "both.pem")
+    own = write(tmp_path, ROOT.der, "own.der")
+    found = trusted(tmp_path, anchor_files=[both], own_anchor_files=[own])
+    assert {(one.certificate, one.own_domains, str(one.origin)) for one in found.anchors} == {
+        (ROOT.certificate, True, own),
+        (other.certificate, False, both),
+    }
+    assert trusted(tmp_path, found, anchor_files=[both], own_anchor_files=[own]) is found
+
+
+def test_a_file_without_an_authority_is_named_and_anchors_of_before_stay(tmp_path: Path) -> None:
+    file = write(tmp_path, ROOT.pem(), "root.pem")
+    before = trusted(tmp_path, anchor_files=file)
+    for raw, reason in (
+        (BILLS.pem(), "holds no certificate of an authority"),
+        (b"", "root.pem: "),
+        (None, "root.pem: No such file or directory"),
+    ):
+        if raw is None:
+            Path(file).unlink()
+        else:
+            Path(file).write_bytes(raw)
+        after = trusted(tmp_path, before, anchor_files=[file])
+        assert after.anchors == before.anchors
+        assert after.fault.startswith(f"trust.anchor_files: {file}: ")
+        assert reason in after.fault
+        assert Declared(trust=after).fatal == ()
+        first = Declared(trust=trusted(tmp_path, anchor_files=[file]))
+        assert first.fatal == first.faults == (after.fault,)

@@ -35,8 +35,7 @@ class Process:
         self.settings = Settings.model_validate({"accounts": {ADDRESS: {"key_file": str(file)}}})
         self.declarations = Declarations(read_declared(self.settings, NOW))
         self.measures = FakeMeasures()
-        accounts = self.settings.accounts
-        self.watch = DeclaredWatch(accounts, self.declarations, self.measures)
+        self.watch = DeclaredWatch(self.settings, self.declarations, self.measures)
 
     def signs(self) -> list[Identity]:
         (one,) = self.declarations.current.accounts
@@ -142,7 +141,7 @@ async def test_new_settings_win_over_what_was_being_looked_at(
 
     async def meanwhile(_seconds: float) -> None:
         current = process.declarations.current
-        process.watch.exchange(renewed.accounts, read_declared(renewed, NOW, current))
+        process.watch.exchange(renewed, read_declared(renewed, NOW, current))
 
     process.file.write_bytes(pem(SECOND))
     with monkeypatch.context() as patched:
@@ -151,6 +150,24 @@ async def test_new_settings_win_over_what_was_being_looked_at(
     (one,) = process.declarations.current.accounts
     assert one.account.kind.value == "team"
     assert (process.signs(), process.outcomes()) == ([SECOND], ["taken"])
+
+
+async def test_anchors_are_followed_too(process: Process, tmp_path: Path) -> None:
+    other = pki.root("Other", kind="p256", label="other")
+    file = tmp_path / "root.pem"
+    file.write_bytes(ROOT.pem())
+    settings = Settings.model_validate({"trust": {"own_anchor_files": [str(file)]}})
+    process.watch.exchange(settings, read_declared(settings, NOW))
+    assert process.outcomes() == ["taken"]
+    file.write_bytes(b"half")
+    await process.watch.look(NOW)
+    file.write_bytes(other.pem())
+    with capture_logs() as logs:
+        await process.watch.look(NOW)
+    (anchor,) = process.declarations.current.trust.anchors
+    assert anchor.certificate == other.certificate
+    assert process.outcomes() == ["taken", "broken", "taken"]
+    assert logs[0]["account"] == "trust anchors"
 
 
 async def test_it_looks_again_and_again(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.app.reloading import InForce, Reloading, needs_restart
 from smime_proxy.settings import Settings
 from smime_proxy.smtp.errors import SmtpError
+from tests import pki
 from tests.tls_files import make_tls_files
 
 UPSTREAMS = {"one": {"url": "maildir:///one"}, "two": {"url": "maildir:///two"}}
@@ -53,8 +54,8 @@ def test_what_was_made_at_the_start_needs_a_restart(after: Settings, named: str)
 
 def test_every_table_is_compared() -> None:
     assert needs_restart(settings(), settings()) == ()
-    changed = settings(revocation={"mode": "off"}, discovery={}, trust={"subject_address": True})
-    assert needs_restart(settings(), changed) == ("trust", "revocation")
+    changed = settings(revocation={"mode": "off"}, discovery={}, pkcs11={"token": "one"})
+    assert needs_restart(settings(), changed) == ("pkcs11", "revocation")
 
 
 def test_files_that_cannot_be_used_change_nothing() -> None:
@@ -83,3 +84,22 @@ def test_the_context_an_smtps_socket_has_takes_the_new_certificate(
     assert first["tls"] is second["tls"]
     assert second["starttls"] is not None
     assert second["starttls"] is not first["starttls"]
+
+
+def test_a_declared_account_needs_a_key_to_begin_with_and_keeps_the_one_it_has(
+    tmp_path: Path,
+) -> None:
+    owner = pki.person(None, "a@example.com", kind="p256")
+    key_file = tmp_path / "a.pem"
+    declared = settings(accounts={"a@example.com": {"key_file": str(key_file)}})
+    reloading = Reloading(InForce.read(settings()), lambda: declared)
+    with pytest.raises(
+        CommandError, match=r'^accounts\."a@example\.com"\.key_file: .*a\.pem: No such'
+    ):
+        reloading.renew()
+    key_file.write_bytes(owner.key_pem() + owner.pem())
+    (first,) = reloading.renew().declared.accounts
+    key_file.write_bytes(b"half")
+    (after,) = reloading.renew().declared.accounts
+    assert (after.keys, bool(after.fault)) == (first.keys, True)
+    assert reloading.declared_now().accounts == (after,)

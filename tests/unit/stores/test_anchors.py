@@ -1,12 +1,17 @@
 """Trust anchors: authorities only, for everywhere or for domains, as last said."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from smime_proxy.certs.authority import Issuer, create_authority
 from smime_proxy.stores import anchors, authority, partners
 from smime_proxy.stores.anchors import Scope
 from smime_proxy.stores.connection import Act, Store
+from smime_proxy.stores.declared import Declared, DeclaredAnchor, DeclaredAnchors
 from smime_proxy.stores.errors import StoreError
+from smime_proxy.stores.snapshot import Snapshot
 from tests import pki
 from tests.pki import NOW
 from tests.unit.stores.made import audited
@@ -113,3 +118,32 @@ def test_the_built_in_authority_goes_on_speaking_for_ourselves(store: Store, act
     anchors.add(store, act, [made])
     (stored,) = anchors.listing(store)
     assert (stored.scope, stored.source) == (Scope(own_domains=True), "authority")
+
+
+def test_declared_anchors_are_listed_and_judged_by_and_not_removed_by_command(
+    store: Store, act: Act
+) -> None:
+    anchors.add(store, act, [OTHER.certificate])
+    declared = tuple(
+        DeclaredAnchor(one.certificate, own, Path("/etc/roots.pem"))
+        for one, own in ((ROOT, True), (MIDDLE, False))
+    )
+    store.declared.current = Declared(trust=DeclaredAnchors(declared))
+    listed = {one.certificate: (one.source, one.added_at) for one in anchors.listing(store)}
+    assert listed == {
+        OTHER.certificate: ("manual", NOW),
+        ROOT.certificate: ("settings", None),
+        MIDDLE.certificate: ("settings", None),
+    }
+    own = replace(store, own_domains=frozenset({"example.com"}))
+    with own.reading() as connection:
+        found = {one.certificate: one.unless for one in Snapshot.of(own, connection).anchors()}
+    assert found == {
+        OTHER.certificate: ("example.com",),
+        ROOT.certificate: (),
+        MIDDLE.certificate: ("example.com",),
+    }
+    with pytest.raises(
+        StoreError, match=r"declared in the settings, \[trust\] \(/etc/roots\.pem\)"
+    ):
+        anchors.remove(store, act, ROOT.certificate.fingerprint[:16].upper())

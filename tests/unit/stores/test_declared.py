@@ -56,8 +56,8 @@ def test_an_account_is_found_by_address_and_alias_and_its_domains_are_ours() -> 
 def test_faults_tell_those_without_any_key_apart() -> None:
     broken = "shop.p12: the password is wrong"
     assert declared(SHOP, key(), fault=broken).faults == (broken,)
-    assert declared(SHOP, key(), fault=broken).keyless == ()
-    assert declared(SHOP, fault=broken).keyless == (broken,)
+    assert declared(SHOP, key(), fault=broken).fatal == ()
+    assert declared(SHOP, fault=broken).fatal == (broken,)
 
 
 def test_no_key_is_shown() -> None:

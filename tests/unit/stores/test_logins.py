@@ -1,6 +1,7 @@
 """Passwords of logins: hashed, granted, and as slow to refuse as to accept."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -13,6 +14,8 @@ from smime_proxy.stores import accounts, logins, schema
 from smime_proxy.stores.connection import Act, Store
 from smime_proxy.stores.errors import StoreError
 from smime_proxy.stores.open import STORE_FILE
+from tests.unit.stores.made import account
+from tests.unit.stores.test_declared import declared
 
 SECRET = "canary of eve"
 EVE = parse_mailbox("eve@example.test")
@@ -41,6 +44,18 @@ def test_only_the_password_set_fits(granted: Store, act: Act, passwords: logins.
     assert not passwords.fits("eve", SECRET)
     logins.remove_password(granted, act, "eve")
     assert not passwords.fits("eve", "another one")
+
+
+def test_a_login_that_a_declared_account_grants_is_one(
+    store: Store, act: Act, state_dir: Path
+) -> None:
+    store.declared.current = declared(
+        replace(account("erp@example.test"), logins=frozenset({"erp@example.test"}))
+    )
+    logins.set_password(store, act, "erp@example.test", SECRET)
+    granted = store.declared.current.logins
+    assert logins.Passwords(state_dir / STORE_FILE, granted).fits("erp@example.test", SECRET)
+    assert not logins.Passwords(state_dir / STORE_FILE).fits("erp@example.test", SECRET)
 
 
 def test_a_login_whose_account_is_gone_is_none(

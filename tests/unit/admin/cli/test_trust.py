@@ -128,3 +128,22 @@ def test_a_file_without_an_authority_is_named(cli: Cli) -> None:
     path = cli.file("person.pem", alone.certificate.x509().public_bytes(Encoding.PEM))
     line = cli.refused("trust", "add", path)
     assert line.startswith(f"{path}: the file holds no certificate of an authority")
+
+
+def test_anchors_of_the_settings_are_shown_and_judge_what_needs_no_store(empty: Cli) -> None:
+    root = pki.root(kind="p256")
+    someone = pki.person(root, "someone@example.org", kind="p256")
+    file = empty.file("root.pem", root.pem())
+    text = empty.settings.read_text()
+    empty.settings.write_text(text + f'[trust]\nanchor_files = ["{file}"]\n')
+    mail = empty.file("mail.eml", signed(someone, "someone@example.org"))
+    assert empty.done("inspect", mail, "--json").json["signature"] == "pass"
+    assert not empty.state.exists()
+    (shown,) = empty.done("trust", "list", "--json").json
+    assert (shown["source"], shown["added_at"]) == ("settings", None)
+    assert "everywhere but own domains" in empty.done("trust", "list").out
+    assert empty.done("inspect", mail, "--json").json["signature"] == "pass"
+    refused = empty.refused("trust", "remove", shown["certificate"]["fingerprint"])
+    assert "is declared in the settings" in refused
+    file.write_text("nothing")
+    assert empty.refused("check-config").startswith(f"trust.anchor_files: {file}: ")
