@@ -111,6 +111,9 @@ def named_files(value: Any) -> Iterator[PurePosixPath]:
             for key, below in value.items():
                 if key != "state_dir":
                     yield from named_files(below)
+        case list() | tuple():
+            for below in value:
+                yield from named_files(below)
         case PurePosixPath() if value.is_absolute():
             yield value
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests import pki
 from tests.deploy.objects import read, rendering
-from tests.deploy.pods import place, put, run, serving
+from tests.deploy.pods import place, put, serving
 from tests.deploy.test_kubernetes import FOLDER, kustomize
 from tests.dovecot import Store, dovecot
 from tests.e2e.proxy import Proxy
@@ -131,8 +131,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     there = {"URL": f"lmtp://{HOST}:{port}", "TLS_CA_FILE": str(tls.ca)}
     moved = {f"UPSTREAMS__MAILSTORE__{key}": value for key, value in there.items()}
     proxy = place(found, folder, moved)
-    (anchors,) = (one for one in found.containers() if one["name"] == "anchors")
-    assert run(proxy, *anchors["args"])[0] == 0
     with sieving(port, tls) as store, serving(proxy):
         yield House(proxy, store, root, pat, alice, folder)
 

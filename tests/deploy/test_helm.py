@@ -61,7 +61,8 @@ GOOD: Mapping[str, Values] = {
     | {"upstream": {"url": "smtp://relay.example.com:25", "caConfigMap": "relay-ca"}}
     | {"extraSettings": '[policy]\nsign = "on_request"\n', "nodeSelector": {"disk": "none"}},
     "mx": MX,
-    "mx with anchors": MX | {"anchors": {"existingConfigMap": "anchors"}},
+    "mx with anchors": MX
+    | {"anchors": {"existingConfigMap": "anchors", "ownFiles": ["our-root.pem"]}},
     "mx without a volume": MX | {"persistence": {"enabled": False}, "replicas": 3},
     "mx by smtp": MX
     | {"listener": {"protocol": "smtp", "domains": ["a.org"]}, "networkPolicy": {"enabled": False}},
@@ -188,6 +189,16 @@ def test_values_and_what_is_rendered_hold_no_secret(answers: Mapping[str, Answer
     assert [one for name in GOOD for one in found(answers[name]).kind("Secret")] == []
 
 
+def test_anchors_are_files_of_the_config_map(answers: Mapping[str, Answer]) -> None:
+    trust = tomllib.loads(found(answers["mx with anchors"]).toml())["trust"]
+    folder = "/run/smime-proxy/anchors"
+    assert trust == {
+        "anchor_files": [f"{folder}/anchors.pem"],
+        "own_anchor_files": [f"{folder}/our-root.pem"],
+    }
+    assert "trust" not in tomllib.loads(found(answers["mx"]).toml())
+
+
 def test_replicas_share_no_volume(answers: Mapping[str, Answer]) -> None:
     def deployed(name: str) -> tuple[int, str]:
         (one,) = found(answers[name]).kind("Deployment")
@@ -266,17 +277,16 @@ def test_an_application_takes_the_sidecar_as_the_notes_say(
 ) -> None:
     chart = application(tmp_path / "app", answers["sidecar"].notes())
     trusting = SIDECAR | {"anchors": {"existingConfigMap": "anchors"}}
-    for number, values in enumerate((SIDECAR, trusting)):
+    for values in (SIDECAR, trusting):
         (answer,) = render([Request(str(chart), {NAME: values})])
         one = found(answer)
         assert [fault for each in one.objects for fault in faults(each)] == []
         assert one.container["restartPolicy"] == "Always"
-        assert [each["name"] for each in one.spec["initContainers"]][-1] == NAME
+        assert [each["name"] for each in one.spec["initContainers"]] == [NAME]
         assert one.spec["containers"][0]["name"] == "app"
         settings = one.settings(tmp_path)
         assert settings.listeners["submission"].bind.is_loopback
         assert checks.all_faults(one, settings) == []
-        assert len(one.spec["initContainers"]) == 1 + number
 
 
 def test_the_chart_says_the_same_as_the_overlays(answers: Mapping[str, Answer]) -> None:

@@ -19,7 +19,7 @@ from tests.peers import require
 from tests.sink import Sink, running
 from tests.tls_files import make_tls_files
 
-INVOICES = "invoices@example.com"
+INVOICES, ALICE = "invoices@example.com", "alice@example.com"
 NOTE = f"From: {INVOICES}\r\nTo: pat@example.org\r\nSubject: Invoice\r\n\r\n119 EUR\r\n".encode()
 HERE = {"tls": "never", "username": "", "password_file": ""}
 
@@ -120,13 +120,10 @@ def test_a_relay_with_its_secrets_would_start(tmp_path: Path, root: pki.Identity
     assert (code, said) == (0, "")
 
 
-def test_anchors_are_imported_again_at_every_start(tmp_path: Path, root: pki.Identity) -> None:
-    found = overlay("mx")
-    mx = place(found, tmp_path, {})
-    (anchors,) = (one for one in found.containers() if one["name"] == "anchors")
+def test_an_mx_trusts_whom_its_config_map_holds(tmp_path: Path, root: pki.Identity) -> None:
+    mx = place(overlay("mx"), tmp_path, {})
+    alice = {"alice.p12": pki.person(root, ALICE).pkcs12(b"secret"), "alice.password": b"secret"}
+    put(tmp_path / "mounts" / "keys", alice)
     put(tmp_path / "mounts" / "anchors", {"anchors.pem": root.pem() + pki.root("Other").pem()})
-    put(tmp_path / "mounts" / "keys", {})  # the Secret's files are not looked at yet
-    for _ in range(2):
-        code, _, said = run(mx, *anchors["args"])
-        assert code == 0, said
-    assert run(mx, "trust", "list")[1].count("manual") == 2
+    assert run(mx, "check-config")[0] == 0
+    assert run(mx, "trust", "list")[1].count("settings") == 2

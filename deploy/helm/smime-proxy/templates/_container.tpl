@@ -51,6 +51,11 @@ readinessProbe:
   readOnly: true
 - name: smime-proxy-state
   mountPath: /var/lib/smime-proxy
+{{- if .Values.anchors.existingConfigMap }}
+- name: smime-proxy-anchors
+  mountPath: /run/smime-proxy/anchors
+  readOnly: true
+{{- end }}
 {{- if .Values.upstream.caConfigMap }}
 - name: smime-proxy-upstream-ca
   mountPath: /run/smime-proxy/upstream-ca
@@ -93,40 +98,15 @@ readinessProbe:
     secretName: {{ .Values.tls.existingSecret }}
     defaultMode: {{ $mode }}
 {{- end }}
-{{- if and .Values.anchors.existingConfigMap }}
+{{- if .Values.anchors.existingConfigMap }}
 - name: smime-proxy-anchors
   configMap:
     name: {{ .Values.anchors.existingConfigMap }}
 {{- end }}
 {{- end -}}
 
-{{- /* Trusts the authorities of the ConfigMap before mail is taken. */ -}}
-{{- define "smime-proxy.anchors" -}}
-- name: smime-proxy-anchors
-  image: {{ include "smime-proxy.image" . | quote }}
-  imagePullPolicy: {{ .Values.image.pullPolicy }}
-  command: [smime-proxy]
-  args: [trust, add, /run/smime-proxy/anchors/anchors.pem]
-  securityContext:
-    {{- include "smime-proxy.security" . | nindent 4 }}
-  resources:
-    requests:
-      cpu: 100m
-      memory: 128Mi
-    limits:
-      memory: 256Mi
-  volumeMounts:
-    {{- include "smime-proxy.mounts" . | nindent 4 }}
-    - name: smime-proxy-anchors
-      mountPath: /run/smime-proxy/anchors
-      readOnly: true
-{{- end -}}
-
 {{- /* For the initContainers of an application's pod, given (index .Subcharts "smime-proxy"). */ -}}
 {{- define "smime-proxy.sidecar" -}}
-{{- if .Values.anchors.existingConfigMap }}
-{{- include "smime-proxy.anchors" . }}
-{{ end -}}
 - name: smime-proxy
   restartPolicy: Always
   {{- include "smime-proxy.container" . | nindent 2 }}

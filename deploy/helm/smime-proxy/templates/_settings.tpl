@@ -1,3 +1,9 @@
+{{- define "smime-proxy.anchorFiles" -}}
+{{- $files := list -}}
+{{- range . }}{{ $files = append $files (print "/run/smime-proxy/anchors/" .) }}{{ end -}}
+{{ toJson $files }}
+{{- end -}}
+
 {{- /* The settings file. Strings and lists of TOML are written as JSON, which TOML reads the same. */ -}}
 {{- define "smime-proxy.settings" -}}
 {{- $keys := "/run/smime-proxy/keys/" -}}
@@ -24,6 +30,14 @@ mode = {{ toJson .Values.revocation.mode }}
 {{- if not (and (eq .Values.use "mx") .Values.persistence.enabled) }}
 max_list_size = "8MB"
 max_store_size = "16MB"
+{{- end }}
+{{- with .Values.anchors }}
+{{- if .existingConfigMap }}
+
+[trust]
+anchor_files = {{ include "smime-proxy.anchorFiles" .files }}
+own_anchor_files = {{ include "smime-proxy.anchorFiles" .ownFiles }}
+{{- end }}
 {{- end }}
 
 [upstreams.next]
