@@ -81,7 +81,8 @@ class Rendering:
         """Load them as the program would, in a pod with a Service of our name."""
         file = folder / "smime-proxy.toml"
         file.write_text(self.toml(), encoding="utf-8")
-        return load(file, SERVICE_LINKS)
+        given = {one["name"]: one["value"] for one in self.container.get("env", [])}
+        return load(file, SERVICE_LINKS | given)
 
     def port(self, name: str) -> int | None:
         """Give the number of a named port of the container."""

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from smime_proxy import __version__
+from smime_proxy.policy.rules import Sign
 from smime_proxy.settings import Settings
 from tests.deploy import checks
 from tests.deploy.helm import CHART, Answer, Request, lint, render
@@ -59,7 +60,8 @@ GOOD: Mapping[str, Values] = {
     "relay in front of the cluster": RELAY
     | {"service": {"type": "LoadBalancer", "port": 465}, "image": {"tag": "1.2.3"}}
     | {"upstream": {"url": "smtp://relay.example.com:25", "caConfigMap": "relay-ca"}}
-    | {"extraSettings": '[policy]\nsign = "on_request"\n', "nodeSelector": {"disk": "none"}},
+    | {"extraSettings": '[policy]\nsign = "on_request"\n', "nodeSelector": {"disk": "none"}}
+    | {"env": {"SMIME_PROXY_LIMITS__SESSIONS": "20"}},
     "mx": MX,
     "mx with anchors": MX
     | {"anchors": {"existingConfigMap": "anchors", "ownFiles": ["our-root.pem"]}},
@@ -83,6 +85,7 @@ BAD: Mapping[str, Values] = {
     "a key in the values": RELAY | {"accounts": {"a@a.org": {"key": "MIIE", "keyFile": "a.p12"}}},
     "a password for clear text": RELAY
     | {"upstream": SIDECAR["upstream"] | {"tls": "never", "url": "smtp://relay"}},
+    "a variable that is no text": RELAY | {"env": {"SMIME_PROXY_LIMITS__SESSIONS": 20}},
     "no pods": RELAY | {"replicas": 0},
 }
 
@@ -224,9 +227,10 @@ def test_new_settings_make_new_pods(answers: Mapping[str, Answer]) -> None:
     assert len(sums) == 2
 
 
-def test_other_settings_are_taken_over(answers: Mapping[str, Answer]) -> None:
-    settings = tomllib.loads(found(answers["relay in front of the cluster"]).toml())
-    assert settings["policy"] == {"sign": "on_request"}
+def test_other_settings_are_taken_over(answers: Mapping[str, Answer], tmp_path: Path) -> None:
+    settings = found(answers["relay in front of the cluster"]).settings(tmp_path)
+    assert settings.policy.sign is Sign.ON_REQUEST
+    assert settings.limits.sessions == 20
 
 
 def test_notes_name_the_port_and_the_secret(answers: Mapping[str, Answer]) -> None:

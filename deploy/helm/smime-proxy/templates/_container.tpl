@@ -16,6 +16,13 @@ image: {{ include "smime-proxy.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 command: [smime-proxy]
 args: [serve]
+{{- with .Values.env }}
+env:
+  {{- range $name, $value := . }}
+  - name: {{ $name }}
+    value: {{ $value | quote }}
+  {{- end }}
+{{- end }}
 securityContext:
   {{- include "smime-proxy.security" . | nindent 2 }}
 resources:
