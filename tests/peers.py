@@ -57,6 +57,9 @@ PEERS: Mapping[str, Peer] = {
     "postfix": Peer(("postfix", "smtp-sink", "smtp-source"), ("postfix",)),
     "opendkim": Peer(("opendkim",), ("opendkim",)),
     "dovecot": Peer(("dovecot", "/usr/lib/dovecot/lmtp"), ("dovecot-core", "dovecot-lmtpd")),
+    "dovecot-sieve": Peer(
+        ("sievec", "/usr/lib/dovecot/modules/lib90_sieve_plugin.so", "doveadm"), ("dovecot-sieve",)
+    ),
     "swaks": Peer(("swaks",), ("swaks",)),
     "slapd": Peer(("slapd", "slapadd", "/etc/ldap/schema/inetorgperson.schema"), ("slapd",)),
     "nsd": Peer(("nsd", "nsd-checkzone"), ("nsd",)),
