@@ -32,7 +32,7 @@ test: $(DEV) static
 	@[ "$${CI:-}" != true ] || $(MAKE) --no-print-directory audit
 	@$(VENV)/bin/python -m tests.peers install
 	$(VENV)/bin/python -m pytest --numprocesses=auto --durations=5 tests/house tests/unit tests/attacks tests/fuzz $(PYTEST_ARGS)
-	$(VENV)/bin/python -m pytest --numprocesses=2 --dist=loadfile --durations=15 tests/conformance tests/pkits tests/interop tests/e2e $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses=2 --dist=loadfile --durations=15 tests/conformance tests/pkits tests/interop tests/e2e tests/deploy $(PYTEST_ARGS)
 	$(VENV)/bin/python -m pytest --numprocesses=2 --dist=loadfile --durations=5 tests/faults $(PYTEST_ARGS)
 
 check static: $(DEV)
