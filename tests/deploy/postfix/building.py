@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.deploy.postfix.house import USERS, PostfixHouse
+from tests.deploy.postfix.house import AWAY, USERS, PostfixHouse
 from tests.deploy.postfix.layout import DOMAIN, Layout
 from tests.dovecot import Store, dovecot
-from tests.e2e.conftest import Made
+from tests.e2e.conftest import OUTSIDE, Made
 from tests.e2e.proxy import Proxy, serving
 from tests.opendkim import make_dkim_key, opendkim
 from tests.ports import HOST, free_port
@@ -122,11 +122,16 @@ def _smarthost(building: Building) -> tuple[Postfix, Proxy, Sink, Store | Sink]:
 
 
 def _inbound(building: Building) -> tuple[Postfix, Proxy, Sink, Store | Sink]:
-    world = building.provider()
+    world = building.world()
     store, words = building.dovecot()
+    proxy = building.service({})
+    with (building.layout.folder / "aliases").open("a") as aliases:
+        aliases.write(f"{AWAY} {OUTSIDE}\n")  # as the file says one must not
     del words["private/auth"]
-    proxy = building.service(building.trusted(world, _PROVIDER))
-    words["verifier ="] = f"verifier = {building.verifier()}"
+    words |= {
+        "[relay.example.net]:587": f"[{HOST}]:{world.port}",
+        "verifier =": f"verifier = {building.verifier()}",
+    }
     return building.postfix(words), proxy, world, store
 
 
