@@ -48,7 +48,7 @@ QUEUED = ("outbound", "smarthost")  # the client has his 250 before the service 
 FORWARDING = "10029"  # where the mail store sends on
 
 
-@pytest.fixture(scope="module", params=["submission", "outbound"])
+@pytest.fixture(scope="module", params=["submission", "outbound", "smarthost"])
 def house(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
