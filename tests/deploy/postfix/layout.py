@@ -13,7 +13,7 @@ from tests.e2e.proxy import ROOT, Design, Listener
 from tests.ports import HOST, free_ports
 
 SHIPPED = ROOT / "deploy" / "postfix"
-LAYOUTS = ("submission", "outbound", "inbound", "smarthost")
+LAYOUTS = ("submission", "outbound", "inbound", "mx", "smarthost")
 MAPS = ("sender_logins", "recipients", "aliases")
 SETTINGS = "smime-proxy.toml"
 DOMAIN = "example.test"

@@ -42,7 +42,7 @@ LIST = "list-bounces@example.org"
 FORWARDING = "10029"  # where the mail store sends on
 
 
-@pytest.fixture(scope="module", params=["inbound"])
+@pytest.fixture(scope="module", params=["inbound", "mx"])
 def house(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
