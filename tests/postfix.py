@@ -102,6 +102,12 @@ class Postfix:
         folder = self.folder / "queue" / name
         return sum(path.is_file() for path in folder.rglob("*"))
 
+    def held(self) -> int:
+        """Count the messages in all queues; one that moves meanwhile counts once."""
+        queue = self.folder / "queue"
+        files = (path for name in QUEUES for path in (queue / name).rglob("*") if path.is_file())
+        return len({path.name for path in files})
+
     def is_idle(self) -> bool:
         """Tell whether all that was taken is delivered or bounced.
 

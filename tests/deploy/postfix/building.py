@@ -6,16 +6,17 @@ where the service does. Mailboxes are Dovecot's, which checks passwords too; tho
 """
 
 import contextlib
+import shutil
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.deploy.postfix.house import AWAY, USERS, PostfixHouse
-from tests.deploy.postfix.layout import DOMAIN, Layout
+from tests.deploy.postfix.house import AWAY, INVOICES, OFFICE, USERS, PostfixHouse
+from tests.deploy.postfix.layout import DOMAIN, TIMES, Layout
 from tests.dovecot import Store, dovecot
-from tests.e2e.conftest import OUTSIDE, Made
-from tests.e2e.proxy import Proxy, serving
+from tests.e2e.conftest import ALICE, OUTSIDE, Made, command
+from tests.e2e.proxy import Design, Listener, Proxy, serving
 from tests.opendkim import make_dkim_key, opendkim
 from tests.ports import HOST, free_port
 from tests.postfix import Postfix, postfix_of
@@ -156,14 +157,34 @@ _STARTING: Mapping[str, Callable[[Building], tuple[Postfix, Proxy, Sink, Store |
 
 
 @contextlib.contextmanager
-def postfix_house(name: str, folder: Path, made: Made, tls: TlsFiles) -> Iterator[PostfixHouse]:
-    """Run a layout in a new folder until the block ends; it wants root."""
+def postfix_house(
+    name: str, folder: Path, made: Made, tls: TlsFiles, *, times: Mapping[str, str] = TIMES
+) -> Iterator[PostfixHouse]:
+    """Run a layout in a new folder until the block ends; it wants root.
+
+    `times` are put in place of those in main.cf.
+    """
     folder.mkdir(parents=True)
     (folder / "tls.pem").write_bytes(tls.key.read_bytes() + tls.certificate.read_bytes())
     (folder / "provider.password").write_text(f"{SECRET}\n")
-    layout = Layout(name, folder)
+    layout = Layout(name, folder, times)
     with contextlib.ExitStack() as stack:
         postfix, proxy, world, mailboxes = _STARTING[name](Building(layout, stack, made, tls))
         trusting = ssl.create_default_context(cafile=tls.ca)
         yield PostfixHouse(layout, postfix, proxy, world, mailboxes, made, trusting)
         assert "Traceback" not in proxy.log()
+
+
+def settle(folder: Path, made: Made) -> Made:
+    """Add to a copy of a state, by commands, what the layouts have besides."""
+    design = Design({"out": "url = 'maildir:///dev/null'"}, {"out": Listener("outbound", "out")})
+    proxy = Proxy(folder, design)
+    shutil.copytree(made.state, proxy.state)
+    for file in (*made.files.glob("*.pem"), *made.files.glob("*.key")):
+        shutil.copy(file, folder)
+    for address in (INVOICES, OFFICE):
+        command(proxy, "account", "add", address)
+        name = address.partition("@")[0]
+        (folder / f"{name}.pem").write_text(command(proxy, "ca", "issue", address))
+    command(proxy, "account", "set", ALICE, "--alias", AWAY)
+    return Made(proxy.state, folder)

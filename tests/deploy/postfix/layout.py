@@ -75,6 +75,7 @@ class Layout:
 
     name: str
     folder: Path
+    times: Mapping[str, str] = field(default_factory=lambda: TIMES)
     ports: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -108,7 +109,7 @@ class Layout:
     def main(self, words: Mapping[str, str], more: Sequence[str] = ()) -> str:
         """Give main.cf."""
         text = self._text("main.cf", {**PLACES, **words})
-        for old, new in TIMES.items():
+        for old, new in self.times.items():
             text = text.replace(old, new)
         return "\n".join((text, *more, ""))
 

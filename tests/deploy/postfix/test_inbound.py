@@ -29,6 +29,7 @@ from tests.deploy.postfix.letters import (
     readable,
     sealed,
 )
+from tests.deploy.postfix.outage import away
 from tests.e2e.conftest import ALICE, OUTSIDE, PARTNER, TEAM, Made
 from tests.e2e.proxy import eventually
 from tests.peers import require
@@ -37,6 +38,7 @@ from tests.tls_files import TlsFiles
 
 pytestmark = pytest.mark.e2e
 
+OUTAGE_SECONDS, MESSAGES = 1.0, 6
 SIGNED = b"Content-Type: multipart/signed"
 LIST = "list-bounces@example.org"
 FORWARDING = "10029"  # where the mail store sends on
@@ -211,15 +213,9 @@ def test_nobody_is_relayed_for_and_unknown_people_are_refused_at_the_door(
 
 
 def test_nothing_is_lost_while_the_service_is_away(house: PostfixHouse) -> None:
-    identifiers = [fresh() for _ in range(5)]
-    house.proxy.stop()
-    for one in identifiers:
-        content = seal(house, one, ALICE, "alice")
-        assert house.send(STRANGER, PARTNER, [ALICE], content).code == 250
-    eventually(lambda: house.postfix.queued("deferred") == len(identifiers), house.explain)
-    house.proxy.start()
-    for one in identifiers:
-        assert SECRET.encode() in house.arrived(ALICE, one)
+    result = away(house, OUTAGE_SECONDS, MESSAGES, flush=True)
+    assert (result.lost, result.duplicates, result.refused) == (0, 0, 0)
+    assert result.waiting == MESSAGES
 
 
 def test_postfix_has_nothing_to_warn_of(house: PostfixHouse) -> None:

@@ -33,6 +33,7 @@ from tests.deploy.postfix.letters import (
     signed,
     verified,
 )
+from tests.deploy.postfix.outage import away
 from tests.e2e.conftest import ALICE, FRIEND, OUTSIDE, PARTNER, TEAM, Made
 from tests.e2e.proxy import eventually
 from tests.peers import require
@@ -41,6 +42,7 @@ from tests.tls_files import TlsFiles
 
 pytestmark = pytest.mark.e2e
 
+OUTAGE_SECONDS, MESSAGES = 1.0, 6
 SIGNED = b"Content-Type: multipart/signed"
 ENCRYPT = "X-SMIME-Encrypt: yes\r\n"
 LISTS = "list-bounces@example.test"
@@ -235,20 +237,10 @@ def test_a_mail_without_a_date_gets_one(house: PostfixHouse) -> None:
 
 def test_nothing_is_lost_while_the_service_is_away(house: PostfixHouse) -> None:
     """Postfix keeps what it has taken; what it has not taken its client still has."""
-    identifiers = [fresh() for _ in range(5)]
-    house.proxy.stop()
-    codes = [house.submit(ALICE, ALICE, [OUTSIDE], letter(one)).code for one in identifiers]
-    if house.layout.name in QUEUED:
-        assert codes == [250] * len(codes)
-        eventually(lambda: house.postfix.queued("deferred") == len(codes), house.explain)
-    else:
-        assert {code // 100 for code in codes} == {4}
-    house.proxy.start()
-    if house.layout.name not in QUEUED:
-        codes = [house.submit(ALICE, ALICE, [OUTSIDE], letter(one)).code for one in identifiers]
-        assert codes == [250] * len(codes)
-    for one in identifiers:
-        assert SIGNED in house.left(one).content
+    result = away(house, OUTAGE_SECONDS, MESSAGES, flush=True)
+    assert (result.lost, result.duplicates) == (0, 0)
+    is_queued = house.layout.name in QUEUED
+    assert (result.waiting, result.refused) == ((MESSAGES, 0) if is_queued else (0, MESSAGES))
 
 
 def test_postfix_has_nothing_to_warn_of(house: PostfixHouse) -> None:
