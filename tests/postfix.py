@@ -27,8 +27,7 @@ from tests.tied import tied
 SECONDS = 30  # until it listens, on a busy machine
 QUEUES = ("maildrop", "incoming", "active", "deferred")  # in the order mail moves through them
 
-_MAIN = """
-compatibility_level = 3.6
+_PLACE = """
 queue_directory = {folder}/queue
 data_directory = {folder}/data
 mail_owner = postfix
@@ -39,13 +38,16 @@ maillog_file = {folder}/log
 maillog_file_prefixes = {folder}
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
-myhostname = postfix.example.test
-mydestination =
-mynetworks = 127.0.0.0/8
 disable_dns_lookups = yes
 smtp_dns_support_level = disabled
 alias_maps =
 in_flow_delay = 0
+"""
+_MAIN = """
+compatibility_level = 3.6
+myhostname = postfix.example.test
+mydestination =
+mynetworks = 127.0.0.0/8
 """
 # A message that qmgr finds still in the hands of an smtp process waits for the wake-up of qmgr:
 # 5 seconds here, not 300, because tests let Postfix try again every second.
@@ -102,6 +104,12 @@ class Postfix:
         folder = self.folder / "queue" / name
         return sum(path.is_file() for path in folder.rglob("*"))
 
+    def held(self) -> int:
+        """Count the messages in all queues; one that moves meanwhile counts once."""
+        queue = self.folder / "queue"
+        files = (path for name in QUEUES for path in (queue / name).rglob("*") if path.is_file())
+        return len({path.name for path in files})
+
     def is_idle(self) -> bool:
         """Tell whether all that was taken is delivered or bounced.
 
@@ -137,6 +145,17 @@ def postfix_with(entries: Sequence[Entry], main: str) -> Iterator[Postfix]:
 
     The first entry is the one clients use.
     """
+    master = "".join(one.line() for one in entries) + _MASTER
+    with postfix_of(_MAIN + main, master, entries[0].port) as postfix:
+        yield postfix
+
+
+@contextlib.contextmanager
+def postfix_of(main: str, master: str, port: int) -> Iterator[Postfix]:
+    """Run Postfix with these two files until the block ends; `port` is the one clients use.
+
+    Of main.cf all may be told but where its queue, data and log are, and what it needs of DNS.
+    """
     program = require("postfix")
     folder = Path(tempfile.mkdtemp(prefix="postfix-"))
     folder.chmod(0o755)
@@ -144,9 +163,9 @@ def postfix_with(entries: Sequence[Entry], main: str) -> Iterator[Postfix]:
         (folder / name).mkdir()
     owner = pwd.getpwnam("postfix")
     shutil.chown(folder / "data", owner.pw_uid, grp.getgrgid(owner.pw_gid).gr_gid)
-    postfix = Postfix(entries[0].port, folder)
-    (folder / "etc" / "main.cf").write_text(_MAIN.format(folder=folder) + main)
-    (folder / "etc" / "master.cf").write_text("".join(one.line() for one in entries) + _MASTER)
+    postfix = Postfix(port, folder)
+    (folder / "etc" / "main.cf").write_text(_PLACE.format(folder=folder) + main)
+    (folder / "etc" / "master.cf").write_text(master)
     command = [str(program), "-c", str(folder / "etc")]
     process = _start(command, postfix)
     try:

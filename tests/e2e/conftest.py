@@ -36,7 +36,11 @@ class Made:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Authority, accounts and partners, made by the program's own commands, once."""
-    folder = tmp_path_factory.mktemp("made")
+    return make(tmp_path_factory.mktemp("made"))
+
+
+def make(folder: Path) -> Made:
+    """Make authority, accounts and partners in a folder."""
     design = Design({"out": "url = 'maildir:///dev/null'"}, {"out": Listener("outbound", "out")})
     proxy = Proxy(folder, design)
     command(proxy, "account", "add", ALICE)

@@ -6,25 +6,15 @@ RFC 6376, RFC 8601; edge cases E38 and E93.
 import contextlib
 import email.utils
 import re
-import socket
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
 
 from tests.e2e.client import deliver
 from tests.e2e.conftest import ALICE, Made
 from tests.e2e.proxy import ROOT, Design, Listener, Proxy, eventually, serving, to_sink
-from tests.peers import require
+from tests.opendkim import make_dkim_key, opendkim
 from tests.ports import HOST, free_ports
 from tests.postfix import Entry, Postfix, postfix_with
 from tests.sink import Sink, running
@@ -47,34 +37,6 @@ def entries(ports: Mapping[str, int]) -> list[Entry]:
     return found
 
 
-@contextlib.contextmanager
-def opendkim(folder: Path, port: int, *lines: str) -> Iterator[None]:
-    """Run an OpenDKIM milter until the block ends."""
-    folder.mkdir(exist_ok=True)
-    config = folder / f"{port}.conf"
-    usual = ("Syslog no", "Background no", "UserID root", "RequireSafeKeys no")
-    told = (f"Socket inet:{port}@{HOST}", *usual, *lines)
-    config.write_text("\n".join(told) + "\n")
-    log = (folder / f"{port}.log").open("wb")
-    with (
-        log,
-        subprocess.Popen(
-            [require("opendkim"), "-f", "-x", config], stdout=log, stderr=log
-        ) as process,
-    ):
-        try:
-            eventually(lambda: is_open(port), Path(log.name).read_text)
-            yield
-        finally:
-            process.terminate()
-
-
-def is_open(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((HOST, port)):
-        return True
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class Line:
     """Postfix with the ports of the document, OpenDKIM beside it, and where mail ends."""
@@ -88,16 +50,11 @@ class Line:
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory, made: Made) -> Iterator[Line]:
     folder = tmp_path_factory.mktemp("filters")
-    key = rsa.generate_private_key(65537, 2048)
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-    (folder / "dkim.pem").write_bytes(pem)
-    (folder / "dkim.pem").chmod(0o600)
-    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    text = "".join(public.decode().splitlines()[1:-1])
+    key, text = make_dkim_key(folder)
     record = f"{SELECTOR}._domainkey.{DOMAIN} v=DKIM1; k=rsa; p={text}\n"
     (folder / "keys").write_text(record)
     ports = dict(zip(NAMES, free_ports(len(NAMES)), strict=True))
-    signing = (f"Domain {DOMAIN}", f"Selector {SELECTOR}", f"KeyFile {folder}/dkim.pem", "Mode s")
+    signing = (f"Domain {DOMAIN}", f"Selector {SELECTOR}", f"KeyFile {key}", "Mode s")
     verifying = (
         "Mode v",
         f"AuthservID {VERIFIER}",
