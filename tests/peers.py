@@ -65,6 +65,7 @@ PEERS: Mapping[str, Peer] = {
     "nsd": Peer(("nsd", "nsd-checkzone"), ("nsd",)),
     "ldns": Peer(("ldns-signzone", "ldns-keygen"), ("ldnsutils",)),
     "unbound": Peer(("unbound",), ("unbound",)),
+    "systemd": Peer(("systemd-analyze", "systemctl", "/lib/systemd/systemd"), ("systemd",)),
     "faketime": Peer((f"{_LIBRARIES}/faketime/libfaketime.so.1",), ("libfaketime",)),
     "podman": Peer(("podman", "runc", "conmon"), ("podman", "runc", "conmon")),
     "docker-compose": Peer(
