@@ -61,6 +61,9 @@ PEERS: Mapping[str, Peer] = {
         ("sievec", "/usr/lib/dovecot/modules/lib90_sieve_plugin.so", "doveadm"), ("dovecot-sieve",)
     ),
     "swaks": Peer(("swaks",), ("swaks",)),
+    "swaks-tls": Peer(
+        ("swaks", f"{_LIBRARIES}/perl5/*/Net/SSLeay.pm"), ("swaks", "libnet-ssleay-perl")
+    ),
     "slapd": Peer(("slapd", "slapadd", "/etc/ldap/schema/inetorgperson.schema"), ("slapd",)),
     "nsd": Peer(("nsd", "nsd-checkzone"), ("nsd",)),
     "ldns": Peer(("ldns-signzone", "ldns-keygen"), ("ldnsutils",)),
@@ -81,9 +84,9 @@ SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", 
 
 
 def locate(name: str) -> Path | None:
-    """Return where a program or file is, or None."""
+    """Return where a program or file is, or None; a `*` in a path is whatever fits."""
     if name.startswith("/"):
-        return Path(name) if Path(name).exists() else None
+        return next(Path("/").glob(name.removeprefix("/")), None)
     found = shutil.which(name, path=SEARCH_PATH)
     return Path(found) if found else None
 
