@@ -25,7 +25,7 @@ from smime_proxy.settings.model import Settings
 from smime_proxy.settings.peers import client_info_faults, peer_faults
 
 WILDCARD = "0.0.0.0"  # noqa: S104 - compared, not bound
-_NOT_ENFORCED = {
+NOT_ENFORCED = {
     Mode.SOFT: "refusals of ours are temporary",
     Mode.OBSERVE: "mail is relayed unchanged, whatever is decided",
 }
@@ -78,7 +78,7 @@ def mode_notice(settings: Settings) -> str:
         found.setdefault(mode_of(settings, listener), []).append(name)
     said = [
         f"{mode.value} on {', '.join(found[mode])}: {meaning}"
-        for mode, meaning in _NOT_ENFORCED.items()
+        for mode, meaning in NOT_ENFORCED.items()
         if mode in found
     ]
     return f"mode {'; '.join(said)}" if said else ""
