@@ -36,13 +36,15 @@ class Told:
 class Reply:
     """One SMTP reply; `text` may hold several lines, parted by newlines.
 
-    `told` is what it tells when it is our own; it does not make two replies different.
+    `told` is what it tells when it is our own; `is_foreign`: a peer said it. Neither makes two
+    replies different.
     """
 
     code: int
     status: EnhancedStatus | None
     text: str
     told: Told | None = field(default=None, compare=False, repr=False)
+    is_foreign: bool = field(default=False, compare=False, repr=False)
 
     @property
     def is_positive(self) -> bool:
@@ -92,7 +94,7 @@ def read_reply(code: int, lines: list[str]) -> Reply:
     """
     match = _STATUS.match(lines[0]) if lines else None
     if match is None or int(match[1]) != code // 100:
-        return Reply(code, None, "\n".join(lines))
+        return Reply(code, None, "\n".join(lines), is_foreign=True)
     status = EnhancedStatus(int(match[2]), int(match[3]))
     rest = [_STATUS.sub("", line, count=1) if _STATUS.match(line) else line for line in lines]
-    return Reply(code, status, "\n".join(rest))
+    return Reply(code, status, "\n".join(rest), is_foreign=True)

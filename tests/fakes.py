@@ -22,6 +22,7 @@ from smime_proxy.gateway.choices import RecipientChoices
 from smime_proxy.gateway.context import Context, Route
 from smime_proxy.gateway.deadlines import SUBMISSION, Deadlines
 from smime_proxy.gateway.late import Late
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.gateway.ports import (
     Answer,
     Directory,
@@ -129,10 +130,9 @@ class FakeDirectory:
     def decryption_keys(self, account: Account) -> Sequence[DecryptionKey]:
         if account.address in self.unavailable:
             raise KeyUnavailable(f"{account.address}: the key cannot be loaded")
-        return [
-            DecryptionKey.build(entry.identity.key, entry.identity.der)  # type: ignore[arg-type]
-            for entry in self.key_entries.get(account.address, [])
-        ]
+        entries = self.key_entries.get(account.address, [])
+        made = ((one.identity.key, one.identity.der) for one in entries)
+        return [DecryptionKey.build(key, der) for key, der in made]  # type: ignore[arg-type]
 
     def partner_certificates(self, mailbox: Mailbox) -> Sequence[PartnerCertificate]:
         return self.partners.get(mailbox, [])
@@ -267,10 +267,9 @@ class FakeTransaction:
         self._settled = True
 
     def _answer(self, step: str, *mailboxes: Mailbox) -> Reply:
+        faults = self._upstream.faults
         names = [step, *(f"{step}:{mailbox}" for mailbox in mailboxes)]
-        fault = next(
-            (self._upstream.faults[name] for name in names if name in self._upstream.faults), OK
-        )
+        fault = next((faults[name] for name in names if name in faults), OK)
         if isinstance(fault, Exception):
             raise fault
         return fault
@@ -413,6 +412,7 @@ class World:
     deadlines: Deadlines = SUBMISSION
     late: Late = field(default_factory=Late)
     max_parallel_copies: int = 8
+    mode: Mode = Mode.ENFORCE
 
     def context(self) -> Context:
         """Build the context of a gateway in this world."""
@@ -422,8 +422,8 @@ class World:
             authserv_id="proxy.example.test",
             rules=self.rules,
             routes={
-                "out": Route(self.outside, reports, self.deadlines),
-                "in": Route(self.inside, reports, self.deadlines),
+                "out": Route(self.outside, reports, self.deadlines, self.mode),
+                "in": Route(self.inside, reports, self.deadlines, self.mode),
             },
             directory=lambda: self.directory,
             sent_copy=lambda _url, _address: self.copies,

@@ -16,6 +16,7 @@ import structlog
 from smime_proxy.admin.cli.errors import CommandError
 from smime_proxy.admin.metrics import Counters
 from smime_proxy.envelope import Origin, Role
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.gateway.pipeline import Gateway
 from smime_proxy.gateway.ports import Discovery, Extensions, Transaction, UpstreamError
 from smime_proxy.smtp.admission import ListenerOptions
@@ -27,6 +28,7 @@ OPAQUE_GROWTH = 1.96  # twice, when it is signed opaque before
 ENCRYPTED_ROOM = 64 * 1024  # octets; recipientInfos, certificates, header fields
 LEARN_SECONDS = 5.0  # that the first clients may wait for an upstream they know nothing of
 ASK_AGAIN_SECONDS = 60.0  # after an upstream that could not be asked
+RECEIVED_ROOM = 2 * 1024  # octets; our Received field
 SIGNED_ROOM = 16 * 1024  # octets; signature, certificates, the fields we add
 
 _log = structlog.get_logger("smime_proxy.service")
@@ -89,13 +91,15 @@ class Remembering:
 class Way:
     """A listener's direction and the upstream its mail goes to.
 
-    `opaque`: some of the mail may be signed opaque; `encrypts`: some may be encrypted.
+    `opaque`: some of the mail may be signed opaque; `encrypts`: some may be encrypted. In mode
+    `observe` none of it grows.
     """
 
     role: Role
     upstream: Remembering
     opaque: bool = False
     encrypts: bool = True
+    mode: Mode = Mode.ENFORCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,8 @@ class ServiceEngine:
         """Say what a listener may offer, in view of what its upstream offered last."""
         way = self._ways[listener]
         extensions = way.upstream.extensions
+        if way.mode is Mode.OBSERVE:
+            return unchanged(extensions)
         return offered(extensions, way.role, opaque=way.opaque, encrypts=way.encrypts)
 
     async def learn(self, listener: str) -> None:
@@ -220,6 +226,12 @@ def _tell_of_ignorance(learning: asyncio.Task[None]) -> None:
 def _tell_of_idleness(name: str, chore: asyncio.Task[None]) -> None:
     if not chore.cancelled():
         _log.error("a chore has ended", chore=name, exc_info=chore.exception())
+
+
+def unchanged(extensions: Extensions) -> Extensions:
+    """Give what may be offered so that mail fits behind our Received field and nothing else."""
+    size = extensions.size
+    return replace(extensions, size=max(1, size - RECEIVED_ROOM)) if size else extensions
 
 
 def offered(

@@ -10,6 +10,7 @@ import structlog
 
 from smime_proxy.admin.engine import Remembering
 from smime_proxy.admin.metrics import full_name
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.stores import pending
 from smime_proxy.stores.connection import Store
 from smime_proxy.stores.errors import StoreError
@@ -47,6 +48,11 @@ class PendingWatch:
     def _count(self) -> int:
         with self._store.reading() as connection:
             return pending.count(connection)
+
+
+def modes(listeners: Mapping[str, Mode]) -> Mapping[str, float]:
+    """Give the mode of each listener under the full name of its gauge."""
+    return {full_name("mode", name, mode.value): 1.0 for name, mode in listeners.items()}
 
 
 def measured(

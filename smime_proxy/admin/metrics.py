@@ -16,7 +16,7 @@ PREFIX = "smime_proxy_"
 MAX_SERIES = 400  # of one process; some hundred are possible, and a report must hold all of them
 MAX_LABEL = 60  # characters of a value; ours are words
 OTHER = "other"  # stands for a value that must not be shown, and for what is beyond the limit
-_MARK = "\t"  # between the name and the label values of a counter or gauge
+MARK = "\t"  # between the name and the label values of a counter or gauge
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +44,22 @@ class Gauge:
 COUNTERS: Mapping[str, Meaning] = MappingProxyType(
     {
         "after_decryption": Meaning(
-            "Outbound messages that answer or carry mail decrypted here, and were handed on."
+            "Outbound messages that answer or carry mail decrypted here, and were handed on.",
+            ("mode",),
         ),
         "deliveries": Meaning(
             "Messages handed on, one for each group of recipients with the same content.",
-            ("treatment", "outcome"),
+            ("treatment", "outcome", "mode"),
         ),
-        "dkim_removed": Meaning("Outbound messages that lost a DKIM signature of our own."),
+        "dkim_removed": Meaning(
+            "Outbound messages that lost a DKIM signature of our own.", ("mode",)
+        ),
         "dup_possible": Meaning(
             "Copies that may have been sent although no reply says so; a retry may double them."
         ),
-        "exemptions": Meaning("Deliveries exempt from what policy asks, by kind.", ("kind",)),
+        "exemptions": Meaning(
+            "Deliveries exempt from what policy asks, by kind.", ("kind", "mode")
+        ),
         "internal_errors": Meaning("Transactions answered 451 4.3.0; the log has the reason."),
         "key_files": Meaning(
             "Changes of files of declared accounts and anchors, by what came of them.", ("outcome",)
@@ -77,9 +82,11 @@ COUNTERS: Mapping[str, Meaning] = MappingProxyType(
         "put_off": Meaning(
             "MAIL commands answered 451 because the process was late.", ("listener",)
         ),
-        "refused": Meaning("Messages refused before anything left, by rule.", ("rule",)),
+        "refused": Meaning("Messages refused before anything left, by rule.", ("rule", "mode")),
         "reloads": Meaning("Settings read again at SIGHUP, by what came of it.", ("outcome",)),
-        "reported": Meaning("Recipients refused to the sender by a delivery status notification."),
+        "reported": Meaning(
+            "Recipients refused to the sender by a delivery status notification.", ("mode",)
+        ),
         "revocation_fetches": Meaning(
             "OCSP answers and revocation lists fetched, kept or not.", ("kind", "outcome")
         ),
@@ -96,12 +103,18 @@ COUNTERS: Mapping[str, Meaning] = MappingProxyType(
         "sessions_timed_out": Meaning(
             "Sessions closed because the client was silent or slow.", ("listener",)
         ),
+        "softened": Meaning(
+            "Replies of 5yz that clients were given as 4yz, by cause.", ("listener", "cause")
+        ),
         "temporary_replies": Meaning(
             "Replies of 4yz that clients were given, by cause.", ("listener", "cause")
         ),
+        "undecided": Meaning(
+            "Messages relayed unchanged of which nobody knows what would have become.", ("reason",)
+        ),
         "verdicts": Meaning(
             "Messages with S/MIME handed on inwards, by what was found.",
-            ("signature", "encryption"),
+            ("signature", "encryption", "mode"),
         ),
     }
 )
@@ -126,6 +139,9 @@ GAUGES: Mapping[str, Gauge] = MappingProxyType(
         ),
         "keys_pending": Gauge("Keys found in signed mail that wait for a decision."),
         "message_octets_held": Gauge("Octets of messages held at this moment.", across=sum),
+        "mode": Gauge(
+            "1 for the mode of each listener: enforce, soft or observe.", ("listener", "mode")
+        ),
         "ready": Gauge("1 when mail can be taken."),
         "sessions_open": Gauge("Sessions open at this moment.", ("listener",), sum),
         "snapshot_age_seconds": Gauge(
@@ -162,9 +178,9 @@ class Counters:
         names = COUNTERS[name].labels
         if len(labels) != len(names):
             raise KeyError(name, *labels)
-        full = _MARK.join((name, *(_shown(labels[label]) for label in names)))
+        full = MARK.join((name, *(_shown(labels[label]) for label in names)))
         if full not in self._counts and len(self._counts) >= MAX_SERIES:
-            full = _MARK.join((name, *(OTHER for _ in names)))
+            full = MARK.join((name, *(OTHER for _ in names)))
         self._counts[full] += 1
 
     def counts(self) -> Mapping[str, int]:
@@ -173,12 +189,12 @@ class Counters:
 
 
 def _shown(value: str) -> str:
-    return OTHER if "@" in value or _MARK in value or len(value) > MAX_LABEL else value
+    return OTHER if "@" in value or MARK in value or len(value) > MAX_LABEL else value
 
 
 def full_name(name: str, *values: str) -> str:
     """Name a gauge with the values of its labels, as processes report it."""
-    return _MARK.join((name, *values))
+    return MARK.join((name, *values))
 
 
 def render(
@@ -201,7 +217,7 @@ def render(
 
 def _labelled(gauges: Mapping[str, float], name: str) -> dict[str, float]:
     """Give the gauges of one name by their label."""
-    split = ((full.partition(_MARK), value) for full, value in gauges.items())
+    split = ((full.partition(MARK), value) for full, value in gauges.items())
     return {label: value for (found, _, label), value in split if found == name}
 
 
@@ -236,7 +252,7 @@ class _Shown(Collector):
             for name, gauge in GAUGES.items()
         }
         for full, values in sorted(gathered.items()):
-            name, *labels = full.split(_MARK)
+            name, *labels = full.split(MARK)
             gauge = GAUGES[name]
             value = gauge.across(values) - (self._at if gauge.is_moment else 0)
             families[name].add_metric(labels, value)
@@ -248,7 +264,7 @@ class _Shown(Collector):
             for name, meaning in COUNTERS.items()
         }
         for full, number in self._counts.items():
-            name, *values = full.split(_MARK)
+            name, *values = full.split(MARK)
             families[name].add_metric(values, number)
         for name, meaning in COUNTERS.items():
             if not meaning.labels and name not in self._counts:

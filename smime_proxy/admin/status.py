@@ -11,8 +11,9 @@ from http import HTTPStatus
 from pathlib import PurePosixPath
 
 from smime_proxy import __version__
-from smime_proxy.admin.metrics import render
+from smime_proxy.admin.metrics import MARK, render
 from smime_proxy.admin.publication import MEDIA_TYPES, Publication
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.smtp.service import Overview
 from smime_proxy.stores.errors import StoreError
 
@@ -123,7 +124,7 @@ def _answer_path(path: bytes, overview: Overview) -> Answer:
             reason = overview.not_ready()
             if reason:
                 return Answer(HTTPStatus.SERVICE_UNAVAILABLE, f"{reason}\n".encode())
-            return Answer(HTTPStatus.OK, b"ok\n")
+            return Answer(HTTPStatus.OK, f"ok\n{_not_enforced(overview)}".encode())
         case b"/metrics":
             ready = not overview.not_ready()
             seen = overview.counts(), overview.measured()
@@ -131,3 +132,11 @@ def _answer_path(path: bytes, overview: Overview) -> Answer:
             return Answer(HTTPStatus.OK, shown, _METRICS)
         case _:
             return Answer(HTTPStatus.NOT_FOUND, b"not found\n")
+
+
+def _not_enforced(overview: Overview) -> str:
+    """Give a line for each listener that does not enforce what is decided."""
+    names = {name for process in overview.measured() for name in process}
+    found = (full.split(MARK) for full in sorted(names) if full.startswith(f"mode{MARK}"))
+    enforced = Mode.ENFORCE.value
+    return "".join(f"listener {name}: {mode}\n" for _, name, mode in found if mode != enforced)

@@ -170,6 +170,7 @@ def _server_tls(listener: "Listener") -> "SSLContext | None":
 
 def listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":
     """Prepare every listener; reads certificates and keys, so root is still needed here."""
+    from smime_proxy.settings.checks import mode_of
     from smime_proxy.settings.rules import to_wording
     from smime_proxy.smtp.admission import ListenerOptions
     from smime_proxy.smtp.client_certificate import ClientCertificates
@@ -201,6 +202,7 @@ def listener_options(settings: "Settings") -> "tuple[ListenerOptions, ...]":
             prdr=one.prdr,
             max_message_size=settings.service.max_message_size,
             bare_line_ends=bare_line_ends[one.bare_line_ends],
+            mode=mode_of(settings, one),
             **_limits(settings),
         )
         for name, one in settings.listeners.items()

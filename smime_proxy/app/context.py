@@ -132,7 +132,7 @@ def build_routes(settings: "Settings", upstreams: "Mapping[str, Upstream]") -> "
     from smime_proxy.envelope import Role
     from smime_proxy.gateway.context import Route
     from smime_proxy.gateway.deadlines import MTA_SECONDS, SUBMISSION_SECONDS, Deadlines
-    from smime_proxy.settings.checks import reports_upstream
+    from smime_proxy.settings.checks import mode_of, reports_upstream
 
     routes = {}
     for name, listener in settings.listeners.items():
@@ -141,7 +141,8 @@ def build_routes(settings: "Settings", upstreams: "Mapping[str, Upstream]") -> "
         if listener.role is Role.INBOUND:
             reports = upstreams.get(reports_upstream(settings, listener))
         usual = MTA_SECONDS if listener.role is Role.INBOUND else SUBMISSION_SECONDS
-        routes[name] = Route(upstream, reports, Deadlines.of(listener.patience or usual))
+        deadlines = Deadlines.of(listener.patience or usual)
+        routes[name] = Route(upstream, reports, deadlines, mode_of(settings, listener))
     return routes
 
 

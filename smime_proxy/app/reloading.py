@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from smime_proxy.smtp.admission import ListenerOptions
     from smime_proxy.stores.declared import Declared
 
-# Tables that are read again; each of the others holds something that is made once, at start.
+# Tables that are read again, as `service.mode` is; each of the others holds something that is made
+# once, at start.
 RELOADED = frozenset(
     {
         *("policy", "domains", "partners", "accounts", "trust"),
@@ -123,10 +124,12 @@ def _client_ca(listener: "Listener", context: "SSLContext | None") -> object:
 
 def needs_restart(before: "Settings", after: "Settings") -> tuple[str, ...]:
     """Name the tables and keys that differ and are not read again, as the settings file does."""
+    service = after.service.model_copy(update={"mode": before.service.mode})
+    after_but_mode = after.model_copy(update={"service": service})
     tables = [
         name
         for name in type(before).model_fields
-        if name not in RELOADED and getattr(before, name) != getattr(after, name)
+        if name not in RELOADED and getattr(before, name) != getattr(after_but_mode, name)
     ]
     names = before.listeners.keys() | after.listeners.keys()
     return (

@@ -203,12 +203,25 @@ class _Workshop:
     def _measured(self) -> "Mapping[str, float]":
         from smime_proxy.admin.measuring import measured
 
-        found = (self._expiry.gauges, self._pending.gauges, self._declared.gauges)
+        found = (
+            self._expiry.gauges,
+            self._pending.gauges,
+            self._declared.gauges,
+            self._modes,
+        )
         return measured(self._upstreams, self._source.age, *found)
+
+    def _modes(self) -> "Mapping[str, float]":
+        from smime_proxy.admin.measuring import modes
+
+        return modes({name: route.mode for name, route in self._context.routes.items()})
 
     def _renew(self) -> "Renewed":
         """Put new settings in force; all that can fail comes first."""
+        import structlog
+
         from smime_proxy.admin.engine import Remembering, Renewed
+        from smime_proxy.settings.checks import mode_notice
 
         found = self._reloading.renew(self._store.declared.current)
         left = tuple(self._upstreams.values())
@@ -220,6 +233,8 @@ class _Workshop:
         self._keys.harvest, self._expiry.rules = found.settings.policy.harvest, after.rules
         self._expiry.notified = _notified(found.settings, self._upstreams)
         self._declared.exchange(found.settings, found.declared)
+        if notice := mode_notice(found.settings):
+            structlog.get_logger("smime_proxy.service").info(notice)
         return Renewed(found.listeners, _ways(found.settings, self._upstreams), left)
 
     def _work_with(self, settings: "Settings") -> "Context":
@@ -249,11 +264,17 @@ class _Workshop:
 
 def _ways(settings: "Settings", upstreams: "Mapping[str, Remembering]") -> "dict[str, Way]":
     from smime_proxy.admin.engine import Way
-    from smime_proxy.settings.checks import encrypts, signs_opaque
+    from smime_proxy.settings.checks import encrypts, mode_of, signs_opaque
 
     opaque, sealed = signs_opaque(settings), encrypts(settings)
     return {
-        name: Way(one.role, upstreams[one.upstream], opaque=opaque, encrypts=sealed)
+        name: Way(
+            one.role,
+            upstreams[one.upstream],
+            opaque=opaque,
+            encrypts=sealed,
+            mode=mode_of(settings, one),
+        )
         for name, one in settings.listeners.items()
     }
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from smime_proxy.address import Mailbox
 from smime_proxy.certs.revocation import Revocation
+from smime_proxy.gateway.aside import Aside
 from smime_proxy.gateway.choices import RecipientChoices
 from smime_proxy.gateway.deadlines import SUBMISSION, Deadlines
 from smime_proxy.gateway.late import Late
 from smime_proxy.gateway.loops import Loops
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.gateway.ports import (
     Directory,
     Discovery,
@@ -32,12 +34,14 @@ from smime_proxy.policy.rules import Rules
 class Route:
     """Where the mail of one listener goes, and its reports; None: no report may be sent.
 
-    `deadlines` follow from the patience of the listener's clients.
+    `deadlines` follow from the patience of the listener's clients; `mode` says what is carried out
+    of what is decided.
     """
 
     upstream: Upstream
     reports: Upstream | None = None
     deadlines: Deadlines = SUBMISSION
+    mode: Mode = Mode.ENFORCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class Context:
     waits. `memory` knows what was decrypted here; None: nothing is marked or found again. `ledger`
     knows who has what from attempts before; None: nobody does. `late` is what goes on behind
     clients that were answered. `max_parallel_copies` of one message go at once. `loops` knows mail
-    that was here before; None: only Received fields are counted.
+    that was here before; None: only Received fields are counted. `aside` computes what mail does
+    not wait for.
     """
 
     hostname: str
@@ -78,3 +83,4 @@ class Context:
     late: Late = field(default_factory=Late)
     max_parallel_copies: int = 8
     loops: Loops | None = None
+    aside: Aside = field(default_factory=Aside)

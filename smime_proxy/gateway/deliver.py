@@ -96,11 +96,12 @@ class _Delivery:
         self._context = context
         self._envelope = envelope
         self._work = work
-        header = work.entity.header
+        header = work.header
         self._groups = [group_of(context, envelope, one, header) for one in work.contents]
         self._due_groups = [*self._groups, *([report] if report else [])]
         self._copies = [copy] if copy else []
         self._route = context.routes[envelope.session.listener]
+        self._given = self._route.mode.given  # what the client will hear decides what comes again
         self._entries = Entries(context, envelope)
         self._copy: Prepared | Reply | None = None
         self._due = Due(0.0, 0.0)
@@ -185,7 +186,7 @@ class _Delivery:
                     self._copy = await prepare(copy) if copy.paths else None
         except TimeoutError:
             raise Unsent(reply_for("out_of_time")) from None
-        if isinstance(self._copy, Reply) and self._copy.is_temporary:
+        if isinstance(self._copy, Reply) and self._given(self._copy).is_temporary:
             raise Unsent(replace(self._copy, code=451))
         if self._client_gone():
             _log.info("client_gone_unwound", id=self._envelope.identifier)
@@ -193,7 +194,7 @@ class _Delivery:
 
     async def _conclude(self, outcome: Outcome) -> None:
         """Write down what the client's retry must know, or forget what it need not."""
-        reply = outcome.reply
+        reply = self._given(outcome.reply)
         if not reply.is_positive:
             await abort_copy(self._copy)  # the client sends again, or nobody got it
         if reply.is_temporary:
@@ -231,7 +232,7 @@ class _Delivery:
     ) -> Reply:
         """Answer for mail that some got: the client sends again, or a report names the rest."""
         unreported = [verdict(one) for one in reports if not verdict(one).is_positive]
-        refusals = [*(reply for _, reply in rest), *unreported]
+        refusals = [self._given(reply) for reply in (*(one for _, one in rest), *unreported)]
         if not all(reply.is_permanent for reply in refusals):
             return reply_for("partly_sent", count)
         if rest and not unreported and may_report(self._context, self._envelope, self._work):
@@ -247,15 +248,17 @@ class _Delivery:
         for path, reply in rest:
             if path.wants_failures:
                 to = [str(path.mailbox)]
-                self._context.measures.count("reported")
-                _log.info("reported", id=self._envelope.identifier, to=to, reply=str(reply))
+                mode = self._route.mode.value
+                self._context.measures.count("reported", mode=mode)
+                identifier = self._envelope.identifier
+                _log.info("reported", id=identifier, to=to, reply=str(reply), mode=mode)
 
     async def _tell(self, rest: Sequence[tuple[ForwardPath, Reply]]) -> Reply:
         """Send the report while the client waits, and give the upstream's reply to it.
 
         Positive too where nobody wanted to hear of it (RFC 3461 4.1).
         """
-        reports, header = self._route.reports, self._work.entity.header
+        reports, header = self._route.reports, self._work.header
         if reports is None:
             return rest[0][1]
         hostname, wording = self._context.hostname, self._context.wording

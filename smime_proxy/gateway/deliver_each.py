@@ -65,9 +65,10 @@ class _Delivery:
     ) -> None:
         copy = copy_of(context, envelope, work)
         self._context = context
+        self._given = context.routes[envelope.session.listener].mode.given
         self._envelope = envelope
         self._work = work
-        header = work.entity.header
+        header = work.header
         self._groups = [group_of(context, envelope, one, header) for one in work.contents]
         self._copies = [copy] if copy else []
         self._copy: Prepared | Reply | None = None
@@ -113,7 +114,7 @@ class _Delivery:
                     self._copy = await prepare(copy) if copy.paths else None
         except TimeoutError:
             return reply_for("out_of_time")
-        if isinstance(self._copy, Reply) and self._copy.is_temporary:
+        if isinstance(self._copy, Reply) and self._given(self._copy).is_temporary:
             return replace(self._copy, code=451)
         return None
 
@@ -173,13 +174,13 @@ class _Delivery:
         if not outcome.reply.is_positive:
             await abort_copy(self._copy)
             self._copy = None
-        comes_again = any(reply.is_temporary for reply in outcome.each)
+        comes_again = any(self._given(reply).is_temporary for reply in outcome.each)
         if self._attempt.client_gone():
             comes_again = True
             await self._remember_served()
         else:
             heard = zip(self._groups, outcome.replies, strict=True)
-            await self._entries.forget([_settled(group, told) for group, told in heard])
+            await self._entries.forget([self._settled(group, told) for group, told in heard])
         if not comes_again:
             await self._entries.forget(self._copies)
         elif self._copy is not None:
@@ -187,14 +188,14 @@ class _Delivery:
                 await self._entries.accept(copy, copy.paths)
         await self._entries.release()
 
+    def _settled(self, group: Group, told: PathReplies) -> Group:
+        """Give a group with those only of whom the client has nothing left to send."""
+        done = tuple(path for path, one in told if not self._given(one).is_temporary)
+        return replace(group, paths=done)
+
     async def _remember_served(self) -> None:
         for group, told in self._done:
             await self._entries.accept(group, [path for path, one in told if one.is_positive])
-
-
-def _settled(group: Group, told: PathReplies) -> Group:
-    """Give a group with those only of whom the client has nothing left to send."""
-    return replace(group, paths=tuple(path for path, one in told if not one.is_temporary))
 
 
 def _in_order(

@@ -10,6 +10,7 @@ from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Envelope, Role
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.discovered import Found
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.gateway.ports import KeyUnavailable, MemoryUnreadable
 from smime_proxy.gateway.record import action_of, algorithms_of, certificates_of, opened_with
 from smime_proxy.gateway.replies import refusal_reply, reply_for
@@ -62,11 +63,15 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """All recipients, and by setting name the table its value was taken from."""
+    """All recipients, and by setting name the table its value was taken from.
+
+    `mode` is that of the listener; all is said as if it were enforced.
+    """
 
     recipients: tuple[Explanation, ...]
     sources: Mapping[str, str]
     exemptions: tuple[str, ...] = ()
+    mode: str = Mode.ENFORCE.value
 
 
 def explain(context: Context, envelope: Envelope, found: Found | None = None) -> Explained:
@@ -74,6 +79,11 @@ def explain(context: Context, envelope: Envelope, found: Found | None = None) ->
 
     `found` is what directories outside said; without it, None, it is said who would be asked.
     """
+    mode = context.routes[envelope.session.listener].mode
+    return replace(_explained_to(context, envelope, found), mode=mode.value)
+
+
+def _explained_to(context: Context, envelope: Envelope, found: Found | None) -> Explained:
     try:
         entity = parse(envelope.content)
         facts = facts_of(context, envelope, entity, context.directory(), found or {})

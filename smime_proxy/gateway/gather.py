@@ -19,7 +19,7 @@ from smime_proxy.gateway.ports import Directory, KeyUnavailable
 from smime_proxy.message.calendar import meeting_method
 from smime_proxy.message.entity import Entity
 from smime_proxy.message.errors import FromError
-from smime_proxy.message.header import has_loose_lines
+from smime_proxy.message.header import HeaderBlock, has_loose_lines
 from smime_proxy.message.mailboxes import from_mailbox, named_mailboxes, visible_mailboxes
 from smime_proxy.message.report import may_be_answered
 from smime_proxy.message.requests import Request, asks_by_sensitivity, read_requests
@@ -49,7 +49,9 @@ def gather(
     outbound = envelope.session.role is Role.OUTBOUND
     message = _message_facts(envelope, entity, outline, subject_words(rules.words))
     if listener := rules.listeners.get(envelope.session.listener):
-        message = replace(message, lacks_field=lacking_field(entity, listener.require_header))
+        message = replace(
+            message, lacks_field=lacking_field(entity.header, listener.require_header)
+        )
     if not outbound:
         recipients = tuple(_inbound_recipients(envelope, outline, directory))
         return Facts(message, recipients, may_report=may_report)
@@ -64,7 +66,7 @@ def gather(
     return Facts(message, recipients, sender, may_report)
 
 
-def lacking_field(entity: Entity, required: Mapping[str, tuple[str, ...]]) -> str:
+def lacking_field(header: HeaderBlock, required: Mapping[str, tuple[str, ...]]) -> str:
     """Name the first field that is not there exactly once with one of its values; "" for none.
 
     The name counts as readers see it that unfold first: two that look alike are two. One alone must
@@ -72,7 +74,7 @@ def lacking_field(entity: Entity, required: Mapping[str, tuple[str, ...]]) -> st
     """
     for name, values in required.items():
         folded = name.lower()
-        found = entity.header.starting_unfolded(folded)
+        found = header.starting_unfolded(folded)
         exact = [field for field in found if field.unfolded_name == folded]
         if len(exact) != 1 or exact[0].value.lower() not in values:
             return name

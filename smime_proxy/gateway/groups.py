@@ -19,7 +19,7 @@ def may_report(context: Context, envelope: Envelope, work: Work) -> bool:
     sender = envelope.reverse_path
     if envelope.session.role is Role.OUTBOUND or sender is None:
         return sender is not None
-    if not may_be_answered(work.entity.header, sender):
+    if not may_be_answered(work.header, sender):
         return False
     allowed = context.rate.allows(sender, envelope.received_at)
     if allowed:
@@ -48,13 +48,14 @@ def group_of(context: Context, envelope: Envelope, content: Content, header: Hea
         recipient=paths[0].mailbox if len(paths) == 1 else None,
         at=envelope.received_at,
     )
+    route = context.routes[session.listener]
     return Group(
-        context.routes[session.listener].upstream,
+        route.upstream,
         envelope.reverse_path,
         paths,
         (received, content.message),
         smtputf8=envelope.smtputf8,
-        headers_only=session.role is Role.INBOUND,
+        headers_only=route.mode.quotes_nothing(session.role),
         parameters=envelope.parameters,
         opened=isinstance(content.delivery.treatment, Decrypt),
         origin=origin_of(session, envelope.identifier),
@@ -67,9 +68,7 @@ def report_of(context: Context, envelope: Envelope, work: Work) -> Group | None:
     if not work.plan.refused or reports is None:
         return None
     failed = failures(work.plan.refused, context.wording)
-    return report_group(
-        reports, envelope, work.entity.header, failed, context.hostname, context.wording
-    )
+    return report_group(reports, envelope, work.header, failed, context.hostname, context.wording)
 
 
 def copy_of(context: Context, envelope: Envelope, work: Work) -> Group | None:

@@ -8,26 +8,30 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, assert_never
 
 import structlog
 
 from smime_proxy.address import Mailbox
-from smime_proxy.envelope import Envelope, ForwardPath, Role, Session, origin_of, parameter
+from smime_proxy.envelope import Envelope, ForwardPath, Session, origin_of, parameter
 from smime_proxy.gateway.context import Context
+from smime_proxy.gateway.deciding import decided, held_back
 from smime_proxy.gateway.deliver import Outcome, deliver, file_copy
 from smime_proxy.gateway.deliver_each import deliver_each
 from smime_proxy.gateway.delivery import Prepared, drop, mail_parameters, unmet
-from smime_proxy.gateway.discovered import Found
-from smime_proxy.gateway.patience import patience_for
+from smime_proxy.gateway.modes import Mode
+from smime_proxy.gateway.observing import Observed, observe
 from smime_proxy.gateway.ports import Transaction, Upstream, UpstreamError
-from smime_proxy.gateway.record import record_copy, record_deliveries, record_refusal
+from smime_proxy.gateway.record import (
+    record_copy,
+    record_deliveries,
+    record_observed,
+    record_refusal,
+)
 from smime_proxy.gateway.replies import reply_for
-from smime_proxy.gateway.work import Lacking, Refused, Work, make
+from smime_proxy.gateway.work import Refused, Work
 from smime_proxy.reply import Reply
 
-LARGE = 256 * 1024  # octets; beyond this the work costs the loop more than a thread's hand-over
-MANY = 20  # recipients; each may cost a path to validate, or a private key to use
 _Said = TypeVar("_Said")
 _Way: TypeAlias = Callable[
     [Context, Envelope, Work, Transaction | None, Callable[[], bool], float], Awaitable[Outcome]
@@ -143,7 +147,7 @@ class Conversation:
         chosen = mail_parameters(
             transaction.extensions,
             smtputf8=parameter(parameters, "SMTPUTF8") is not None,
-            headers_only=self._session.role is Role.INBOUND,
+            headers_only=self._route.mode.quotes_nothing(self._session.role),
             requested=parameters,
         )
         reply = await transaction.mail(reverse_path, chosen)
@@ -208,10 +212,11 @@ class Conversation:
         self, envelope: Envelope, client_gone: Callable[[], bool], way: _Way
     ) -> Outcome | Refused:
         context, begun = self._context, asyncio.get_running_loop().time()
-        work = await self._work(envelope)
-        if isinstance(work, Refused):
-            record_refusal(context, envelope, work)
-            return work
+        made = await self._made(envelope)
+        if isinstance(made, Refused):
+            record_refusal(context, envelope, made)
+            return made
+        work = made.relayed if isinstance(made, Observed) else made
         if context.memory is not None and work.confidential:
             # Before it is delivered: a program may answer sooner than the upstream's 250 is here,
             # to another process, and who crashes now would never know of the answers.
@@ -220,32 +225,31 @@ class Conversation:
         opened, self._transaction = self._transaction, None
         outcome = await way(context, envelope, work, opened, client_gone, begun)
         try:
-            await self._finish(envelope, work, outcome)
+            await self._finish(envelope, made, outcome)
         except Exception:  # the mail is with its recipients: only the upstream's reply is true
             _log.exception("internal error after delivery", id=envelope.identifier)
             context.measures.count("internal_errors")
         return outcome
 
-    async def _work(self, envelope: Envelope) -> Work | Refused:
-        """Compute what is to be sent; ask for certificates and their status if some are lacking."""
-        patience = patience_for(self._context)
-        context = patience.noting(self._context) if patience else self._context
-        found: Found | None = None
-        while True:
-            lacking = None
-            try:
-                work = await _make(context, envelope, found)
-            except Lacking as error:
-                lacking = error
-            # First of all: who turns out to be good lacks nothing, who is revoked lacks one.
-            if patience and await patience.rewarded():
-                continue
-            if lacking is None:
-                return work
-            found = await lacking.discovery.find(lacking.lacks, context.directory())
+    async def _made(self, envelope: Envelope) -> Work | Refused | Observed:
+        """Have the mail decided on, and made unless it leaves as it came."""
+        mode = self._route.mode
+        match mode:
+            case Mode.ENFORCE:
+                return await decided(self._context, envelope)
+            case Mode.SOFT:
+                return held_back(await decided(self._context, envelope), envelope)
+            case Mode.OBSERVE:
+                return await observe(self._context, envelope)
+            case _:
+                assert_never(mode)
 
-    async def _finish(self, envelope: Envelope, work: Work, outcome: Outcome) -> None:
+    async def _finish(self, envelope: Envelope, made: Work | Observed, outcome: Outcome) -> None:
         """Do what comes after the delivery and no longer changes its reply."""
+        if isinstance(made, Observed):
+            record_observed(self._context, envelope, made, outcome)
+            return
+        work = made
         try:
             record_deliveries(self._context, envelope, work, outcome)
         finally:
@@ -278,10 +282,3 @@ class Conversation:
             reply = reply_for("internal_error", f"id {self.identifier}")
             await self.reset()
             return reply
-
-
-async def _make(context: Context, envelope: Envelope, found: Found | None) -> Work | Refused:
-    large = len(envelope.content) > LARGE or len(envelope.forward_paths) > MANY
-    if large or context.slow_keys:
-        return await asyncio.to_thread(make, context, envelope, found)
-    return make(context, envelope, found)

@@ -4,7 +4,9 @@ No RFC; docs/metrics.md names the counters, docs/logging.md the events and their
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import assert_never
 
 import structlog
 
@@ -14,7 +16,9 @@ from smime_proxy.envelope import Envelope, Origin, Role
 from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.deliver import Outcome
 from smime_proxy.gateway.delivery import PathReplies
-from smime_proxy.gateway.work import Refused, Work
+from smime_proxy.gateway.observing import Observed, Undecided
+from smime_proxy.gateway.work import Content, Refused, Work
+from smime_proxy.message.header import HeaderBlock
 from smime_proxy.message.message_ids import own_identifiers
 from smime_proxy.policy.plan import (
     Decrypt,
@@ -93,9 +97,11 @@ def algorithms_of(
 
 
 def record_refusal(context: Context, envelope: Envelope, refused: Refused) -> None:
-    """Log and count mail that was refused before anything left."""
-    context.measures.count("refused", rule=refused.rule.partition(":")[0])
-    _log.info("refused", **_envelope_fields(envelope), rule=refused.rule, reply=str(refused.reply))
+    """Log and count mail that is refused before anything leaves, or would be."""
+    mode = _mode(context, envelope)
+    context.measures.count("refused", rule=refused.rule.partition(":")[0], mode=mode)
+    fields = _envelope_fields(envelope)
+    _log.info("refused", **fields, rule=refused.rule, reply=str(refused.reply), mode=mode)
 
 
 def record_copy(context: Context, envelope: Envelope, reply: Reply) -> None:
@@ -106,35 +112,74 @@ def record_copy(context: Context, envelope: Envelope, reply: Reply) -> None:
 
 def record_deliveries(context: Context, envelope: Envelope, work: Work, outcome: Outcome) -> None:
     """Log one line a delivery and reply, and count treatments, exemptions and reports."""
-    fields = _envelope_fields(envelope) | {"message_id": _message_id(work)}
+    mode = _mode(context, envelope)
+    fields = _envelope_fields(envelope) | {"message_id": _message_id(work.header)}
     for content, replies in zip(work.contents, outcome.replies, strict=True):
         action = action_of(content.delivery.treatment)
-        certificates = [item[:16] for item in certificates_of(content.delivery.treatment)]
-        rule = content.delivery.rule
         for reply, to in _by_reply(replies):
-            context.measures.count("deliveries", treatment=action, outcome=_outcome(reply.code))
-            _log.info(
-                "delivery",
-                **fields | {"to": to},
-                action=action,
-                rule=rule,
-                certificates=certificates,
-                opened_with=list(opened_with(content.delivery.treatment)),
-                size=len(content.message),
-                reply=str(reply),
-                queued_as=queued_as(reply),
+            context.measures.count(
+                "deliveries", treatment=action, outcome=_outcome(reply.code), mode=mode
             )
+            _log_delivery(fields | {"to": to}, content, reply, mode)
     if work.confidential and envelope.session.role is Role.OUTBOUND:
-        context.measures.count("after_decryption")
+        context.measures.count("after_decryption", mode=mode)
     if work.broken_dkim:
-        context.measures.count("dkim_removed")
-        _log.info("dkim removed", id=envelope.identifier, signatures=work.broken_dkim)
+        context.measures.count("dkim_removed", mode=mode)
+        _log.info("dkim removed", id=envelope.identifier, signatures=work.broken_dkim, mode=mode)
     for exemption in work.plan.exemptions:
-        context.measures.count("exemptions", kind=exemption.partition(":")[0])
-        _log.info("exemption", id=envelope.identifier, kind=exemption)
+        context.measures.count("exemptions", kind=exemption.partition(":")[0], mode=mode)
+        _log.info("exemption", id=envelope.identifier, kind=exemption, mode=mode)
     for signature, encryption in work.verdicts if outcome.reply.is_positive else ():
-        context.measures.count("verdicts", signature=signature, encryption=encryption)
+        context.measures.count("verdicts", signature=signature, encryption=encryption, mode=mode)
     _record_refused(context, envelope, work, outcome)
+
+
+def record_observed(
+    context: Context, envelope: Envelope, observed: Observed, outcome: Outcome
+) -> None:
+    """Log and count what would have become of mail that left as it came.
+
+    Each delivery that would have been made has the replies its recipients' copies got now; who
+    would have got none has a line for what he got all the same, which is not counted.
+    """
+    (content,), (replies,) = observed.relayed.contents, outcome.replies
+    instead, served = observed.instead, frozenset[Mailbox]()
+    match instead:
+        case Refused():
+            record_refusal(context, envelope, instead)
+        case Undecided():
+            context.measures.count("undecided", reason=instead.value)
+        case Work():
+            groups = [frozenset(one.delivery.recipients) for one in instead.contents]
+            told = tuple(_of(replies, group) for group in groups)
+            record_deliveries(context, envelope, instead, replace(outcome, replies=told))
+            served = served.union(*groups)
+        case _:
+            assert_never(instead)
+    fields = _envelope_fields(envelope) | {"message_id": _message_id(observed.relayed.header)}
+    others = tuple(pair for pair in replies if pair[0].mailbox not in served)
+    for reply, to in _by_reply(others):
+        _log_delivery(fields | {"to": to}, content, reply, _mode(context, envelope))
+
+
+def _of(replies: PathReplies, mailboxes: Collection[Mailbox]) -> PathReplies:
+    return tuple(pair for pair in replies if pair[0].mailbox in mailboxes)
+
+
+def _log_delivery(fields: Mapping[str, object], content: Content, reply: Reply, mode: str) -> None:
+    treatment = content.delivery.treatment
+    _log.info(
+        "delivery",
+        **fields,
+        action=action_of(treatment),
+        rule=content.delivery.rule,
+        certificates=[item[:16] for item in certificates_of(treatment)],
+        opened_with=list(opened_with(treatment)),
+        size=len(content.message),
+        reply=str(reply),
+        queued_as=queued_as(reply),
+        mode=mode,
+    )
 
 
 def _record_refused(context: Context, envelope: Envelope, work: Work, outcome: Outcome) -> None:
@@ -142,14 +187,19 @@ def _record_refused(context: Context, envelope: Envelope, work: Work, outcome: O
 
     Without a 250 no report was taken, and the client sends all of it again.
     """
+    mode = _mode(context, envelope)
     for refused in work.plan.refused:
-        fields = {"to": [str(refused.recipient)], "rule": refused.rule}
+        fields = {"to": [str(refused.recipient)], "rule": refused.rule, "mode": mode}
         if envelope.session.hears_each:
-            context.measures.count("refused", rule=refused.rule.partition(":")[0])
+            context.measures.count("refused", rule=refused.rule.partition(":")[0], mode=mode)
             _log.info("refused", id=envelope.identifier, **fields)
         elif outcome.reply.is_positive:
-            context.measures.count("reported")
+            context.measures.count("reported", mode=mode)
             _log.info("reported", id=envelope.identifier, **fields)
+
+
+def _mode(context: Context, envelope: Envelope) -> str:
+    return context.routes[envelope.session.listener].mode.value
 
 
 def _by_reply(replies: PathReplies) -> Iterable[tuple[Reply, list[str]]]:
@@ -166,8 +216,8 @@ def queued_as(reply: Reply) -> str:
     return (found[1] or found[2]) if found else ""
 
 
-def _message_id(work: Work) -> str:
-    identifiers = own_identifiers(work.entity.header)
+def _message_id(header: HeaderBlock) -> str:
+    identifiers = own_identifiers(header)
     return identifiers[0][:MAX_MESSAGE_ID].decode("utf-8", "replace") if identifiers else ""
 
 

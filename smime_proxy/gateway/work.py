@@ -30,6 +30,7 @@ from smime_proxy.gateway.replies import refusal_reply, reply_for
 from smime_proxy.gateway.transform import Material, Transform
 from smime_proxy.message.entity import Entity
 from smime_proxy.message.errors import BadRequest, MessageError
+from smime_proxy.message.header import HeaderBlock
 from smime_proxy.message.parse import parse
 from smime_proxy.message.trace import MAX_RECEIVED, received_count
 from smime_proxy.policy.decide import decide
@@ -57,13 +58,14 @@ class Content:
 class Work:
     """All that is left to do: contents to deliver, and what the plan says besides.
 
-    `seen` is what the sender can read, to be remembered once the mail is delivered; `found` his
-    key. `broken_dkim` counts DKIM signatures of our own that had to go. `confidential` are the
-    Message-IDs of mail that was decrypted here, or answers or carries such mail, to be remembered.
-    `verdicts`: what was found of signature and encryption.
+    `header` is that of the message as it came. `seen` is what the sender can read, to be remembered
+    once the mail is delivered; `found` his key. `broken_dkim` counts DKIM
+    signatures of our own that had to go. `confidential` are the Message-IDs of mail that was
+    decrypted here, or answers or carries such mail, to be remembered. `verdicts`: what was found of
+    signature and encryption.
     """
 
-    entity: Entity
+    header: HeaderBlock
     plan: Plan
     contents: tuple[Content, ...]
     sent_copy: bytes | None = None
@@ -101,7 +103,7 @@ def make(context: Context, envelope: Envelope, found: Found | None = None) -> Wo
     directory = context.directory()
     try:
         entity = parse(envelope.content)
-        if loop := _loop(context, envelope, entity):
+        if loop := loop_of(context, envelope, entity.header):
             return Refused(reply_for("mail_loop", loop), "mail loop")
         facts = facts_of(context, envelope, entity, directory, found or {})
         lacks = to_discover(context, envelope, facts) if found is None else ()
@@ -124,11 +126,11 @@ def make(context: Context, envelope: Envelope, found: Found | None = None) -> Wo
         return Refused(reply_for("malformed", str(error)), "malformed message")
 
 
-def _loop(context: Context, envelope: Envelope, entity: Entity) -> str:
+def loop_of(context: Context, envelope: Envelope, header: HeaderBlock) -> str:
     """Say by what a message is known that goes round, "" of any other."""
-    if received_count(entity.header) > MAX_RECEIVED:
+    if received_count(header) > MAX_RECEIVED:
         return f"more than {MAX_RECEIVED} Received fields"
-    if context.loops and context.loops.goes_round(envelope.session.listener, entity.header):
+    if context.loops and context.loops.goes_round(envelope.session.listener, header):
         return f"it was here more than {MAX_PASSES} times"
     return ""
 
@@ -245,7 +247,7 @@ def _carry_out(
     # Of an answer as well: who answers that may name no older mail.
     confidential = transform.decrypted or bool(facts.message.conversation)
     return Work(
-        transform.entity,
+        transform.entity.header,
         plan,
         tuple(contents),
         copy,

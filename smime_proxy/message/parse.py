@@ -67,6 +67,14 @@ def parse(content: bytes) -> Entity:
     return built[-1]
 
 
+def header_of(content: bytes) -> HeaderBlock:
+    """Give the header block of a message whatever its body, for mail that is read no further.
+
+    Of one beyond `MAX_HEADER_OCTETS` only so much is given that `check_limits` says so.
+    """
+    return HeaderBlock(content[: _split(content, 0, len(content))[0]])
+
+
 def _entity(content: bytes, draft: _Draft, children: tuple[Entity, ...]) -> Entity:
     return Entity(
         content,

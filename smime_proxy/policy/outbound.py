@@ -69,9 +69,8 @@ def settle_early(envelope: Envelope, facts: Facts, rules: Rules) -> Decision | O
     sender, message = facts.sender, facts.message
     everyone = tuple(recipient.mailbox for recipient in facts.recipients)
     # 0. A network that others share lets in only what bears the mark of our own, whatever it is.
-    if message.lacks_field and envelope.session.login is None:
-        detail = f"the field {message.lacks_field} does not say that the mail is ours"
-        return Refusal(Why.FIELD_REQUIRED, detail, "required field")
+    if refusal := required_field(envelope, message.lacks_field):
+        return refusal
     # 1. An authenticated session may not use the address of an account it was not granted.
     if _is_foreign_account(envelope, sender):
         detail = f"login {envelope.session.login} was not granted {sender.mailbox}"
@@ -104,6 +103,14 @@ def settle_early(envelope: Envelope, facts: Facts, rules: Rules) -> Decision | O
         asks = message.asks_sign or message.asks_plain  # the words go, nothing else
         return Plan((Delivery(everyone, Relay(requests=asks), "From names no account"),))
     return Open(chosen, request)
+
+
+def required_field(envelope: Envelope, lacks: str) -> Refusal | None:
+    """Refuse mail that lacks the field its network is let in by; a login is as good."""
+    if not lacks or envelope.session.login is not None:
+        return None
+    detail = f"the field {lacks} does not say that the mail is ours"
+    return Refusal(Why.FIELD_REQUIRED, detail, "required field")
 
 
 def wishes_for(settled: Open, facts: Facts, rules: Rules) -> tuple[Wish, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Role
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.policy.rules import Encrypt
 from smime_proxy.settings.accounts import account_faults
 from smime_proxy.settings.admission import (
@@ -25,6 +26,10 @@ from smime_proxy.settings.model import Settings
 from smime_proxy.settings.peers import client_info_faults, peer_faults
 
 WILDCARD = "0.0.0.0"  # noqa: S104 - compared, not bound
+NOT_ENFORCED = {
+    Mode.SOFT: "refusals of ours are temporary",
+    Mode.OBSERVE: "mail is relayed unchanged, whatever is decided",
+}
 DUAL_WILDCARD = "::"  # listeners bound there take IPv4 too
 
 
@@ -55,10 +60,30 @@ def check_serving(settings: Settings) -> list[Fault]:
 
 
 def notices(settings: Settings) -> list[str]:
-    """Say what is set and has no effect in this version."""
-    if settings.admin.bind is None:
-        return []
-    return [f"admin.bind: {settings.admin.bind} stays closed; this version has no web pages"]
+    """Say what is set and easily forgotten, or has no effect in this version."""
+    said = [notice] if (notice := mode_notice(settings)) else []
+    if settings.admin.bind is not None:
+        bind = settings.admin.bind
+        said.append(f"admin.bind: {bind} stays closed; this version has no web pages")
+    return said
+
+
+def mode_of(settings: Settings, listener: Listener) -> Mode:
+    """Give the mode of a listener: its own, else that of the service."""
+    return listener.mode or settings.service.mode
+
+
+def mode_notice(settings: Settings) -> str:
+    """Say in a line which listeners do not enforce what is decided; "" when all do."""
+    found: dict[Mode, list[str]] = {}
+    for name, listener in settings.listeners.items():
+        found.setdefault(mode_of(settings, listener), []).append(name)
+    said = [
+        f"{mode.value} on {', '.join(found[mode])}: {meaning}"
+        for mode, meaning in NOT_ENFORCED.items()
+        if mode in found
+    ]
+    return f"mode {'; '.join(said)}" if said else ""
 
 
 def signs_opaque(settings: Settings) -> bool:

@@ -5,9 +5,10 @@ The text under each key is its meaning, unit and default; config/smime-proxy.tom
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from smime_proxy.envelope import Role
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.settings.fields import (
     Network,
     RequiredBind,
@@ -37,6 +38,11 @@ FieldName = Annotated[str, Field(pattern=r"^[!-9;-~]+$", max_length=76)]  # RFC 
 HeaderValues = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
 BareLineEnds = Annotated[
     str, AfterValidator(lambda value: value and choice("refuse", "normalise")(value))
+]
+OptionalMode = Annotated[
+    Mode | None,
+    BeforeValidator(lambda value: value or None),
+    PlainSerializer(lambda mode: mode.value if mode else ""),
 ]
 MAX_PATIENCE = 600  # seconds of a client for its final dot, RFC 5321 4.5.3.2.6
 Patience = Annotated[float, Field(gt=0, le=3600)]  # an hour: longer than any client waits
@@ -121,6 +127,8 @@ class Listener(Table):
     recipient: the best way to be a content filter."""
     upstream: str
     """Name of the upstream that gets the mail."""
+    mode: OptionalMode = None
+    """enforce, soft or observe; empty for that of the service."""
     auth: Annotated[str, AfterValidator(choice("none", "upstream", "local"))] = "none"
     """How clients prove who they are: `none`; `upstream`: AUTH PLAIN and LOGIN, under TLS or on
     loopback, with credentials that the upstream checks and that are used towards it; `local`: the

@@ -264,12 +264,10 @@ def read_sent_copy(value: str) -> str:
     return value
 
 
-def choice(*values: str, later: tuple[str, ...] = ()) -> Callable[[str], str]:
-    """Make a check that a text is one of `values`; those of `later` are refused as unsupported."""
+def choice(*values: str) -> Callable[[str], str]:
+    """Make a check that a text is one of `values`."""
 
     def check(value: str) -> str:
-        if value in later:
-            raise ValueError(f"{value!r} is not supported in this version")
         if value not in values:
             raise ValueError(f"must be {' or '.join(values) or 'left out'}, not {value!r}")
         return value

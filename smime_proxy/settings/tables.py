@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from smime_proxy.certs.revocation_mode import Mode
+from smime_proxy.gateway.modes import Mode as ListenerMode
 from smime_proxy.gateway.spelling import MAX_CONTACT, read_line
 from smime_proxy.gateway.texts import Language
 from smime_proxy.policy.rules import MAX_GROUPS
@@ -93,8 +94,9 @@ class Service(Table):
     max_parallel_copies: Annotated[int, Field(ge=1, le=MAX_COPIES)] = 8
     """Copies of one message handed on at once, each on an upstream connection of its own; more go
     in waves."""
-    mode: Annotated[str, AfterValidator(choice("enforce", later=("soft", "observe")))] = "enforce"
-    """`enforce`: refusals are final."""
+    mode: ListenerMode = ListenerMode.ENFORCE
+    """`enforce`; `soft`: our own refusals of mail are for now only (4yz); `observe`: all mail is
+    relayed unchanged, decisions are logged and counted."""
 
     @property
     def effective_authserv_id(self) -> str:

@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Literal, Protocol
 
 from smime_proxy.envelope import Role
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.gateway.ports import Extensions, Measures
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.gateway.wording import Wording
@@ -51,7 +52,7 @@ class ListenerOptions:
     becomes of content with a bare CR or LF, "" for what the role asks for. `max_lag` is how late
     the event loop may be before clients are put off, 0 for ever so late. What sessions may take is
     said in `Allowance`. `trusted_peers` may say by XCLIENT, XFORWARD and, with `proxy_protocol`, by
-    a header in front of all who their client is.
+    a header in front of all who their client is. `mode` says whether our own refusals are final.
     """
 
     name: str
@@ -83,6 +84,7 @@ class ListenerOptions:
     max_lag: float = 0.1  # Haraka's toobusy takes 0.07
     max_octets_held: int = MAX_MESSAGE_OCTETS_HELD
     bare_line_ends: Literal["", "refuse", "normalise"] = ""
+    mode: Mode = Mode.ENFORCE
 
     @property
     def allowance(self) -> Allowance:

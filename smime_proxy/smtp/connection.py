@@ -12,6 +12,7 @@ from typing import Any, cast
 import structlog
 from aiosmtpd.smtp import SMTP
 
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.reply import EnhancedStatus, Reply
 from smime_proxy.smtp.admission import SHUTTING_DOWN, UNKNOWN_PEER, Admission, plain_address
 from smime_proxy.smtp.intake import Intake
@@ -39,6 +40,8 @@ def cause_of(reply: Reply) -> str:
     """
     if reply.told is not None:
         return reply.told.situation
+    if reply.is_permanent:
+        return reply.enhanced  # of ours, and softened
     return _UNTOLD.get(reply.code, "upstream")
 
 
@@ -224,7 +227,10 @@ class Connection(SMTP):
         What a sound client is never told, of syntax and sequence, is counted; too much of it ends
         the session, and so does every 421 (RFC 5321 3.8).
         """
-        self._replies.append(encode(self.admission.options.wording.reply(reply)))
+        given = self.mode.given(reply)
+        if given is not reply:
+            self._note_softened(reply)
+        self._replies.append(encode(self.mode.given(self.admission.options.wording.reply(reply))))
         if reply.code in _FAULTS:
             self._faults += 1
             if self._faults >= self.admission.max_faults and not self.closing:
@@ -232,6 +238,18 @@ class Connection(SMTP):
         self.closing = self.closing or reply.code == SERVICE_CLOSING
         if reply.is_temporary and not self.client_gone:
             self.admission.count("temporary_replies", cause=cause_of(reply))
+
+    @property
+    def mode(self) -> Mode:
+        """The mode replies are given in."""
+        return self.admission.options.mode
+
+    def _note_softened(self, reply: Reply) -> None:
+        """Log and count a final refusal, given as one for now, as what it would have been."""
+        self.admission.count("softened", cause=cause_of(reply))
+        _log.info(
+            "softened", listener=self.admission.options.name, client=self.peer, reply=str(reply)
+        )
 
     async def flush(self) -> None:
         """Send the replies gathered, and wait while the client does not read them."""

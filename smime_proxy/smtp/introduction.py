@@ -11,6 +11,7 @@ from functools import partial
 from typing import ClassVar
 
 from smime_proxy.envelope import Origin, Session
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.gateway.ports import Extensions
 from smime_proxy.reply import EnhancedStatus, Reply
 from smime_proxy.smtp import xclient, xforward
@@ -62,6 +63,11 @@ class Introduction(Connection):
         known = self.peer if self.peer != UNKNOWN_PEER else ""
         count = partial(_count_login, self.admission)
         return AnnouncedAuthentication(known, self.admission.throttle, count, login)
+
+    @property
+    def mode(self) -> Mode:
+        """The mode replies are given in: what a transaction began with holds to its end."""
+        return super().mode if self._transaction is None else self._transaction.mode
 
     @property
     def _greeting(self) -> Reply:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from smime_proxy.address import Mailbox
 from smime_proxy.envelope import Role
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.gateway.ports import Extensions
 from smime_proxy.gateway.replies import reply_for
 from smime_proxy.reply import EnhancedStatus, Reply
@@ -48,6 +49,11 @@ class Transaction:
         self._prdr = prdr
         self._tried = 0
         self._accepted = 0
+
+    @property
+    def mode(self) -> Mode:
+        """The mode its replies are given in."""
+        return self._options.mode
 
     async def rcpt(self, argument: bytes) -> Reply:
         """Answer RCPT: our own refusal, or what the upstream says."""
@@ -146,16 +152,16 @@ class Transaction:
         best = min(reply.code for reply in replies)
         self._admission.count("messages", reply=f"{best // 100}yz")
         if self._prdr and len(replies) > 1:
-            return (_EACH_FOLLOWS, *replies, _on_the_whole(replies))
+            return (_EACH_FOLLOWS, *replies, _on_the_whole(replies, self.mode))
         return replies
 
 
-def _on_the_whole(replies: Sequence[Reply]) -> Reply:
+def _on_the_whole(replies: Sequence[Reply], mode: Mode) -> Reply:
     """Sum up: what is positive for one recipient stays so only if the whole is.
 
     A permanent refusal of the whole would be one for those too who are to be tried again.
     """
-    return min(replies, key=lambda reply: reply.code // 100)
+    return min(replies, key=lambda reply: mode.given(reply).code // 100)
 
 
 def _excuse(shortfall: Shortfall) -> Reply:

@@ -39,12 +39,13 @@ class Design:
     listeners: Mapping[str, Listener]
     workers: int = 1
     more: str = ""
+    service: str = ""  # further lines of [service]
 
     def toml(self, state: Path, ports: Mapping[str, int]) -> str:
         """Write the settings file."""
         tables = [
             '[service]\nhostname = "proxy.example.test"',
-            f'state_dir = "{state}"\nworkers = {self.workers}',
+            f'state_dir = "{state}"\nworkers = {self.workers}\n{self.service}',
             '[admin]\nbind = ""',
             f'[status]\nbind = "{HOST}:{ports["status"]}"',
             *(f"[upstreams.{name}]\n{lines}" for name, lines in self.upstreams.items()),
@@ -152,7 +153,8 @@ class Proxy:
         """Tell whether it says that it is ready; fails when it has ended instead."""
         assert self.process is not None
         assert self.process.poll() is None, self.log()
-        return self.get("/readyz") == (200, "ok\n")
+        status, said = self.get("/readyz")
+        return status == 200 and said.startswith("ok\n")
 
     def get(self, path: str) -> tuple[int, str]:
         """Ask the status endpoint; (0, "") when nobody answers."""

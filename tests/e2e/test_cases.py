@@ -17,6 +17,7 @@ from smime_proxy.cms.decrypt import DecryptionKey
 from smime_proxy.cms.sign import CmsSigner
 from smime_proxy.cms.structures import parse_signed_data
 from smime_proxy.envelope import ForwardPath, Role
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.gateway.pipeline import Gateway
 from smime_proxy.message.build import with_entity
 from smime_proxy.message.canonical import canonical_entity, outer_header
@@ -33,6 +34,7 @@ from smime_proxy.smime.receive import Received, receive
 from smime_proxy.smime.sign import sign_entity, sign_entity_opaque
 from smime_proxy.smime.verify import Trust
 from tests import pki
+from tests.corpus import is_passed
 from tests.fakes import AT, FakeKey, FakeUpstream, Octets, Sent, World, session
 
 CASES = Path(__file__).resolve().parents[1] / "cases"
@@ -163,6 +165,27 @@ async def test_the_story_goes_as_told(story: Path) -> None:
                 assert CHECKS[name](sent, wanted, content), (name, wanted, sent.content)
             else:
                 assert name in {"at", "to"}
+
+
+COUNTED = ("deliveries", "refused", "reported", "exemptions", "verdicts", "after_decryption")
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
+async def test_in_mode_observe_the_story_is_only_counted(story: Path) -> None:
+    """Exactly as if it were enforced, and the mail leaves as it came."""
+    told = tomllib.loads((story / "case.toml").read_text(encoding="utf-8"))
+    content, counted = arriving(story, told), {}
+    for mode in (Mode.ENFORCE, Mode.OBSERVE):
+        surroundings = world(told)
+        surroundings.mode = mode
+        reply = await send(surroundings, content, told)
+        said = [(name, dict(one)) for name, one in surroundings.measures.counted if name in COUNTED]
+        assert {one.pop("mode") for _, one in said} == {mode.value}
+        counted[mode] = said
+    assert counted[Mode.OBSERVE] == counted[Mode.ENFORCE]
+    assert reply.code == 250
+    (sent,) = (sent for upstream in upstreams(surroundings).values() for sent in upstream.sent)
+    assert is_passed(content, sent.content)
 
 
 def upstreams(surroundings: World) -> dict[str, FakeUpstream]:

@@ -53,7 +53,7 @@ def test_the_metrics_of_all_workers_are_summed_and_every_one_is_documented(
             assert deliver(proxy.ports["lost"], ALICE, (OUTSIDE,), letter(99)).code == 451
             listener = (("listener", "out"),)
             eventually(lambda: shown(proxy)["sessions_open"].get(listener) == len(clients))
-            treated = (("outcome", "accepted"), ("treatment", "sign"))
+            treated = (("mode", "enforce"), ("outcome", "accepted"), ("treatment", "sign"))
             eventually(lambda: shown(proxy)["deliveries"].get(treated) == len(clients))
             cause = (("cause", "upstream_unreachable"), ("listener", "lost"))
             eventually(lambda: shown(proxy)["temporary_replies"].get(cause) == 1)

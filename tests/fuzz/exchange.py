@@ -60,7 +60,7 @@ def run_outbound(raw: bytes) -> Hashable:
     work = outbound(raw)
     if isinstance(work, Refused):
         return work.rule
-    if not meeting_method(work.entity):
+    if not meeting_method(parse(raw)):
         for made in work.contents:
             hold_nothing_shows(made)
     return _rules(work)
@@ -100,7 +100,7 @@ def run_signing(raw: bytes) -> Hashable:
             received = receive(parse(made.message), (), people.trust(), AT)
             told = f"{received.report.signature} {received.report.reason}"
             # What holds more layers than anybody opens is signed all the same, and never passes.
-            if not _is_odd(work.entity.header) and TOO_MANY_LAYERS not in told:
+            if not _is_odd(work.header) and TOO_MANY_LAYERS not in told:
                 hold(told.startswith("pass"), f"what we sign passes: {told}")
     return _rules(work)
 

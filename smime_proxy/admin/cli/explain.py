@@ -4,6 +4,7 @@ The very steps of the mail path; RFC 5321 2.3.1 (envelope).
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from smime_proxy.admin.cli import files
 from smime_proxy.admin.cli.adapters import act, adapters, opened_store, settings
 from smime_proxy.admin.cli.arguments import Json, mailbox
 from smime_proxy.admin.cli.errors import CommandError
+from smime_proxy.admin.cli.explain_sent import explain_sent
 from smime_proxy.admin.cli.inspect import without_mbox_line
 from smime_proxy.admin.cli.output import emit_json, emit_table, tell
 from smime_proxy.admin.cli.program import noun
@@ -23,26 +25,42 @@ from smime_proxy.gateway.context import Context
 from smime_proxy.gateway.discovered import Found
 from smime_proxy.gateway.explain import Explained, Explanation, to_look_up
 from smime_proxy.gateway.explain import explain as explain_envelope
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.policy.algorithms import HeaderProtection
 from smime_proxy.settings import Settings
+from smime_proxy.settings.checks import NOT_ENFORCED
 from smime_proxy.smtp.intake import normalise
 
 app = noun()
+
+File = Annotated[
+    Path | None, typer.Argument(metavar="FILE", help="A message; - for stdin.", readable=False)
+]
+Sender = Annotated[
+    str | None, typer.Option("--from", metavar="A", help="Reverse-path; empty for the null one.")
+]
+Recipients = Annotated[
+    list[str] | None, typer.Option("--to", metavar="B", help="A recipient; repeatable.")
+]
+FromSent = Annotated[
+    Path | None,
+    typer.Option(
+        "--from-sent",
+        metavar="MAILDIR",
+        help="Count what would become of mail sent already: a Maildir, *.eml, or an mbox.",
+        readable=False,
+    ),
+]
 
 
 @app.command()
 def explain(
     context: typer.Context,
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A message; - for stdin.", readable=False)
-    ],
+    file: File = None,
     *,
-    sender: Annotated[
-        str, typer.Option("--from", metavar="A", help="Reverse-path; empty for the null one.")
-    ],
-    recipients: Annotated[
-        list[str], typer.Option("--to", metavar="B", help="A recipient; repeatable.")
-    ],
+    sender: Sender = None,
+    recipients: Recipients = None,
+    from_sent: FromSent = None,
     listener: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="As if it came there; default the first outbound one."),
@@ -57,6 +75,15 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say which rule decides what for each recipient; sends nothing."""
+    if from_sent is not None:
+        alone = {"FILE": file, "--from": sender, "--to": recipients, "--login": login}
+        _refuse_mixed(alone | {"--discover": discover or None})
+        loaded = settings(context)
+        session = _session(loaded, listener, None)
+        explain_sent(context, loaded, from_sent, session, as_json=as_json)
+        return
+    if file is None or sender is None or not recipients:
+        raise typer.BadParameter("--from A --to B FILE are needed, or --from-sent MAILDIR alone")
     loaded, acting = settings(context), act(context)
     declared = read_declared(loaded, acting.at)
     if declared.faults:  # what would be said without their keys is never true
@@ -79,11 +106,21 @@ def explain(
     found = replace(found, recipients=tuple(in_order))
     if as_json:
         emit_json(found)
-    else:
-        _show(found)
-        known = declared.find(envelope.reverse_path) if envelope.reverse_path else None
-        if known is not None:
-            tell(f"the account {known.account.address} is declared in the settings")
+        return
+    _show(found)
+    known = declared.find(envelope.reverse_path) if envelope.reverse_path else None
+    if known is not None:
+        tell(f"the account {known.account.address} is declared in the settings")
+    if meaning := NOT_ENFORCED.get(Mode(found.mode)):
+        tell(f"the listener {envelope.session.listener} is in mode {found.mode}: {meaning}")
+
+
+def _refuse_mixed(others: Mapping[str, object]) -> None:
+    given = [name for name, value in others.items() if value is not None and value != []]
+    if given:
+        raise typer.BadParameter(
+            f"--from-sent takes senders and recipients from the mail: leave out {', '.join(given)}"
+        )
 
 
 async def _look_up(gateway: Context, envelope: Envelope) -> Found:

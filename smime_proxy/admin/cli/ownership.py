@@ -20,6 +20,11 @@ LATE_MODULES = (
 STATE_MODE = 0o700  # private keys lie there, wrapped
 
 
+def gives_root_up(state_dir: Path) -> bool:
+    """Tell whether `act_as_owner` will make this process somebody else."""
+    return os.geteuid() == 0 and state_dir.exists() and state_dir.stat().st_uid != 0
+
+
 def act_as_owner(state_dir: Path, service_user: str = SERVICE_USER) -> None:
     """Give up root for the owner of `state_dir`; does nothing for anybody but root.
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
 from smime_proxy.admin.doctor.finding import HORIZON, Finding, Severity
 from smime_proxy.certs.certificate import Certificate
+from smime_proxy.settings.checks import mode_notice
 from smime_proxy.settings.fields import Scheme
 from smime_proxy.settings.model import Settings
 
@@ -25,6 +26,9 @@ def settings_findings(settings: Settings) -> Iterator[Finding]:
     if is_reserved(hostname):
         what = f"service.hostname is {hostname!r}, a name for demonstrations"
         yield Finding(Severity.NOTE, "service.hostname", what, "set the name of this machine")
+    if notice := mode_notice(settings):
+        todo = 'set mode = "enforce" when what is counted is what you want'
+        yield Finding(Severity.NOTE, "service.mode", notice, todo)
     for name, upstream in settings.upstreams.items():
         if upstream.url.scheme is Scheme.MAILDIR:
             what = "mail handed to it stays in a directory of this machine"

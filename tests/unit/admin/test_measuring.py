@@ -6,8 +6,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from smime_proxy.admin.engine import Remembering
-from smime_proxy.admin.measuring import PendingWatch, measured
+from smime_proxy.admin.measuring import PendingWatch, measured, modes
 from smime_proxy.admin.metrics import GAUGES
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.gateway.ports import Extensions, UpstreamError
 from smime_proxy.policy.harvest import Caution
 from smime_proxy.stores import pending
@@ -61,3 +62,8 @@ async def test_an_upstream_is_unreachable_once_no_session_can_be_had() -> None:
             "snapshot_age_seconds": 0.25,
         }
         assert {full.partition("\t")[0] for full in shown} <= set(GAUGES)
+
+
+def test_each_listener_is_measured_under_its_mode() -> None:
+    found = modes({"out": Mode.ENFORCE, "in": Mode.OBSERVE})
+    assert found == {"mode\tout\tenforce": 1.0, "mode\tin\tobserve": 1.0}

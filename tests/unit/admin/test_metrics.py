@@ -36,13 +36,14 @@ def shown(
 
 def test_counts_are_shown_with_their_labels() -> None:
     counters = Counters()
-    counters.count("refused", rule='odd "rule"\n')
+    counters.count("refused", rule='odd "rule"\n', mode="soft")
     counters.count("messages", listener="mx", reply="2yz")
     counters.count("messages", reply="2yz", listener="mx")
     samples = shown(counters)
     labels = (("listener", "mx"), ("reply", "2yz"))
     assert samples["smime_proxy_messages_total", labels] == 2
-    assert samples["smime_proxy_refused_total", (("rule", 'odd "rule"\n'),)] == 1
+    labels = (("mode", "soft"), ("rule", 'odd "rule"\n'))
+    assert samples["smime_proxy_refused_total", labels] == 1
     assert samples["smime_proxy_internal_errors_total", ()] == 0
     assert samples["smime_proxy_ready", ()] == 1
     assert samples["smime_proxy_build_info", (("version", "1.2"),)] == 1
@@ -70,8 +71,8 @@ def test_of_what_several_processes_measure_one_value_is_made_as_it_makes_sense()
 @pytest.mark.parametrize("value", ["alice@example.test", "two\tlabels", "x" * 61])
 def test_no_address_and_nothing_endless_becomes_a_label(value: str) -> None:
     counters = Counters()
-    counters.count("refused", rule=value)
-    assert shown(counters)["smime_proxy_refused_total", (("rule", "other"),)] == 1
+    counters.count("session_errors", listener=value)
+    assert shown(counters)["smime_proxy_session_errors_total", (("listener", "other"),)] == 1
 
 
 def test_the_number_of_series_has_an_end_and_a_report_holds_them_all() -> None:

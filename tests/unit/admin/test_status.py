@@ -17,15 +17,16 @@ class Seen:
 
     def __init__(self, reason: str = "") -> None:
         self.reason = reason
+        self.modes: dict[str, float] = {}
 
     def not_ready(self) -> str:
         return self.reason
 
     def counts(self) -> Mapping[str, int]:
-        return {"reported": 7}
+        return {"partly_sent": 7}
 
     def measured(self) -> Sequence[Mapping[str, float]]:
-        return [{"expiry_seconds\tsigning": 4e9}]
+        return [{"expiry_seconds\tsigning": 4e9, "mode\tout\tenforce": 1.0, **self.modes}]
 
 
 @asynccontextmanager
@@ -66,10 +67,19 @@ async def test_readiness_comes_with_its_reason() -> None:
     assert answer.endswith("\r\n\r\nshutting down\n")
 
 
+async def test_a_service_that_does_not_enforce_is_ready_and_says_so() -> None:
+    overview = Seen()
+    assert (await ask(get("/readyz"), overview)).endswith("\r\n\r\nok\n")
+    overview.modes["mode\tin\tobserve"] = 1.0
+    answer = await ask(get("/readyz"), overview)
+    assert answer.startswith("HTTP/1.1 200 ")
+    assert answer.endswith("\r\n\r\nok\nlistener in: observe\n")
+
+
 async def test_metrics_are_shown() -> None:
     answer = await ask(get("/metrics?x=1"))
     assert "Content-Type: text/plain; version=0.0.4" in answer
-    assert "\nsmime_proxy_reported_total 7.0\n" in answer
+    assert "\nsmime_proxy_partly_sent_total 7.0\n" in answer
     assert "\nsmime_proxy_ready 1.0\n" in answer
 
 

@@ -1,8 +1,9 @@
 import pytest
 
 from smime_proxy.address import parse_mailbox
-from smime_proxy.app.connections import upstream_makers
+from smime_proxy.app.connections import listener_options, upstream_makers
 from smime_proxy.app.context import build_routes, sent_copies
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.gateway.ports import UpstreamError
 from smime_proxy.settings import Settings
 from smime_proxy.smtp.maildir import MaildirUpstream
@@ -21,6 +22,16 @@ def test_reports_about_inbound_mail_go_out_through_the_outbound_upstream() -> No
     assert routes["b"].reports is upstreams["one"]
     alone = Settings.model_validate({"upstreams": UPSTREAMS, "listeners": {"b": IN}})
     assert build_routes(alone, upstreams)["b"].reports is None
+
+
+def test_a_listener_has_its_own_mode_or_that_of_the_service() -> None:
+    tables = {"upstreams": UPSTREAMS, "service": {"mode": "soft"}}
+    listeners = {"a": OUT, "b": IN | {"mode": "observe"}}
+    settings = Settings.model_validate(tables | {"listeners": listeners})
+    upstreams = {name: make() for name, make in upstream_makers(settings).items()}
+    routes = build_routes(settings, upstreams)
+    modes = [routes[one.name].mode is one.mode and one.mode for one in listener_options(settings)]
+    assert modes == [Mode.SOFT, Mode.OBSERVE]
 
 
 def test_sent_copies_go_to_a_named_upstream_or_a_maildir_of_the_account() -> None:

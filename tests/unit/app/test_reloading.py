@@ -22,7 +22,10 @@ def settings(listener: Mapping[str, Any] = OUT, **more: Any) -> Settings:
 
 def test_what_can_change_is_put_in_force() -> None:
     after = settings(
-        OUT | {"upstream": "two"}, policy={"encrypt": "required"}, texts={"languages": ["de"]}
+        OUT | {"upstream": "two", "mode": "soft"},
+        policy={"encrypt": "required"},
+        texts={"languages": ["de"]},
+        service={"mode": "observe"},
     )
     reloading = Reloading(InForce.read(settings()), lambda: after)
     assert reloading.renew().settings is after

@@ -264,7 +264,7 @@ async def test_r07_a_group_refused_for_good_is_reported_before_the_client_gets_2
     assert b"Auto-Submitted: auto-replied" in report.content
     assert PARTNER.encode() in report.content
     assert b"Status: 5.1.1" in report.content
-    assert surroundings.measures.counted.count(("reported", {})) == 1
+    assert surroundings.measures.counted.count(("reported", {"mode": "enforce"})) == 1
     assert b"\r\ntext\r\n" not in report.content
 
 

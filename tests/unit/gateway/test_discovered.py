@@ -117,7 +117,8 @@ async def test_what_is_only_possible_goes_as_policy_says_and_is_counted() -> Non
         )
     ).code == 250
     assert classify(parse(surroundings.outside.sent[0].content)) is Protection.CLEAR_SIGNED
-    assert ("exemptions", {"kind": "directory unreachable"}) in surroundings.measures.counted
+    labels = {"kind": "directory unreachable", "mode": "enforce"}
+    assert ("exemptions", labels) in surroundings.measures.counted
 
 
 async def test_who_is_known_is_not_looked_for() -> None:

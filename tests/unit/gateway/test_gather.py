@@ -245,8 +245,8 @@ def test_what_ended_is_among_the_facts() -> None:
 def test_a_required_field_is_there_once_with_a_value_that_will_do(fields: str, lacks: str) -> None:
     """Row A03."""
     entity = parse(f"From: {ALICE}\r\n{fields}\r\nX-Org: example.com\r\n".encode())
-    assert lacking_field(entity, {"X-Org": ("example.com",)}) == lacks
-    assert lacking_field(entity, {}) == ""
+    assert lacking_field(entity.header, {"X-Org": ("example.com",)}) == lacks
+    assert lacking_field(entity.header, {}) == ""
 
 
 def test_what_a_listener_requires_is_asked_of_its_mail() -> None:

@@ -31,7 +31,7 @@ def test_a_group_has_its_recipients_and_names_a_single_one_in_received() -> None
     surroundings = world()
     sealed = envelope(mail(ALICE, *BOTH), ALICE, *BOTH)
     work = work_of(surroundings)
-    header = work.entity.header
+    header = work.header
     groups = [
         group_of(surroundings.context(), sealed, content, header) for content in work.contents
     ]
@@ -47,7 +47,7 @@ def test_received_bears_a_mark_where_loops_are_known() -> None:
     work = work_of(surroundings)
     loops = Loops(b"key", "proxy.example.test", ["out"])
     context = replace(surroundings.context(), loops=loops)
-    header = work.entity.header
+    header = work.header
     received = group_of(context, sealed, work.contents[0], header).content[0]
     mark = loops.mark("out", sealed.identifier, header)
     assert f" id {mark}\r\n".encode() in received

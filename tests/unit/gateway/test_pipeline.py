@@ -2,20 +2,16 @@
 
 import base64
 import os
-import threading
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from smime_proxy.address import Mailbox, parse_mailbox
-from smime_proxy.certs.selection import KeyEntry, PartnerCertificate
-from smime_proxy.cms.sign import CmsSigner
+from smime_proxy.address import parse_mailbox
 from smime_proxy.envelope import ForwardPath, Role
 from smime_proxy.gateway.context import Context
-from smime_proxy.gateway.pipeline import LARGE, MANY, Gateway
+from smime_proxy.gateway.pipeline import Gateway
 from smime_proxy.gateway.ports import (
     Extensions,
     FoundKey,
@@ -244,49 +240,6 @@ async def test_i15_whatever_fails_no_transaction_is_left_open(
     assert (world.outside.sent, world.outside.leaked) == ([], 0)
 
 
-async def test_mail_to_many_is_worked_on_in_a_thread(world: World) -> None:
-    threads: list[str] = []
-    choose = world.directory.partner_certificates
-
-    def noted(mailbox: Mailbox) -> Sequence[PartnerCertificate]:
-        threads.append(threading.current_thread().name)
-        return choose(mailbox)
-
-    world.directory.partner_certificates = noted  # type: ignore[method-assign]
-    content = mail("alice@example.test", "x@y.org")
-    await send(world, content, "alice@example.test", "x@y.org")
-    everyone = [f"x{number}@y.org" for number in range(MANY + 1)]
-    await send(world, content, "alice@example.test", *everyone)
-    here = threading.current_thread().name
-    assert threads[0] == here
-    assert here not in threads[1:]
-
-
-async def test_with_keys_on_a_device_every_mail_is_worked_on_in_a_thread(world: World) -> None:
-    threads: list[str] = []
-    signer = world.directory.signer
-
-    def noted(account: Account, entry: KeyEntry, at: datetime) -> CmsSigner:
-        threads.append(threading.current_thread().name)
-        return signer(account, entry, at)
-
-    world.directory.signer = noted  # type: ignore[method-assign]
-    gateway = Gateway(replace(world.context(), slow_keys=True))
-    talk = gateway.begin(session())
-    assert (await talk.mail(parse_mailbox("alice@example.test"), ())).code == 250
-    assert (await talk.rcpt(ForwardPath(parse_mailbox("x@y.org")))).code == 250
-    content = mail("alice@example.test", "x@y.org")
-    assert (await talk.data(content, AT, lambda: False)).code == 250
-    assert threads
-    assert threading.current_thread().name not in threads
-
-
-async def test_large_mail_is_worked_on_in_a_thread_with_the_same_result(world: World) -> None:
-    content = mail("alice@example.test", "x@y.org", body="text\r\n" * (LARGE // 5))
-    assert (await send(world, content, "alice@example.test", "x@y.org")).code == 250
-    assert classify(parse(world.outside.sent[0].content)) is Protection.CLEAR_SIGNED
-
-
 async def test_a_person_with_two_certificates_signs_with_one_and_reads_with_the_other(
     world: World, tmp_path: Path
 ) -> None:
@@ -359,7 +312,7 @@ async def test_what_a_sender_reads_is_remembered_once_his_mail_is_delivered(worl
     (seen,) = world.seen
     # Once, for the mail that was handed on.
     judged = [labels for name, labels in world.measures.counted if name == "verdicts"]
-    assert judged == [{"signature": "pass", "encryption": "none"}]
+    assert judged == [{"signature": "pass", "encryption": "none", "mode": "enforce"}]
     assert (str(seen.mailbox), seen.at) == ("x@y.org", AT)
 
 
@@ -415,9 +368,9 @@ async def test_what_is_decrypted_is_remembered_before_a_program_can_answer_it() 
         assert (refused.code, refused.enhanced) == (550, "5.7.5")
     assert surroundings.outside.sent == []
     counted = [labels for name, labels in surroundings.measures.counted if name == "refused"]
-    assert counted == [{"rule": "after_decryption"}] * 2
+    assert counted == [{"rule": "after_decryption", "mode": "enforce"}] * 2
     assert (await cases.send(surroundings, answer, cases.ALICE, cases.PARTNER)).code == 250
-    assert ("after_decryption", {}) in surroundings.measures.counted
+    assert ("after_decryption", {"mode": "enforce"}) in surroundings.measures.counted
     assert memory.known == {b"1@x", b"1@example.test"}
 
 

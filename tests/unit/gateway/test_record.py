@@ -61,15 +61,21 @@ async def test_deliveries_copies_and_refusals_are_counted() -> None:
     surroundings = world(Policy(sent_copy="maildir:///x"))
     await send(surroundings, mail(ALICE, PARTNER, STRANGER), ALICE, PARTNER, STRANGER)
     counted = surroundings.measures.counted
-    assert ("deliveries", {"treatment": "sign+encrypt", "outcome": "accepted"}) in counted
-    assert ("deliveries", {"treatment": "sign", "outcome": "accepted"}) in counted
+    assert (
+        "deliveries",
+        {"treatment": "sign+encrypt", "outcome": "accepted", "mode": "enforce"},
+    ) in counted
+    assert (
+        "deliveries",
+        {"treatment": "sign", "outcome": "accepted", "mode": "enforce"},
+    ) in counted
     assert ("sent_copies", {"outcome": "accepted"}) in counted
     surroundings.outside.faults["commit"] = UNKNOWN
     await send(surroundings, mail(ALICE, STRANGER), ALICE, STRANGER)
-    assert ("deliveries", {"treatment": "sign", "outcome": "refused"}) in counted
+    assert ("deliveries", {"treatment": "sign", "outcome": "refused", "mode": "enforce"}) in counted
     asked = mail(ALICE, STRANGER, subject="[encrypt] x")
     await send(surroundings, asked, ALICE, STRANGER)
-    assert ("refused", {"rule": "encrypt"}) in counted
+    assert ("refused", {"rule": "encrypt", "mode": "enforce"}) in counted
 
 
 def test_the_upstreams_own_name_for_the_message_is_found_in_its_reply() -> None:
@@ -87,7 +93,7 @@ async def test_a_delivery_has_all_that_finds_it_again_elsewhere() -> None:
     assert set(line) == {
         *("event", "log_level", "id", "listener", "client", "helo", "sender", "to"),
         *("message_id", "action", "rule", "certificates", "opened_with"),
-        *("size", "reply", "queued_as"),
+        *("size", "reply", "queued_as", "mode"),
     }
     assert line["message_id"]
     assert line["certificates"] == [
@@ -105,10 +111,10 @@ async def test_what_policy_refused_is_reported_only_once_the_report_was_taken() 
     content = mail(ALICE, PARTNER, STRANGER)
     surroundings.outside.faults["commit"] = BUSY
     assert (await send(surroundings, content, ALICE, PARTNER, STRANGER)).code == BUSY.code
-    assert ("reported", {}) not in counted
+    assert ("reported", {"mode": "enforce"}) not in counted
     surroundings.outside.faults.clear()
     assert (await send(surroundings, content, ALICE, PARTNER, STRANGER)).code == 250
-    assert counted.count(("reported", {})) == 1
+    assert counted.count(("reported", {"mode": "enforce"})) == 1
 
 
 async def test_i17_neither_content_nor_subject_is_logged() -> None:

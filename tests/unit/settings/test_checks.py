@@ -3,11 +3,13 @@ from typing import Any
 
 import pytest
 
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.settings import Settings
 from smime_proxy.settings.checks import (
     check,
     check_serving,
     encrypts,
+    mode_of,
     notices,
     reports_upstream,
     sent_copy_upstream,
@@ -218,3 +220,23 @@ def test_a_token_that_is_set_has_no_fault_but_files_that_are_not_there() -> None
     told = [str(fault) for fault in check_serving(built(pkcs11=whole))]
     assert "pkcs11.module: /no/module.so: no such file" in told
     assert "pkcs11.pin_file: /no/pin: no such file" in told
+
+
+def test_listeners_that_do_not_enforce_are_told_of_in_one_line() -> None:
+    out = {"role": "outbound", "bind": "127.0.0.1:1", "upstream": "relay"}
+    listeners = {
+        "out": out,
+        "mx": out | {"bind": "127.0.0.1:2", "mode": "observe"},
+        "other": out | {"bind": "127.0.0.1:3", "mode": "soft"},
+    }
+    upstreams = {"relay": {"url": "maildir:///x"}}
+    settings = built(listeners=listeners, upstreams=upstreams, admin={"bind": ""})
+    assert mode_of(settings, settings.listeners["out"]) is Mode.ENFORCE
+    (line,) = notices(settings)
+    assert line == (
+        "mode soft on other: refusals of ours are temporary; "
+        "observe on mx: mail is relayed unchanged, whatever is decided"
+    )
+    softer = built(listeners=listeners, upstreams=upstreams, service={"mode": "soft"})
+    assert mode_of(softer, softer.listeners["out"]) is Mode.SOFT
+    assert mode_of(softer, softer.listeners["mx"]) is Mode.OBSERVE

@@ -171,11 +171,10 @@ def test_other_places_of_sent_copies_are_refused(text: str) -> None:
         read_sent_copy(text)
 
 
-def test_values_of_later_features_are_refused_as_such() -> None:
-    with pytest.raises(ValueError, match="'b' is not supported in this version"):
-        choice("a", later=("b",))("b")
-    with pytest.raises(ValueError, match="must be a, not 'c'"):
-        choice("a", later=("b",))("c")
+def test_a_choice_names_its_values() -> None:
+    assert choice("a", "b")("b") == "b"
+    with pytest.raises(ValueError, match="must be a or b, not 'c'"):
+        choice("a", "b")("c")
 
 
 def test_a_uri_of_a_key_is_read_or_refused_with_the_reason() -> None:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.settings import Settings, SettingsError, load
 from smime_proxy.settings.fields import Bind
 
@@ -59,7 +60,7 @@ def test_environment_wins_over_secrets_over_file_over_defaults(
     assert service.hostname == "environment.example"
     assert service.authserv_id == "secret"
     assert service.workers == 3
-    assert service.mode == "enforce"
+    assert service.mode is Mode.ENFORCE
 
 
 def test_every_kind_of_value_can_come_from_a_variable(tmp_path: Path) -> None:
@@ -106,8 +107,7 @@ def test_a_variable_alone_can_make_a_listener_whole(tmp_path: Path) -> None:
         ('[service]\nhostname = "a b"', "service.hostname: must be a host name, not 'a b'"),
         ('[service]\nauthserv_id = "a b"', "service.authserv_id: must be short and of"),
         ('[service]\nmax_message_size = "big"', "service.max_message_size: must be a size such"),
-        ('[service]\nmode = "soft"', "service.mode: 'soft' is not supported in this version"),
-        ('[service]\nmode = "lax"', "service.mode: must be enforce, not 'lax'"),
+        ('[service]\nmode = "lax"', "service.mode: must be enforce, soft or observe, not 'lax'"),
         ('[store]\nurl = "postgresql://a:pw@b/c"', "store.url: postgresql:// is not supported"),
         ('[store]\nurl = "mysql://a:pw@b/c"', "store.url: must be sqlite"),
         ('[log]\nlevel = "loud"', "log.level: must be debug or info or warning or error, not"),

@@ -84,7 +84,7 @@ class Engine:
         return {"snapshot_age_seconds": 1.5}
 
     def reload(self) -> tuple[ListenerOptions, ...]:
-        self.measures.count("reported")
+        self.measures.count("partly_sent")
         return ()
 
     async def close(self) -> None:

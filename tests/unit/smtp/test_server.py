@@ -5,8 +5,8 @@ Python's escapes and no line end added. `S:` is what it must hear next, `...` st
 `S: (closed)` is the end of the connection. `G:` is what the gateway was asked, in order, all of
 it, checked at the end. `@` sets the scene: `@ role inbound`, `@ stranger`, `@ protocol lmtp`,
 `@ set NAME NUMBER`,
-`@ offer nothing`, `@ offer dsn requiretls`, `@ reply BEGINNING = 550 5.1.1 text`,
-`@ raise BEGINNING`.
+`@ offer nothing`, `@ offer dsn requiretls`, `@ reply BEGINNING = 550 5.1.1 text`, which is the
+upstream's, `@ own BEGINNING = SITUATION`, which is ours, `@ raise BEGINNING`, `@ soft`.
 """
 
 import ast
@@ -19,7 +19,9 @@ from typing import Any
 import pytest
 
 from smime_proxy.envelope import Role
+from smime_proxy.gateway.modes import Mode
 from smime_proxy.gateway.ports import Extensions
+from smime_proxy.gateway.replies import reply_for
 from smime_proxy.reply import Reply
 from smime_proxy.smtp.intake import ByteBudget
 from smime_proxy.smtp.listener import ListenerOptions
@@ -62,6 +64,11 @@ def read_scene(lines: list[str]) -> Scene:
             case "reply":
                 beginning, _, answer = rest.partition(" = ")
                 scene.replies[beginning] = reply(answer)
+            case "own":
+                beginning, _, situation = rest.partition(" = ")
+                scene.replies[beginning] = reply_for(situation)
+            case "soft":
+                scene.changes["mode"] = Mode.SOFT
             case "raise":
                 scene.replies[rest] = RuntimeError(SECRET)
             case _:

@@ -42,6 +42,14 @@ def test_a_maildir_is_a_note() -> None:
     assert found == [(Severity.NOTE, "upstreams.out")]
 
 
+def test_what_is_not_enforced_is_a_note() -> None:
+    relay = {"relay": {"url": "smtp://relay.firma.de:587"}}
+    out = {"role": "outbound", "bind": "127.0.0.1:1", "upstream": "relay"}
+    assert where(upstreams=relay, listeners={"out": out}) == []
+    found = where(upstreams=relay, listeners={"out": out | {"mode": "observe"}})
+    assert found == [(Severity.NOTE, "service.mode")]
+
+
 @pytest.mark.parametrize(("host", "number"), [("relay.firma.de", 1), ("127.0.0.1", 0)])
 def test_clear_text_over_a_network_is_told(host: str, number: int) -> None:
     found = where(upstreams={"relay": {"url": f"smtp://{host}:25", "tls": "never"}})
