@@ -10,6 +10,9 @@ INBOUND_PORT  ?= 2526
 WEB_PORT      ?= 8025
 STATUS_PORT   ?= 8026
 
+# Tests start the program hundreds of times; each start would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV    := .venv
 RUNTIME := $(VENV)/.runtime-installed
 DEV     := $(VENV)/.dev-installed
