@@ -10,6 +10,12 @@ INBOUND_PORT  ?= 2526
 WEB_PORT      ?= 8025
 STATUS_PORT   ?= 8026
 
+# Tests start the program hundreds of times; each start would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Parallel processes of a test run.
+WORKERS ?= 4
+
 VENV    := .venv
 RUNTIME := $(VENV)/.runtime-installed
 DEV     := $(VENV)/.dev-installed
@@ -28,12 +34,20 @@ endif
 run: $(RUNTIME)
 	@exec deploy/demo/run.sh "$(STATE)" $(OUTBOUND_PORT) $(INBOUND_PORT) $(WEB_PORT) $(STATUS_PORT)
 
-test: $(DEV) static
-	@[ "$${CI:-}" != true ] || $(MAKE) --no-print-directory audit
-	@$(VENV)/bin/python -m tests.peers install
-	$(VENV)/bin/python -m pytest --numprocesses=auto --durations=5 tests/house tests/unit tests/attacks tests/fuzz $(PYTEST_ARGS)
-	$(VENV)/bin/python -m pytest --numprocesses=2 --dist=loadfile --durations=15 tests/conformance tests/pkits tests/interop tests/e2e tests/deploy $(PYTEST_ARGS)
-	$(VENV)/bin/python -m pytest --numprocesses=2 --dist=loadfile --durations=5 tests/faults $(PYTEST_ARGS)
+# Peers are installed and tests compiled beside the static checks; what the installation says comes
+# after theirs. Tests wait for sockets and processes more than they compute, so more of them run at
+# once than there are cores. Files are given out in this order, those that take long first, so that
+# the last worker ends soon after the others.
+test: $(DEV)
+	@mkdir -p build
+	@$(VENV)/bin/python -m tests.peers install > build/peers.log 2>&1 & peers=$$!; \
+	$(VENV)/bin/python -m pytest --collect-only --quiet > /dev/null 2>&1 & trap 'wait; cat build/peers.log' EXIT; \
+	$(MAKE) --no-print-directory static; \
+	[ "$${CI:-}" != true ] || $(MAKE) --no-print-directory audit; \
+	wait $$peers
+	$(VENV)/bin/python -m pytest --numprocesses=$(WORKERS) --durations=5 tests/house tests/unit tests/attacks tests/fuzz $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder --durations=20 \
+		tests/faults tests/deploy tests/e2e tests/interop tests/conformance tests/pkits $(PYTEST_ARGS)
 
 check static: $(DEV)
 	$(VENV)/bin/ruff format --check --quiet

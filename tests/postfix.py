@@ -49,12 +49,12 @@ myhostname = postfix.example.test
 mydestination =
 mynetworks = 127.0.0.0/8
 """
-# A message that qmgr finds still in the hands of an smtp process waits for the wake-up of qmgr:
-# 5 seconds here, not 300, because tests let Postfix try again every second.
+# The queue manager is woken every other second, by default every 300: until then lies in `incoming`
+# what it left there ("skipped, still being delivered") when the attempts follow each other quickly.
 _MASTER = """
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
-qmgr unix n - n 5 1 qmgr
+qmgr unix n - n 2 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce

@@ -128,7 +128,7 @@ def house(
             "plain": Listener("outbound", "plain"),
         }
         design = Design(upstreams, listeners)
-        with serving(folder / "proxy", made.state, design) as proxy:
+        with serving(folder / "proxy", made.state, design, installed=True) as proxy:
             yield House(proxy, sink, secured)
             assert proxy.stop() == 0, proxy.log()
             assert "Traceback" not in proxy.log()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from tests.e2e import forked
 from tests.ports import HOST, free_ports
 from tests.tied import tied
 
@@ -86,13 +87,18 @@ class Running(Protocol):
 
 @dataclass
 class Proxy:
-    """A service in a folder of its own; `start` runs it, the ports stay the same."""
+    """A service in a folder of its own; `start` runs it, the ports stay the same.
+
+    Service and commands are forked, which saves their start; `installed`: the installed program is
+    run, as it is where there is a wrapper.
+    """
 
     folder: Path
     design: Design
     ports: dict[str, int] = field(default_factory=dict)
     process: Running | None = None
     wrapper: Sequence[str | Path] = ()  # a command that runs the service as its last arguments
+    installed: bool = False
 
     def __post_init__(self) -> None:
         names = [*self.design.listeners, "status"]
@@ -123,8 +129,12 @@ class Proxy:
 
     def command(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command on this service's settings."""
-        line = [PROGRAM, "--config", self.config, *words]
-        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
+        line = ["--config", str(self.config), *map(str, words)]
+        if not self.installed:
+            return forked.completed(line, PATIENCE_SECONDS)
+        return subprocess.run(
+            [PROGRAM, *line], capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
+        )
 
     def done(self, *words: str | Path) -> str:
         """Run a command that must succeed; gives its output."""
@@ -132,11 +142,26 @@ class Proxy:
         assert result.returncode == 0, result.stderr
         return result.stdout
 
+    def changed(self, *words: str | Path) -> str:
+        """Run a command that changes the store, and wait until all workers go by it."""
+        reloads = self._reloads() + self.design.workers
+        output = self.done(*words)
+        eventually(lambda: self._reloads() >= reloads, self.log)
+        return output
+
+    def _reloads(self) -> int:
+        return self.log().count("store_reloaded")
+
     def launch(self) -> None:
         """Start the service and do not wait for it."""
+        line = ["--config", str(self.config), "serve"]
+        if not self.wrapper and not self.installed:
+            log = self.log_file
+            self.process = forked.Service(forked.start(line, log, log, leads=True))
+            return
         with self.log_file.open("ab") as output:
             self.process = subprocess.Popen(
-                [*self.wrapper, PROGRAM, "--config", self.config, "serve"],
+                [*self.wrapper, PROGRAM, *line],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -204,10 +229,16 @@ class Proxy:
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, template: Path, design: Design, wrapper: Sequence[str | Path] = ()
+    folder: Path,
+    template: Path,
+    design: Design,
+    wrapper: Sequence[str | Path] = (),
+    *,
+    installed: bool = False,
 ) -> Iterator[Proxy]:
     """Run a service on a copy of a state directory until the block ends."""
-    with running(Proxy(folder, design, wrapper=wrapper), template) as proxy:
+    made = Proxy(folder, design, wrapper=wrapper, installed=installed)
+    with running(made, template) as proxy:
         yield proxy
 
 

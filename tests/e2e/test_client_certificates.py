@@ -319,7 +319,7 @@ def test_a_reload_takes_logins_from_sessions_that_are_open(
             eventually(lambda: wanted in proxy.log(), proxy.log)
             proxy.config.write_text(text.replace(before, after, 1))
             proxy.process.send_signal(signal.SIGHUP)
-            eventually(lambda: proxy.log().count(" reloaded") == 2, proxy.log)
+            eventually(lambda: proxy.log().count(" reloaded\n") == 2, proxy.log)
             with pytest.raises((Lost, OSError)), site.client("certified", "alice") as client:
                 ehlo(client)
             with site.client("smtps", "alice") as client:

@@ -93,8 +93,7 @@ def scene(folder: Path, made: Made, *, workers: int = 1, policy: str = "") -> It
         with serving(folder / "proxy", made.state, design) as proxy:
             found = Scene(proxy, sink, folder)
             (folder / "org.pem").write_bytes(found.root.pem())
-            proxy.done("trust", "add", folder / "org.pem", "--for", "example.org")
-            eventually(lambda: proxy.log().count("store_reloaded") >= workers)
+            proxy.changed("trust", "add", folder / "org.pem", "--for", "example.org")
             yield found
             assert proxy.stop() == 0
             assert "Traceback" not in proxy.log()

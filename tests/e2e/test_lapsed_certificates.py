@@ -10,7 +10,7 @@ import pytest
 from tests import pki
 from tests.e2e.client import Answer, deliver
 from tests.e2e.conftest import ALICE, Made
-from tests.e2e.proxy import Design, Listener, Proxy, eventually, serving, to_sink
+from tests.e2e.proxy import Design, Listener, Proxy, serving, to_sink
 from tests.peers import require
 from tests.sink import Sink, running
 
@@ -34,9 +34,7 @@ class Service:
         """Import a certificate and wait until the service reads it."""
         path = self.folder / "imported.pem"
         path.write_bytes(identity.pem())
-        known = self.proxy.log().count("store_reloaded")
-        self.proxy.done("cert", "import", path, "--trust", *options)
-        eventually(lambda: self.proxy.log().count("store_reloaded") > known)
+        self.proxy.changed("cert", "import", path, "--trust", *options)
 
     def send(self, subject: str, *to: str) -> Answer:
         head = f"From: {ALICE}\r\nTo: {', '.join(to)}\r\nSubject: {subject}\r\n"

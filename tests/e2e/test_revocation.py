@@ -110,8 +110,7 @@ def started(tmp_path: Path, made: Made, sink: Sink, more: str) -> Iterator[Proxy
     with serving(tmp_path / "proxy", made.state, designed(sink, more)) as proxy:
         root = tmp_path / "revoking.pem"
         root.write_bytes(ROOT.pem())
-        proxy.done("trust", "add", root)
-        time.sleep(3)  # the service looks at its store every second
+        proxy.changed("trust", "add", root)
         yield proxy
 
 
@@ -174,8 +173,7 @@ def test_in_hard_mode_nobody_passes_before_he_is_known(
     with started(tmp_path, made, sink, f'mode = "hard"\n{ALLOWED}') as proxy:
         partner = tmp_path / "partner.pem"
         partner.write_bytes(good.pem())
-        proxy.done("cert", "import", partner)
-        time.sleep(3)
+        proxy.changed("cert", "import", partner)
         mail = f"From: {ALICE}\r\nTo: {SENDER}\r\n\r\nText\r\n".encode()
         answer = deliver(proxy.ports["out"], ALICE, (SENDER,), mail)
         assert (answer.code, answer.status) == (451, "4.7.5"), answer.text
@@ -204,8 +202,7 @@ def test_a_list_revokes_and_a_revoked_partner_is_not_encrypted_to(
     with started(tmp_path, made, sink, ALLOWED) as proxy:
         partner = tmp_path / "partner.pem"
         partner.write_bytes(identity.pem())
-        proxy.done("cert", "import", partner)
-        time.sleep(3)
+        proxy.changed("cert", "import", partner)
         becomes(proxy, sink, signed(tmp_path, identity), "red")
         seen = len(sink.messages)
         mail = f"From: {ALICE}\r\nTo: {SENDER}\r\n\r\nText\r\n".encode()
@@ -272,8 +269,7 @@ def sent_to_partner(proxy: Proxy, folder: Path, identity: pki.Identity) -> bytes
     """Make somebody a partner; gives a mail to him."""
     partner = folder / "partner.pem"
     partner.write_bytes(identity.pem())
-    proxy.done("cert", "import", partner)
-    time.sleep(3)
+    proxy.changed("cert", "import", partner)
     return f"From: {ALICE}\r\nTo: {SENDER}\r\n\r\nText\r\n".encode()
 
 

@@ -58,7 +58,7 @@ def test_r14_sigterm_under_load_loses_nothing_and_doubles_nothing(
     journal = Journal(tmp_path / "journal")
     with (
         running(Sink()) as sink,
-        serving(tmp_path / "proxy", made.state, designed(sink, workers)) as proxy,
+        serving(tmp_path / "proxy", made.state, designed(sink, workers), installed=True) as proxy,
     ):
         source = Shared(letters())
         senders = [Sender(proxy.ports["out"], journal, source) for _ in range(4)]
@@ -80,7 +80,7 @@ def test_r14_a_drain_lets_a_transaction_finish_and_takes_no_new_one(
 ) -> None:
     with (
         running(Sink()) as sink,
-        serving(tmp_path / "proxy", made.state, designed(sink, 1)) as proxy,
+        serving(tmp_path / "proxy", made.state, designed(sink, 1), installed=True) as proxy,
         Client(proxy.ports["out"]) as busy,
         Client(proxy.ports["out"]) as idle,
     ):
@@ -128,7 +128,7 @@ def test_a_second_service_on_the_same_state_or_port_says_so_in_one_line(
 def test_workers_are_replaced_and_end_with_the_first_process(tmp_path: Path, made: Made) -> None:
     with (
         running(Sink()) as sink,
-        serving(tmp_path / "proxy", made.state, designed(sink, 2)) as proxy,
+        serving(tmp_path / "proxy", made.state, designed(sink, 2), installed=True) as proxy,
     ):
         before = set(proxy.children())
         assert len(before) == 3  # two that take mail, one that shows the status

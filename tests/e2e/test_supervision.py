@@ -161,7 +161,8 @@ def holds(pid: int, client: Client) -> bool:
 def test_i5_no_process_leaves_a_core_dump(
     tmp_path: Path, made: Made, sink: Sink, workers: int
 ) -> None:
-    with serving(tmp_path / "proxy", made.state, designed(sink, workers)) as proxy:
+    design = designed(sink, workers)
+    with serving(tmp_path / "proxy", made.state, design, installed=True) as proxy:
         processes = [proxy.pid, *proxy.children()]
         assert len(processes) == (1 if workers == 1 else 4)
         for pid in processes:

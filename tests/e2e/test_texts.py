@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.client import Answer, deliver
 from tests.e2e.conftest import ALICE, OUTSIDE, TEAM, Made
-from tests.e2e.proxy import Design, Listener, Proxy, eventually, serving, to_sink
+from tests.e2e.proxy import Design, Listener, Proxy, serving, to_sink
 from tests.peers import require
 from tests.sink import Sink, running
 
@@ -52,9 +52,7 @@ def service(tmp_path: Path, made: Made) -> Iterator[Service]:
         }
         design = Design({"sink": to_sink(sink.port)}, listeners, more=TEXTS)
         with serving(tmp_path / "proxy", made.state, design) as proxy:
-            known = proxy.log().count("store_reloaded")
-            proxy.done("account", "set", TEAM, "--refusal-text", INSTEAD)
-            eventually(lambda: proxy.log().count("store_reloaded") > known)
+            proxy.changed("account", "set", TEAM, "--refusal-text", INSTEAD)
             yield Service(proxy, sink, sealed_for_alice(made))
 
 

@@ -6,10 +6,8 @@ makes, is driven through `Counted`; at the boundary asked for the process sends 
 
 import asyncio
 import contextvars
-import importlib
 import multiprocessing
 import os
-import pkgutil
 import signal
 import sys
 import threading
@@ -19,19 +17,11 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-import smime_proxy
 from smime_proxy.admin.cli.program import run
 from smime_proxy.app import build
 from smime_proxy.smtp.server import Dialogue
 
 _inside = contextvars.ContextVar("inside", default=False)
-
-
-def preload() -> None:
-    """Import what the service imports when it starts, so that each start is a fork."""
-    for module in pkgutil.walk_packages(smime_proxy.__path__, "smime_proxy."):
-        if "migrations" not in module.name and "__main__" not in module.name:
-            importlib.import_module(module.name)
 
 
 class Points:

@@ -48,7 +48,7 @@ class Mortal:
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["tests.faults.preloaded"])
+        self._context.set_forkserver_preload(["tests.e2e.preloaded"])
         self.armed = self._context.Value("i", 0)
         self._sessions = self._context.Value("i", 0)
         self._log = proxy.folder / "counted.log"

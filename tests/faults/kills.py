@@ -8,9 +8,8 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from tests.e2e.canary import files, leaks
-from tests.e2e.proxy import Design, Listener, Proxy, eventually, is_alive, running, to_sink
+from tests.e2e.proxy import Design, Listener, Proxy, eventually, is_alive, serving, to_sink
 from tests.faults.driver import Sender
-from tests.faults.forked import Forked
 from tests.faults.journal import Journal, Word, check, delivered
 from tests.faults.letters import GROUPS, SECRET, Shared, letters
 from tests.faults.sinks import sinks
@@ -79,7 +78,7 @@ def rampage(folder: Path, state: State, told: Rampage) -> Outcome:
             {"out": Listener("outbound", "sink")},
             told.workers,
         )
-        with running(Forked(folder / "proxy", design), state.folder) as proxy:
+        with serving(folder / "proxy", state.folder, design) as proxy:
             source = Shared(letters())
             senders = [Sender(proxy.ports["out"], journal, source) for _ in range(CLIENTS)]
             for _ in range(told.kills):
