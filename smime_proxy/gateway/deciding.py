@@ -1,7 +1,7 @@
 """Have one mail object decided on, and what is lacking for it looked for outside.
 
 RFC 5321 3.3. The computing is `gateway.work`'s; here is what it waits for: directories, and answers
-about revocation. What mode `soft` makes of a decision is docs/adr/0024.
+about revocation. What mode `soft` makes of a decision is docs/adr/0023.
 """
 
 import asyncio

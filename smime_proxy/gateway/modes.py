@@ -1,6 +1,6 @@
 """How much of what is decided is carried out: all of it, nothing that is final, or nothing at all.
 
-RFC 5321 4.2.1 (classes of replies); Postfix's soft_bounce is the model of `soft`. docs/adr/0024.
+RFC 5321 4.2.1 (classes of replies); Postfix's soft_bounce is the model of `soft`. docs/adr/0023.
 """
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
 """Mode `observe`: mail leaves as it came, and what would have become of it is found out beside it.
 
-No RFC; docs/adr/0024. This is the one place where what goes wrong with a decision does not cost the
+No RFC; docs/adr/0023. This is the one place where what goes wrong with a decision does not cost the
 mail: `Observed` has nothing to send but the octets of the client. Who may send at all, and mail
 that goes round, is no matter of S/MIME and is judged first.
 """

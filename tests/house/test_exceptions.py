@@ -8,7 +8,7 @@ from tests.house.source import PACKAGE, ROOT, python_files, relative, tree
 
 # The last resorts: they log and answer 451 4.3.0.
 LAST_RESORTS = {"smime_proxy/gateway/pipeline.py", "smime_proxy/smtp/server.py"}
-# Mode `observe`: mail is relayed unchanged whatever goes wrong with a decision, docs/adr/0024.
+# Mode `observe`: mail is relayed unchanged whatever goes wrong with a decision, docs/adr/0023.
 OBSERVING = {"smime_proxy/gateway/aside.py", "smime_proxy/gateway/observing.py"}
 # Around third-party parsers that raise whatever they like on hostile octets: each handler raises
 # its package's own error instead, or answers no. A file is added with what leaves no choice.
