@@ -28,6 +28,8 @@ BUILD_SECONDS = 600  # a slow mirror
 ENOUGH = 4096  # files and processes; podman would ask for a million
 # What the official image leaves out, too.
 LEFT_OUT = ("doc", "man", "locale", "info")
+# What the kernel says where containers may not be made, as inside another with less rights.
+FORBIDDEN = re.compile("not permitted|denied", re.IGNORECASE)
 # Settings of pip that say where packages come from and whom to believe.
 INDEX_SETTINGS = {"index-url", "extra-index-url", "proxy", "trusted-host", "timeout", "retries"}
 
@@ -143,6 +145,10 @@ def make_base(engine: Engine) -> None:
     name = f"{dockerfile_argument('BASE')}:{dockerfile_argument('TAG')}"
     engine.do("import", "--quiet", archive, name)
     archive.unlink()
+    tried = engine.ask("run", "--rm", "--network=host", *ulimits(), name, "true")
+    if tried.returncode and FORBIDDEN.search(tried.stderr):
+        pytest.skip(f"this machine starts no containers: {tried.stderr.strip()}")
+    assert tried.returncode == 0, tried.stderr
 
 
 @contextmanager

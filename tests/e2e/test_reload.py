@@ -84,7 +84,7 @@ def test_r31_good_settings_are_taken_and_bad_ones_are_not(service: Service) -> N
         ("[policy\n", "smime-proxy.toml"),
         ('[policy]\nencrypt = "perhaps"\n', "policy.encrypt"),
         (f'[upstreams.third]\nurl = "smtps://{HOST}"\ntls_ca_file = "/nowhere"\n', "/nowhere"),
-        ("[trust]\nsubject_address = true\n", "trust: a change needs a restart"),
+        ('[revocation]\nmode = "hard"\n', "revocation: a change needs a restart"),
     ):
         service.settings("first", bad)
         service.hup("failed")
