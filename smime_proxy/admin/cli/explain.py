@@ -6,6 +6,7 @@ The very steps of the mail path; RFC 5321 2.3.1 (envelope).
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,7 @@ from smime_proxy.policy.algorithms import HeaderProtection
 from smime_proxy.settings import Settings
 from smime_proxy.settings.checks import NOT_ENFORCED
 from smime_proxy.smtp.intake import normalise
+from smime_proxy.stores.declared import Declared
 
 app = noun()
 
@@ -80,14 +82,13 @@ def explain(
         _refuse_mixed(alone | {"--discover": discover or None})
         loaded = settings(context)
         session = _session(loaded, listener, None)
-        explain_sent(context, loaded, from_sent, session, as_json=as_json)
+        declared = _declared(loaded, act(context).at)
+        explain_sent(context, loaded, declared, from_sent, session, as_json=as_json)
         return
     if file is None or sender is None or not recipients:
         raise typer.BadParameter("--from A --to B FILE are needed, or --from-sent MAILDIR alone")
     loaded, acting = settings(context), act(context)
-    declared = read_declared(loaded, acting.at)
-    if declared.faults:  # what would be said without their keys is never true
-        raise CommandError("\n".join(declared.faults))
+    declared = _declared(loaded, acting.at)
     sources = adapters(context).sources(loaded) if discover else None
     envelope = Envelope(
         identifier="explain",
@@ -113,6 +114,14 @@ def explain(
         tell(f"the account {known.account.address} is declared in the settings")
     if meaning := NOT_ENFORCED.get(Mode(found.mode)):
         tell(f"the listener {envelope.session.listener} is in mode {found.mode}: {meaning}")
+
+
+def _declared(loaded: Settings, at: datetime) -> Declared:
+    """Read the declared accounts; what would be said without their keys is never true."""
+    declared = read_declared(loaded, at)
+    if declared.faults:
+        raise CommandError("\n".join(declared.faults))
+    return declared
 
 
 def _refuse_mixed(others: Mapping[str, object]) -> None:

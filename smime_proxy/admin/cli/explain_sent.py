@@ -15,19 +15,29 @@ from smime_proxy.envelope import Session
 from smime_proxy.gateway.forecast import Forecast, Forecasting
 from smime_proxy.settings import Settings
 from smime_proxy.smtp.intake import normalise
+from smime_proxy.stores.declared import Declared
 
 SHOWN = 20  # refusals, recipients and files shown to people; --json has all that are listed
 
 
 def explain_sent(
-    context: typer.Context, settings: Settings, folder: Path, session: Session, *, as_json: bool
+    context: typer.Context,
+    settings: Settings,
+    declared: Declared,
+    folder: Path,
+    session: Session,
+    *,
+    as_json: bool,
 ) -> None:
-    """Count what would become of the mail in a folder; sends nothing, changes nothing."""
+    """Count what would become of the mail in a folder; sends nothing, changes nothing.
+
+    `declared` are the accounts of the settings, all of whose files can be used.
+    """
     acting = act(context)
     limit, state_dir = settings.service.max_message_size, settings.service.state_dir
     with (
         reading(folder, limit, apart=gives_root_up(state_dir)) as found,
-        opened_store(context, settings) as store,
+        opened_store(context, settings, declared) as store,
     ):
         gateway = adapters(context).context(settings, store, None)
         counting = Forecasting(gateway, session, acting.at)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Cli
+from .conftest import BILLS, Cli
 
 ALICE = "alice@example.test"
 MAIL = f"From: {ALICE}\nTo: x@example.net\nSubject: hello\n\ntext\n"
@@ -72,3 +72,15 @@ def test_both_ways_of_explaining_are_not_mixed(cli: Cli, sent: Path) -> None:
         assert says in " ".join(result.err.replace("│", " ").split()), result.err
     assert "No such file" in cli.refused("explain", "--from-sent", sent / "nowhere")
     assert "no listener 'mx'" in cli.refused("explain", "--from-sent", sent, "--listener", "mx")
+
+
+def test_nothing_is_counted_while_the_key_of_a_declared_account_is_broken(declared: Cli) -> None:
+    """What would be said of his mail without his key is never true."""
+    folder = declared.directory / "Sent"
+    (folder / "cur").mkdir(parents=True)
+    (folder / "new").mkdir()
+    (folder / "cur" / "1:2,S").write_text(MAIL.replace(ALICE, BILLS))
+    line = ("explain", "--from-sent", folder, "--json")
+    assert [one["action"] for one in declared.done(*line).json["outcomes"]] == ["sign"]
+    (declared.directory / "bills.pem").write_text("nothing")
+    assert "bills.pem: the file is neither PEM nor PKCS #12" in declared.refused(*line)
