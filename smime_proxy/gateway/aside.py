@@ -49,7 +49,7 @@ class Aside:
         try:
             return await done
         except asyncio.CancelledError:
-            self.left += 1
+            self.left += done.cancelled()  # else it ended in that very moment
             raise
 
     def _end(self, done: "asyncio.Future[_Result]", settle: Callable[[], None]) -> None:

@@ -35,3 +35,17 @@ async def test_who_stops_waiting_leaves_a_thread_behind_until_it_ends() -> None:
         while aside.left:  # noqa: ASYNC110 - threads end when they end
             await asyncio.sleep(0.01)
     assert await aside.run(go_on.wait)
+
+
+async def test_what_ends_in_the_moment_it_is_given_up_is_not_left_behind() -> None:
+    """Else a few such moments would keep every later mail from being judged."""
+    aside = Aside()
+    task = asyncio.create_task(aside.run(lambda: 5))
+    await asyncio.sleep(0)  # it begins
+    for thread in threading.enumerate():
+        if thread.name == "aside":
+            thread.join(10)
+    asyncio.get_running_loop().call_soon(task.cancel)  # behind the result, before it is taken
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert aside.left == 0
