@@ -3,7 +3,7 @@
 Precedence, highest first: command line, environment, secrets, file, defaults.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,27 @@ def load(argument: Path | None, environment: Mapping[str, str]) -> Settings:
 
 def validate(tree: Tree) -> tuple[Settings | None, list[Fault]]:
     """Turn a tree of tables into settings; with faults, what is returned leaves out their keys."""
+    # No path, name or password has one; the calls of the system raise for it, far from here.
+    if found := [Fault(path, "must not hold a NUL character") for path in _with_nul(tree)]:
+        return None, found
     try:
         settings = Settings.model_validate(tree)
     except ValidationError as error:
         return _validate_rest(tree, error)
     return settings, check(settings)
+
+
+def _with_nul(value: object, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """Find the keys whose text, or a text of whose list, or whose own name has a NUL."""
+    match value:
+        case dict():
+            for key, below in value.items():
+                yield from _with_nul(below, (*path, key)) if "\0" not in key else iter([path])
+        case list():
+            for one in value:
+                yield from _with_nul(one, path)
+        case str() if "\0" in value:
+            yield path
 
 
 def _validate_rest(tree: Tree, error: ValidationError) -> tuple[Settings | None, list[Fault]]:

@@ -5,6 +5,7 @@ import pytest
 from smime_proxy.gateway.modes import Mode
 from smime_proxy.settings import Settings, SettingsError, load
 from smime_proxy.settings.fields import Bind
+from smime_proxy.settings.loading import validate
 
 WORKING = """
 [service]
@@ -215,3 +216,17 @@ def test_a_fault_in_declared_accounts_does_not_show_their_content(tmp_path: Path
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().service.workers = 2  # type: ignore[misc]
+
+
+def test_no_text_holds_a_nul() -> None:
+    tree = {
+        "accounts": {"a@example.com": {"key_file": "/x\0y", "former_key_files": ["/a", "/b\0"]}},
+        "listeners": {"out\0": {"bind": "127.0.0.1:2525"}},
+    }
+    settings, faults = validate(tree)
+    assert settings is None
+    assert [fault.path for fault in faults] == [
+        ("accounts", "a@example.com", "key_file"),
+        ("accounts", "a@example.com", "former_key_files"),
+        ("listeners",),
+    ]
