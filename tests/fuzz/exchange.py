@@ -60,7 +60,7 @@ def run_outbound(raw: bytes) -> Hashable:
     work = outbound(raw)
     if isinstance(work, Refused):
         return work.rule
-    if not meeting_method(parse(raw)):
+    if not meeting_method(parse(from_alice(raw))):  # with its line ends made whole it may be one
         for made in work.contents:
             hold_nothing_shows(made)
     return _rules(work)
