@@ -5,7 +5,7 @@ RFC 8550 3 (the addresses a certificate carries).
 
 from collections.abc import Collection, Iterable
 
-from smime_proxy.address import Mailbox
+from smime_proxy.address import Mailbox, fold_domain
 from smime_proxy.certs.source import Source
 from smime_proxy.stores import partners
 from smime_proxy.stores.connection import Act, Store
@@ -28,7 +28,7 @@ def listing_of_domain(store: Store, domain: str) -> tuple[StoredPartner, ...]:
     Raises `StoreError` for what is no domain.
     """
     stored = partners.listing_of_domain(store, domain)
-    return _newest((*stored, *_declared(store, {domain.lower()})))
+    return _newest((*stored, *_declared(store, {fold_domain(domain)})))
 
 
 def find(store: Store, fingerprint: str) -> StoredPartner:
