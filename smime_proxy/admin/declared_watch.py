@@ -112,7 +112,8 @@ def _is_same(before: Declared, after: Declared) -> bool:
     return (
         len(before.accounts) == len(after.accounts)
         and all(one is other for one, other in pairs)
-        and (before.trust is after.trust, before.partners is after.partners) == (True, True)
+        and before.trust is after.trust
+        and before.partners is after.partners
     )
 
 

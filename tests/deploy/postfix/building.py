@@ -6,11 +6,14 @@ where the service does. Mailboxes are Dovecot's, which checks passwords too; tho
 """
 
 import contextlib
+import os
 import shutil
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from tests.deploy.postfix.house import AWAY, INVOICES, OFFICE, USERS, PostfixHouse
 from tests.deploy.postfix.layout import DOMAIN, TIMES, Layout
@@ -18,6 +21,7 @@ from tests.dovecot import Store, dovecot
 from tests.e2e.conftest import ALICE, OUTSIDE, Made, command
 from tests.e2e.proxy import Design, Listener, Proxy, serving
 from tests.opendkim import make_dkim_key, opendkim
+from tests.peers import require
 from tests.ports import HOST, free_port
 from tests.postfix import Postfix, postfix_of
 from tests.sink import EXTENSIONS, Sink, running
@@ -188,3 +192,14 @@ def settle(folder: Path, made: Made) -> Made:
         (folder / f"{name}.pem").write_text(command(proxy, "ca", "issue", address))
     command(proxy, "account", "set", ALICE, "--alias", AWAY)
     return Made(proxy.state, folder)
+
+
+@contextlib.contextmanager
+def started(name: str, folder: Path, made: Made, tls: TlsFiles) -> Iterator[PostfixHouse]:
+    """Run a layout for a test, or skip it where that cannot be."""
+    for peer in ("postfix", "dovecot", "opendkim"):
+        require(peer)
+    if os.geteuid() != 0:
+        pytest.skip("Postfix starts as root only")
+    with postfix_house(name, folder, made, tls) as running:
+        yield running

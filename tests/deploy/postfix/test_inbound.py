@@ -3,12 +3,11 @@
 RFC 5321, 3464, 5546, 8551, 8601; rows E13, E23, E71, E93.
 """
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.postfix.building import postfix_house
+from tests.deploy.postfix.building import started
 from tests.deploy.postfix.house import (
     AWAY,
     BOB,
@@ -32,7 +31,6 @@ from tests.deploy.postfix.letters import (
 from tests.deploy.postfix.outage import away
 from tests.e2e.conftest import ALICE, OUTSIDE, PARTNER, TEAM, Made
 from tests.e2e.proxy import eventually
-from tests.peers import require
 from tests.sink import Fault, Say, Sink, Step
 from tests.tls_files import TlsFiles
 
@@ -51,12 +49,8 @@ def house(
     settled: Made,
     tls: TlsFiles,
 ) -> Iterator[PostfixHouse]:
-    for peer in ("postfix", "dovecot", "opendkim"):
-        require(peer)
-    if os.geteuid() != 0:
-        pytest.skip("Postfix starts as root only")
     folder = tmp_path_factory.mktemp("deploy") / request.param
-    with postfix_house(request.param, folder, settled, tls) as running:
+    with started(request.param, folder, settled, tls) as running:
         yield running
 
 

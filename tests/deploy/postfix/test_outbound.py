@@ -5,14 +5,13 @@ RFC 5321, 6409, 4954, 8551, 6376, 3464; rows E01, E02, E23, E71.
 
 import base64
 import hashlib
-import os
 import re
 import smtplib
 from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.postfix.building import postfix_house
+from tests.deploy.postfix.building import started
 from tests.deploy.postfix.house import (
     AWAY,
     BOB,
@@ -36,7 +35,6 @@ from tests.deploy.postfix.letters import (
 from tests.deploy.postfix.outage import away
 from tests.e2e.conftest import ALICE, FRIEND, OUTSIDE, PARTNER, TEAM, Made
 from tests.e2e.proxy import eventually
-from tests.peers import require
 from tests.ports import HOST
 from tests.tls_files import TlsFiles
 
@@ -57,12 +55,8 @@ def house(
     settled: Made,
     tls: TlsFiles,
 ) -> Iterator[PostfixHouse]:
-    for peer in ("postfix", "dovecot", "opendkim"):
-        require(peer)
-    if os.geteuid() != 0:
-        pytest.skip("Postfix starts as root only")
     folder = tmp_path_factory.mktemp("deploy") / request.param
-    with postfix_house(request.param, folder, settled, tls) as running:
+    with started(request.param, folder, settled, tls) as running:
         yield running
 
 

@@ -184,11 +184,8 @@ async def test_client_that_does_not_read_is_left() -> None:
     """Its replies are not piled up in memory, and its session does not stay."""
     gateway = FakeGateway({"rcpt": reply("450 4.2.1 " + "busy " * 50)})
     async with listening(gateway, options(idle_seconds=0.3)) as (listener, port):
-        sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        sock.settimeout(0)
         loop = asyncio.get_running_loop()
-        await loop.sock_connect(sock, ("127.0.0.1", port))
+        sock = await deaf_client(port)
         script = b"EHLO x\r\nMAIL FROM:<>\r\n" + b"RCPT TO:<b@example.org>\r\n" * 400_000
         asking = asyncio.ensure_future(loop.sock_sendall(sock, script))
         await until(lambda: listener.sessions == 1)
@@ -202,11 +199,8 @@ async def test_client_that_does_not_read_is_left() -> None:
 async def test_client_that_does_not_read_holds_nobody_up_at_the_end() -> None:
     gateway = FakeGateway({"rcpt": reply("450 4.2.1 " + "busy " * 50)})
     async with listening(gateway) as (listener, port):
-        sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        sock.settimeout(0)
         loop = asyncio.get_running_loop()
-        await loop.sock_connect(sock, ("127.0.0.1", port))
+        sock = await deaf_client(port)
         script = b"EHLO x\r\nMAIL FROM:<>\r\n" + b"RCPT TO:<b@example.org>\r\n" * 400_000
         asking = asyncio.ensure_future(loop.sock_sendall(sock, script))
         await until(lambda: is_clogged(listener))
@@ -219,11 +213,8 @@ async def test_client_that_does_not_read_holds_nobody_up_at_the_end() -> None:
 async def test_what_a_client_says_before_it_reads_its_replies_is_heard() -> None:
     gateway = FakeGateway({"rcpt": reply("450 4.2.1 " + "busy " * 50)})
     async with listening(gateway) as (listener, port):
-        sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        sock.settimeout(0)
         loop = asyncio.get_running_loop()
-        await loop.sock_connect(sock, ("127.0.0.1", port))
+        sock = await deaf_client(port)
         await loop.sock_sendall(sock, b"EHLO x\r\nMAIL FROM:<>\r\n")
         while not is_clogged(listener):
             await loop.sock_sendall(sock, b"RCPT TO:<b@example.org>\r\n" * 1000)
@@ -235,6 +226,15 @@ async def test_what_a_client_says_before_it_reads_its_replies_is_heard() -> None
             said = (said + piece)[-100:]
         assert said.endswith(b"221 2.0.0 Bye\r\n")
         sock.close()
+
+
+async def deaf_client(port: int) -> socket.socket:
+    """Connect as one that reads nothing unless the test does; little waits for it on the way."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    sock.settimeout(0)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+    return sock
 
 
 def dialogues(listener: SmtpListener) -> Iterator[Connection]:
